@@ -30,7 +30,7 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many, searched_audience
+from ..memory import recall_many
 from .agent_protocol import AgentResources
 from .tool_executor import ToolExecutor
 
@@ -217,7 +217,7 @@ class AskRouter:
             for (where, _, _), (memory, cue), row, hits in zip(group, requests, vectors, all_hits):
                 estimates = memory.rules_for(cue).estimates_answerability
                 held = memory.answer_probability(cue, row) if estimates else None
-                audience = searched_audience(memory, cue)
+                audience = memory.searched_audience(cue)
                 answers.append((where, Recalled(hits=hits, held=held, audience=audience)))
         return answers
 

@@ -189,7 +189,7 @@ def cited_places(
 
     A word counts if it is in the reply and in the piece of the document, but neither in the
     question nor in another recalled record."""
-    from ..memory.index import terms
+    from ..core.text import terms
 
     records = [
         hit.record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..core import AgentId, Cue, Label, join_labels
-from ..memory import Facts, Memory, searched_audience
+from ..memory import Facts, Memory
 from ..tools import FactResult, Tool, ToolContext, fact_search
 
 
@@ -21,7 +21,7 @@ def fact_search_tool(
         # As with a recall, the label covers all that was searched: an empty result tells
         # something about it too.
         cue = Cue(text=subject, at=context.now, person=context.person)
-        searched = Label((), searched_audience(memory, cue))
+        searched = Label((), memory.searched_audience(cue))
         labels = (*_fact_labels(facts, context.person), searched)
         context.add_label(join_labels(labels, memory.agent))
         return [

@@ -1,4 +1,4 @@
-"""Requests and functions of the Berkeley Function Calling Leaderboard, as decisions."""
+"""The Berkeley Function Calling Leaderboard (BFCL): requests, functions and right calls."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ SETS = ("multiple", "live_multiple", "irrelevance", "simple_python")
 
 @dataclass(frozen=True, slots=True)
 class BfclItem:
-    """A request, the functions on offer, and the name of the right one ("" where none is);
-    ``accepted`` lists the values that each of its arguments may have."""
+    """A request, the functions offered, and the name of the right one ("" if none is right);
+    ``accepted`` lists the accepted values of each of its arguments."""
 
     request: str
     functions: tuple[Any, ...]
@@ -36,25 +36,25 @@ class BfclItem:
     accepted: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """The functions as tools whose parameters are JSON Schema."""
+        """The functions as tools with JSON Schema parameters."""
         return tuple(
             ToolSpec(one["name"], one["description"], as_schema(one["parameters"]))
             for one in self.functions
         )
 
     def options(self) -> tuple[Option, ...]:
-        """The functions as tools."""
+        """The functions as options of a decision."""
         return tuple(
             tool_option(one["name"], one["description"], one.get("parameters"))
             for one in self.functions
         )
 
     def plain_options(self) -> tuple[Option, ...]:
-        """The functions by their descriptions alone."""
+        """The functions as options with their descriptions only."""
         return tuple(Option(one["name"], one["description"]) for one in self.functions)
 
     def choose_ask(self, *, none: bool = False, plain: bool = False) -> Choose:
-        """Which function the request means; with ``none`` it may be none of them."""
+        """A Choose of the function that the request asks for; with ``none``, also none of them."""
         options = self.plain_options() if plain else self.options()
         return Choose(
             messages=(),
@@ -65,8 +65,8 @@ class BfclItem:
 
 
 def data_folder(named: str | None = None) -> Path:
-    """The folder of test data: ``named``, else $DENIZENS_DATA, else ../shared/data beside
-    the repository. It need not exist."""
+    """The folder of test data: ``named``, else $DENIZENS_DATA, else ../shared/data beside the
+    repository. It need not exist."""
     named = named or os.environ.get("DENIZENS_DATA")
     if named:
         return Path(named).expanduser()
@@ -74,11 +74,11 @@ def data_folder(named: str | None = None) -> Path:
 
 
 def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
-    """The items of one of ``SETS``, out of all files ``BFCL_v4_NAME*.json`` or ``.jsonl`` in
-    ``folder`` or its ``bfcl``, each request once. Their answers stand beside them as
-    ``*.answers.jsonl``, or under the same name in ``possible_answer``, as BFCL has them.
+    """The items of one of ``SETS``, from all files ``BFCL_v4_NAME*.json`` or ``.jsonl`` in
+    ``folder`` or ``folder/bfcl``, each request once. Answers are read from ``*.answers.jsonl``
+    beside them, or from the same name in ``possible_answer`` as BFCL publishes them.
 
-    Raises SettingError when there are none, or a request has no answer."""
+    Raises SettingError when there are no files or an answer is missing."""
     files = bfcl_files(folder, name)
     if not files:
         raise SettingError(
@@ -99,12 +99,12 @@ def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
 
 
 def bfcl_files(folder: Path, name: str) -> list[Path]:
-    """The files of one of ``SETS`` that a folder holds."""
-    fits = re.compile(rf"BFCL_v4_{name}(\.\w+)?\.jsonl?")
+    """The files of one of ``SETS`` in a folder."""
+    pattern = re.compile(rf"BFCL_v4_{name}(\.\w+)?\.jsonl?")
     return [
         path
         for path in sorted(_bfcl_folder(folder).glob(f"BFCL_v4_{name}*"))
-        if fits.fullmatch(path.name) and not path.stem.endswith(".answers")
+        if pattern.fullmatch(path.name) and not path.stem.endswith(".answers")
     ]
 
 
@@ -113,7 +113,7 @@ def _bfcl_folder(folder: Path) -> Path:
 
 
 def _rows(path: Path) -> dict[str, Any]:
-    """The lines of a file by their ids, or by their numbers where they have none."""
+    """The lines of a file by their ids, or by line number where they have none."""
     try:
         lines = decode_text(path.read_bytes(), path).split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
@@ -123,12 +123,14 @@ def _rows(path: Path) -> dict[str, Any]:
 
 
 def _answers(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The right name and the accepted values of each argument, by a request's id."""
+    """The right function and the accepted values of each argument, by request id."""
     beside = path.with_name(f"{path.name.rpartition('.')[0]}.answers.jsonl")
-    told = beside if beside.exists() else path.parent / "possible_answer" / path.name
-    if not told.exists():
-        raise SettingError(f"{beside}: not there, nor {told}; put the answers beside the requests")
-    rows = _rows(told).items()
+    answers_file = beside if beside.exists() else path.parent / "possible_answer" / path.name
+    if not answers_file.exists():
+        raise SettingError(
+            f"{beside}: not there, nor {answers_file}; put the answers beside the requests"
+        )
+    rows = _rows(answers_file).items()
     return {key: next(iter(row["ground_truth"][0].items())) for key, row in rows}
 
 
@@ -137,8 +139,8 @@ _JSON = frozenset(("string", "integer", "number", "boolean", "array", "object", 
 
 
 def as_schema(parameters: Json) -> Json:
-    """A function's parameters as JSON Schema: dict, float and tuple have other names there,
-    and a type that it does not know ("any") is none.
+    """Function parameters as JSON Schema: dict, float and tuple become object, number and array; an
+    unknown type ("any") is dropped.
 
     >>> as_schema({"type": "dict", "properties": {"x": {"type": "float"}}})
     {'type': 'object', 'properties': {'x': {'type': 'number'}}}
@@ -157,13 +159,13 @@ def _standard_type(schema: Json) -> Json:
 
 
 def is_right_call(item: BfclItem, name: str, arguments: Mapping[str, Json]) -> bool:
-    """Whether a call is right as BFCL's checker of calls sees it: the name, and each argument
-    one of the accepted values; "" among them means that it may be absent."""
+    """Whether a call is right by BFCL's rules: the right function, and each argument one of its
+    accepted values; "" among them makes it optional."""
     return name == item.right and accepts(item.accepted, arguments)
 
 
 def accepts(accepted: Mapping[str, Any], arguments: Mapping[str, Json]) -> bool:
-    """Whether each argument has a value accepted for it, and those absent may be."""
+    """Whether each argument has an accepted value, and the missing ones are optional."""
     return all(
         accepts_value(accepted[key], value) if key in accepted else False
         for key, value in arguments.items()
@@ -171,7 +173,7 @@ def accepts(accepted: Mapping[str, Any], arguments: Mapping[str, Json]) -> bool:
 
 
 def accepts_value(accepted: Sequence[Any], value: Json) -> bool:
-    """Whether a value is one of those accepted.
+    """Whether a value is one of the accepted ones.
 
     >>> accepts_value(["New York, NY"], "new york ny"), accepts_value([5.0], 5)
     (True, True)
@@ -193,5 +195,5 @@ def _equal(accepted: Any, value: Json) -> bool:
 
 
 def _normalized(text: str) -> str:
-    """As the checker compares texts: without blanks, case and some signs."""
+    """A text as BFCL compares it: without blanks, case and some punctuation."""
     return re.sub(r"[ ,./\-_*^]", "", text).lower().replace("'", '"')

@@ -24,11 +24,10 @@ from ..core import (
 )
 from .extractive_summary import central_sentences, model_summary
 from .memory import Memory
-from .recall import candidate_records
-from .storage import SUMMARY_LOG, LogTail, embed_texts, hidden_ids, summaries_in_force, text_fault
+from .storage import SUMMARY_LOG, embed_texts, hidden_ids, summaries_in_force, text_fault
 
 if TYPE_CHECKING:
-    from .memory import EmbedFunction
+    from .storage import EmbedFunction
 
 COMPACTED_KINDS: tuple[RecordKind, ...] = ("observation", "utterance", "thought", "plan")
 
@@ -182,7 +181,7 @@ class Compaction:
     def history(self) -> tuple[CompactionEntry, ...]:
         """Every compaction so far, in order, also those expanded since."""
         entries: dict[RecordId, CompactionEntry] = {}
-        for entry in LogTail.up_to_date(SUMMARY_LOG, self.memory.store, self.memory.agent).entries:
+        for entry in SUMMARY_LOG.entries(self.memory.store, self.memory.agent):
             body = entry.body
             if not body or (
                 self.memory.as_of_step is not None and entry.step > self.memory.as_of_step
@@ -208,7 +207,7 @@ class Compaction:
         return model_summary(records, self._embed)
 
     def _recallable(self, at: Time) -> list[Record]:
-        return candidate_records(self.memory, Cue(text="", at=at, rules="paper"))
+        return self.memory.candidates(Cue(text="", at=at, rules="paper"))
 
     def _due(self, budget: CompactionBudget, at: Time) -> Iterator[tuple[list[Record], str]]:
         if not isinstance(budget, CompactionBudget):

@@ -14,7 +14,7 @@ from ..core.text import name_key, ungrounded_terms
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .memory import EmbedFunction
+    from .storage import EmbedFunction
 
 SUMMARY_SENTENCES = 4
 _ENDS = (".", "!", "?", '"', "”", "…", "。", "！", "？", "」", "』", "؟", "۔", "।", "॥", "։", "።")

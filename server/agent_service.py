@@ -1,4 +1,4 @@
-"""What visitors may ask of an agent: to chat, to look up, to remember, to use its tools."""
+"""What other programs may ask of an agent: to chat, to recall, to remember, to use its tools."""
 
 from __future__ import annotations
 
@@ -45,31 +45,32 @@ _PERSON_PARAMETER = {
 
 
 class AgentService:
-    """Receives visitors for an agent. A visitor is a person with a name: it is answered from
-    what is for everybody or for that person, and what it says is kept as that person's words.
+    """Serves an agent to visitors, one call at a time, from one thread.
 
-    With ``settled`` the caller says who visits, otherwise the visitor does by an argument
-    ``person``. Used from one thread, with one visitor at a time.
+    A visitor is a named person. Answers use only records whose audience is everybody or that
+    person; what the visitor says is stored with that person as its source. With
+    ``authenticated`` the caller names the visitor; otherwise the visitor does so itself, in an
+    argument ``person``.
     """
 
-    def __init__(self, host: HostedAgent, *, settled: bool = False) -> None:
+    def __init__(self, host: HostedAgent, *, authenticated: bool = False) -> None:
         self._host = host
-        self._authenticated = settled
+        self._authenticated = authenticated
         self._sessions: OrderedDict[tuple[str, str], list[Utterance]] = OrderedDict()
         self._person = ANONYMOUS
         self._on_text: TextCallback = _discard_text
-        made: list[AnyTool] = [Tool(self.chat, effect="acts"), Tool(self.recall, effect="reads")]
+        tools: list[AnyTool] = [Tool(self.chat, effect="acts"), Tool(self.recall, effect="reads")]
         if host.remembers:
-            made.append(Tool(self.remember, effect="acts"))
-        self._service_tools = Toolbox(made)
+            tools.append(Tool(self.remember, effect="acts"))
+        self._service_tools = Toolbox(tools)
 
     # -- what is offered ------------------------------------------------------------
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """All that may be asked, as tools: the counter's, and the agent's own under their
-        names (after "own." where that is one of the counter's)."""
+        """The tools offered: those of this service, then the agent's own (prefixed with "own."
+        where the service has a tool of that name)."""
         name = self._host.agent.id
-        desk = [
+        service = [
             replace(
                 spec,
                 description=spec.description.replace("the agent", name),
@@ -79,36 +80,37 @@ class AgentService:
             )
             for spec in self._service_tools.specs()
         ]
-        own = [replace(spec, name=shown) for shown, spec in self._agent_tools().items()]
-        return (*desk, *own)
+        own = [replace(spec, name=offered) for offered, spec in self._agent_tools().items()]
+        return (*service, *own)
 
     def _agent_tools(self) -> dict[str, ToolSpec]:
-        """The agent's tools by the names they have here. A visit to a run acts on nothing."""
-        usable = [
-            s for s in self._host.agent.tools.specs() if self._host.remembers or s.effect != "acts"
-        ]
-        return {f"own.{s.name}" if s.name in self._service_tools else s.name: s for s in usable}
+        """The agent's tools by offered name; for an agent of a finished run, none that acts."""
+        return {
+            f"own.{spec.name}" if spec.name in self._service_tools else spec.name: spec
+            for spec in self._host.agent.tools.specs()
+            if self._host.remembers or spec.effect != "acts"
+        }
 
     def call(
-        self, name: str, arguments: Json, *, person: str = "", say: TextCallback | None = None
+        self, name: str, arguments: Json, *, person: str = "", on_text: TextCallback | None = None
     ) -> ToolResult:
-        """Do what a visitor asks; ``person`` is who that is, where it is settled. ``say`` gets
-        a reply's text as it is made."""
+        """Call a tool for a visitor. ``person`` is the visitor where the caller names it;
+        ``on_text`` receives the text of a reply as it is generated."""
         given = dict(arguments) if isinstance(arguments, Mapping) else {}
         own = self._agent_tools()
-        told: object = person if self._authenticated else ANONYMOUS
+        visitor: object = person if self._authenticated else ANONYMOUS
         if not self._authenticated and name in self._service_tools:
-            told = given.pop("person", None)
-            if isinstance(told, str) and same_name(told, ANONYMOUS):
-                told = None
+            visitor = given.pop("person", None)
+            if isinstance(visitor, str) and same_name(visitor, ANONYMOUS):
+                visitor = None
         try:
-            self._person = validate_person_name(self._host.agent.id, told)
+            self._person = validate_person_name(self._host.agent.id, visitor)
         except SettingError as error:
-            absent = not (isinstance(told, str) and told.strip())
+            absent = not (isinstance(visitor, str) and visitor.strip())
             missing = "argument 'person' is missing: say your name"
-            fault = missing if absent else f"argument 'person': {error}"
-            return ToolResult(ok=False, error=f"{name}: {fault}", reason="arguments")
-        self._on_text = say or _discard_text
+            problem = missing if absent else f"argument 'person': {error}"
+            return ToolResult(ok=False, error=f"{name}: {problem}", reason="arguments")
+        self._on_text = on_text or _discard_text
         now = self._host.clock()
         if name not in own:
             context = ToolContext(who=self._person, now=now)
@@ -132,7 +134,7 @@ class AgentService:
             Utterance(self._person, text, now),
             Utterance(self._host.agent.id, reply.text, now),
         ]
-        # The first line names the session in memory, the last ones are what is shown.
+        # The first line identifies the session in memory; the last ones are shown in prompts.
         del lines[1 : max(1, len(lines) - _MAX_LINES)]
         return {"reply": reply.text, "session": session}
 
@@ -153,10 +155,10 @@ class AgentService:
             person=self._person,
             touch=False,
         )
-        asked = recall(Recall(cue=cue))
-        found = drive({agent.id: asked}, AskRouter({agent.id: agent}, at=now))[agent.id]
-        if isinstance(found, Failed):
-            raise RuntimeError(found.detail)
+        thought = recall(Recall(cue=cue))
+        recalled = drive({agent.id: thought}, AskRouter({agent.id: agent}, at=now))[agent.id]
+        if isinstance(recalled, Failed):
+            raise RuntimeError(recalled.detail)
         return [
             {
                 "text": hit.record.text,
@@ -165,7 +167,7 @@ class AgentService:
                 "kind": hit.record.kind,
                 "score": round(hit.score, 4),
             }
-            for hit in found.hits
+            for hit in recalled.hits
         ]
 
     def remember(self, text: str) -> Json:
@@ -176,15 +178,15 @@ class AgentService:
         """
         _check_text(text)
         agent = self._host.agent
-        said = format_utterance(self._person, agent.id, text)
-        circle = (self._person,) if agent.private_talk else ()
-        agent.learn([said], at=self._host.clock(), who=self._person, audience=circle)
-        return {"remembered": said, "memories": len(self._visible_to(self._person))}
+        line = format_utterance(self._person, agent.id, text)
+        audience = (self._person,) if agent.private_talk else ()
+        agent.learn([line], at=self._host.clock(), who=self._person, audience=audience)
+        return {"remembered": line, "memories": len(self._visible_to(self._person))}
 
     def _visible_to(self, person: str) -> list[Record]:
-        """What a person may hear of; without a name: what everybody may."""
+        """The records that a person may hear of; for an empty name those for everybody."""
         records = self._host.agent.memory.records()
-        return [one for one in records if not one.audience or person in one.audience]
+        return [record for record in records if not record.audience or person in record.audience]
 
     def _reply(self, text: str, lines: list[Utterance]) -> Reply:
         agent, now = self._host.agent, self._host.clock()
@@ -199,7 +201,7 @@ class AgentService:
                 listener=_progress_listener(self._on_text),
             )
         else:
-            caller = ToolExecutor(
+            executor = ToolExecutor(
                 {agent.id: agent},
                 now,
                 None,
@@ -208,22 +210,22 @@ class AgentService:
                 in_chat=True,
                 person=self._person,
             )
-            telling = TextStreamer(self._on_text)
-            minds = AskRouter(
-                {agent.id: agent}, at=now, on_text=telling, priority=-1, executor=caller
+            streamer = TextStreamer(self._on_text)
+            router = AskRouter(
+                {agent.id: agent}, at=now, on_text=streamer, priority=-1, executor=executor
             )
             thought = agent.reply(Utterance(self._person, text, now), lines)
-            reply = drive({agent.id: thought}, minds)[agent.id]
-            telling.finish(reply.text)
-            spent, before = reply.step.state, agent.state
-            agent.charge_usage(spent.calls - before.calls, spent.tokens - before.tokens)
+            reply = drive({agent.id: thought}, router)[agent.id]
+            streamer.finish(reply.text)
+            after, before = reply.step.state, agent.state
+            agent.charge_usage(after.calls - before.calls, after.tokens - before.tokens)
         if reply.failure:
             raise RuntimeError(f"no reply could be made: {reply.failure.detail}")
         return reply
 
     def _use_agent_tool(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """One of the agent's own tools, by the way that its own thoughts call it: under the
-        policy, on the visitor's word, and written down before it acts."""
+        """Call one of the agent's own tools as the agent itself does: under its tool policy, with
+        the visitor as the source, and logged before the tool acts."""
         return run_tool(
             self._host.agent,
             tool,
@@ -237,7 +239,7 @@ class AgentService:
         )
 
     def _session(self, name: str) -> list[Utterance]:
-        """The lines of a person's session; the sessions that rested longest are let go."""
+        """The lines of a person's session; the least recently used sessions are dropped."""
         key = (self._person, name[:MAX_NAME_LENGTH])
         lines = self._sessions.pop(key, [])
         self._sessions[key] = lines
@@ -248,14 +250,14 @@ class AgentService:
     # -- what can be read -----------------------------------------------------------
 
     def persona(self) -> Json:
-        """Who the agent is, as far as anybody may know at once: not the facts it knows."""
+        """The parts of the persona that are public: not the facts that the agent knows."""
         persona = self._host.agent.persona
         names = ("name", "age", "traits", "background", "currently", "lifestyle")
         return {name: getattr(persona, name) for name in names}
 
     def statistics(self) -> Json:
-        """How much the agent remembers of what is for everybody. How much there is that is for
-        single people would tell how much they confide."""
+        """Counts of the records for everybody. Counts of private records would reveal how much
+        single people confide."""
         public = self._visible_to("")
         return {
             "agent": self._host.agent.id,
@@ -267,19 +269,19 @@ class AgentService:
         }
 
 
-def _progress_listener(say: TextCallback) -> ProgressListener:
-    """Passes on what tools say while they work, also once somebody else is served: to whose call
-    it was."""
+def _progress_listener(on_text: TextCallback) -> ProgressListener:
+    """Passes the progress of tools to the visitor whose call started them, even when the next
+    visitor is already being served."""
 
-    def told(progress: ToolProgress) -> None:
-        say(f"[{progress.tool}] {progress.text}")
+    def report(progress: ToolProgress) -> None:
+        on_text(f"[{progress.tool}] {progress.text}")
 
-    return told
+    return report
 
 
 def _refuse_approval(request: ApprovalRequest) -> Approval:
-    """Who visits is not who gives leave, and that person is not here."""
-    return Approval(False, "nobody who could give leave is here")
+    """Refuse: visitors approve nothing, and the person who could is not present."""
+    return Approval(False, "nobody who could approve is here")
 
 
 def _with_person(parameters: Json) -> Json:
@@ -300,4 +302,4 @@ def _check_text(text: str) -> None:
 
 
 def _discard_text(text: str) -> None:
-    """Nobody hears a reply before it is whole."""
+    """Ignore the partial text of a reply."""

@@ -1,7 +1,7 @@
-"""One thread that owns an agent, so that it has one writer and does one thing at a time.
+"""A thread that owns an agent, so that it has one writer and does one thing at a time.
 
-A store is used from the thread that made it and a chat blocks while a model thinks, while a
-server must go on listening: so its loop hands each call to this thread and waits for it.
+A store may be used only by the thread that opened it, and a chat blocks while a model generates.
+A server's event loop must not block: it passes each call to this thread and awaits the result.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 64
-"""Calls that may wait at once; more are turned away."""
+"""Calls that may wait at the same time; further ones are rejected."""
 
 
 class AgentBusy(DenizensError):
-    """Too many calls wait for the agent already."""
+    """Too many calls already wait for the agent."""
 
 
 class CallAborted(BaseException):
-    """Nobody waits any more for what is being done. No Exception: no tool may swallow it."""
+    """The caller of the running call has gone. Not an Exception, so that no tool swallows it."""
 
 
 TextCallback: TypeAlias = Callable[[str], None]
-"""Takes text as it is made. Raises CallAborted where nobody waits for it any more."""
+"""Receives text as it is generated. Raises CallAborted once the caller has gone."""
 
 
 @dataclass(slots=True)
@@ -53,32 +53,35 @@ class _Call:
 
 
 class AgentThread(Generic[H]):
-    """What ``make`` opens, used by one thread, one call after the other.
+    """Opens a resource in a thread of its own and runs calls on it there, one after the other.
+
+    ``open_host`` returns the context manager of the resource.
 
     >>> from contextlib import nullcontext
     >>> async def two() -> list[int]:
-    ...     return [await desk.run(lambda number, emit: number + add) for add in (1, 2)]
-    >>> with AgentThread(lambda: nullcontext(40)) as desk:
+    ...     return [await thread.run(lambda number, emit: number + add) for add in (1, 2)]
+    >>> with AgentThread(lambda: nullcontext(40)) as thread:
     ...     asyncio.run(two())
     [41, 42]
     """
 
-    def __init__(self, make: Callable[[], AbstractContextManager[H]]) -> None:
-        self._make = make
+    def __init__(self, open_host: Callable[[], AbstractContextManager[H]]) -> None:
+        self._open_host = open_host
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._opened: Future[None] = Future()
-        self._thread = threading.Thread(target=self._main, name="desk", daemon=True)
+        # A daemon, so that a call that never returns cannot keep the process alive.
+        self._thread = threading.Thread(target=self._main, name="agent", daemon=True)
         self._running: _Call | None = None
         self._closed = False
 
     def __enter__(self) -> AgentThread[H]:
-        """Open what is served. Raises what goes wrong at that."""
+        """Start the thread and open the resource. Raises what opening it raises."""
         self._thread.start()
         self._opened.result()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """Break off what is being done and close; all that waits is turned away."""
+        """Abort the running call, reject all that wait, and close the resource."""
         if self._running is not None:
             self._running.aborted.set()
         self._closed = True
@@ -87,68 +90,66 @@ class AgentThread(Generic[H]):
 
     @property
     def waiting(self) -> int:
-        """How many calls wait, without the one that is being done."""
+        """The number of calls that wait, without the running one."""
         return self._calls.qsize()
 
     async def run(
-        self, work: Callable[[H, TextCallback], T], heard: TextCallback = lambda _: None
+        self, work: Callable[[H, TextCallback], T], on_text: TextCallback = lambda _: None
     ) -> T:
-        """Have something done in the thread, and wait for it.
+        """Run ``work`` in the thread and await its result.
 
-        ``work`` gets what was opened, and what to say on the way: that ``on_text`` gets, in this
-        loop. Cancelled before its turn it is not done at all; while it is being done it ends
-        at what it says next. Raises AgentBusy where too many wait.
+        ``work`` gets the resource and a callback for partial text, which calls ``on_text`` in
+        this event loop. A call that is cancelled while it waits is never run; one that is running
+        ends at its next text. Raises AgentBusy where too many wait.
         """
         if self._closed:
             raise AgentBusy("the agent is not served any more")
         if self.waiting >= MAX_WAITING:
             raise AgentBusy(f"{MAX_WAITING} calls wait for the agent already; try again later")
         loop = asyncio.get_running_loop()
-        job = _Call(work, lambda text: _call_in_loop(loop, heard, text))
-        self._calls.put(job)
+        call = _Call(work, lambda text: _call_in_loop(loop, on_text, text))
+        self._calls.put(call)
         try:
-            result: T = await asyncio.wrap_future(job.future)
+            result: T = await asyncio.wrap_future(call.future)
             return result
         except asyncio.CancelledError:
-            job.aborted.set()
+            call.aborted.set()
             raise
 
     def _main(self) -> None:
         try:
-            opened = self._make()
-            with opened as host:
+            with self._open_host() as host:
                 self._opened.set_result(None)
                 self._run_calls(host)
         except BaseException as error:
             if not self._opened.done():
                 self._opened.set_exception(error)
             else:
-                log.exception("what was served does not close")
+                log.exception("the served agent could not be closed")
         self._reject_waiting()
 
     def _reject_waiting(self) -> None:
-        """Let go all who still wait; nobody new comes in."""
         self._closed = True
         while True:
             try:
-                job = self._calls.get_nowait()
+                call = self._calls.get_nowait()
             except Empty:
                 return
-            if job is not None:
-                job.future.cancel()
+            if call is not None:
+                call.future.cancel()
 
     def _run_calls(self, host: H) -> None:
-        while (job := self._calls.get()) is not None:
-            if not job.future.set_running_or_notify_cancel():
+        while (call := self._calls.get()) is not None:
+            if not call.future.set_running_or_notify_cancel():
                 continue
-            self._running = job
+            self._running = call
             try:
-                job.future.set_result(job.work(host, job.emit))
-            except BaseException as error:  # noqa: BLE001  raised where it is waited for
-                job.future.set_exception(error)
+                call.future.set_result(call.work(host, call.emit))
+            except BaseException as error:  # noqa: BLE001  raised where the result is awaited
+                call.future.set_exception(error)
             self._running = None
 
 
-def _call_in_loop(loop: asyncio.AbstractEventLoop, heard: TextCallback, text: str) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, on_text: TextCallback, text: str) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(heard, text)
+        loop.call_soon_threadsafe(on_text, text)

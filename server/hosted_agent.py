@@ -1,4 +1,4 @@
-"""Whom a server serves: somebody of a scenario, of a run, or of a persona file."""
+"""Opens the agent that a server serves: from a scenario, a run, or a persona file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from ..store import Store
 
 @dataclass(frozen=True, slots=True)
 class HostedAgent:
-    """An agent that receives visitors. With ``remembers`` it remembers them; without, it is as it
-    was at the end of a run, and a visit leaves no trace there."""
+    """An agent that visitors can talk to.
+
+    With ``remembers`` it stores what visitors say; without, it is the agent as it was at the end
+    of a run, and visits change nothing.
+    """
 
     agent: Agent
     remembers: bool
@@ -45,29 +48,30 @@ def open_hosted_agent(
     allow_code: bool = False,
 ) -> Iterator[HostedAgent]:
     """The agent called ``name`` in ``where``: a run's folder, a scenario (a file, a folder or
-    a built-in name), or a persona's file, which needs no name.
+    a built-in name), or a persona file, which needs no name.
 
-    Its memory lies in the file ``memory`` (without one it ends with the process); a run has its
-    own, which is only read. ``model`` overrides the scenario's by name, ``loaded`` is one that
-    is there. ``tools`` are a persona's; on the word of ``trusted`` people tools may act.
-    ``allow_code``: see ``resume``. Raises SettingError for what cannot be served,
-    RunLocked where another process writes the memory.
+    ``memory`` is the agent's memory file; without one its memory lasts as long as the process.
+    The memory of a run is only read. ``model`` overrides the scenario's model by name, ``loaded``
+    by a model that is already loaded. ``tools`` are for a persona; tools may act on what
+    ``trusted`` people say. ``allow_code`` allows a run's scenario to name code outside this
+    package. Raises SettingError for options that do not fit together, RunLocked where another
+    process writes the memory.
     """
-    place = Path(where)
-    if (place / RUN_FILE).is_file():
+    path = Path(where)
+    if (path / RUN_FILE).is_file():
         _reject_options(where, "a run has its own memory and tools", memory=memory, tool=tools)
-        with Run(place) as run:
+        with Run(path) as run:
             scenario = run.scenario.with_overrides(model=model)
             name, last = _pick_name(where, name, list(run.people)), run.steps - 1
             agent = agent_from_run(
                 run, where, name, last, scenario=scenario, model=loaded, allow_code=allow_code
             )
-            at = run.time(max(last, 0))
-            yield _with_trusted(HostedAgent(agent, False, lambda: at), trusted)
+            end = run.time(max(last, 0))
+            yield _with_trusted(HostedAgent(agent, False, lambda: end), trusted)
         return
     with Store(memory if memory is not None else ":memory:") as store:
-        if place.is_file() and place.suffix in (".toml", ".json") and _is_persona(place):
-            agent = _agent_of_persona(Persona.load(place), name, store, model, tools, loaded)
+        if path.is_file() and path.suffix in (".toml", ".json") and _is_persona(path):
+            agent = _agent_of_persona(Persona.load(path), name, store, model, tools, loaded)
         else:
             _reject_options(where, "the scenario says which tools", tool=tools)
             scenario = load_scenario(str(where)).with_overrides(model=model)
@@ -96,15 +100,15 @@ def _agent_of_persona(
 
 
 def _with_trusted(host: HostedAgent, people: Sequence[str]) -> HostedAgent:
-    box = host.agent.tools
-    policy = replace(box.policy, trusted=(*box.policy.trusted, *people))
-    host.agent.tools = box.with_policy(policy)
+    toolbox = host.agent.tools
+    policy = replace(toolbox.policy, trusted=(*toolbox.policy.trusted, *people))
+    host.agent.tools = toolbox.with_policy(policy)
     return host
 
 
 def _is_persona(file: Path) -> bool:
-    found = read_settings(file)
-    return "name" in found and "scenario" not in found
+    settings = read_settings(file)
+    return "name" in settings and "scenario" not in settings
 
 
 def _pick_name(where: object, name: str, names: Sequence[str]) -> str:
@@ -115,10 +119,10 @@ def _pick_name(where: object, name: str, names: Sequence[str]) -> str:
     raise SettingError(f"{where}: say who is served; there are {', '.join(names)}")
 
 
-def _reject_options(where: object, why: str, **given: object) -> None:
-    for option, value in given.items():
+def _reject_options(where: object, reason: str, **options: object) -> None:
+    for option, value in options.items():
         if value:
-            raise SettingError(f"{where}: {why}; leave out --{option}")
+            raise SettingError(f"{where}: {reason}; leave out --{option}")
 
 
 def _now() -> Time:

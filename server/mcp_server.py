@@ -1,6 +1,6 @@
-"""An agent as an MCP server: its counter's tools and two resources, in the SDK's words.
+"""An agent as an MCP server, over standard input and output or streamable HTTP.
 
-Serving an agent over MCP: standard input and output, or streamable HTTP.
+Tools are those of ``AgentService``; two resources describe the agent and its memory.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import Json, SettingError, ToolResult, ToolSpec, normalize, read_settings
+from ..models.remote import is_loopback
 from ..tools.external import import_optional
 from .agent_service import AgentService
 from .agent_thread import AgentBusy, AgentThread, TextCallback
@@ -27,6 +27,9 @@ from .hosted_agent import HostedAgent
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+MCP_PATH = "/mcp"
+_MIN_TOKEN_LENGTH = 16
+_SCHEMES = ("http", "https")
 _RESOURCES = (
     ("denizens://persona", "persona", "Who the agent is."),
     ("denizens://memory", "memory", "How much the agent remembers, and since when."),
@@ -38,32 +41,38 @@ _INSTRUCTIONS = (
 
 
 def build_mcp_server(
-    desk: AgentThread[AgentService], version: str = "", identify: Callable[[], str] | None = None
+    thread: AgentThread[AgentService],
+    version: str = "",
+    identify: Callable[[], str] | None = None,
 ) -> Server[Any]:
-    """The SDK's server for the agent at a desk. ``identify`` tells in whose name a request
-    comes, where that is settled by how it comes."""
+    """The SDK's server for the agent of a thread.
+
+    ``identify`` returns the person that the current request comes from, where the connection
+    determines it; without it each call names its person.
+    """
     types: Any = import_optional("mcp_types")
 
     async def list_tools(context: Any, parameters: Any) -> Any:
-        specs = await desk.run(lambda counter, _: counter.specs())
+        specs = await thread.run(lambda service, _: service.specs())
         return types.ListToolsResult(tools=[_tool_type(types, spec) for spec in specs])
 
     async def call_tool(context: Any, parameters: Any) -> Any:
         person = identify() if identify else ""
-        pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        teller = asyncio.create_task(_report_progress(context, pieces))
+        texts: asyncio.Queue[str | None] = asyncio.Queue()
+        reporter = asyncio.create_task(_report_progress(context, texts))
 
-        def work(counter: AgentService, say: TextCallback) -> ToolResult:
-            return counter.call(parameters.name, parameters.arguments or {}, person=person, say=say)
+        def work(service: AgentService, emit: TextCallback) -> ToolResult:
+            arguments = parameters.arguments or {}
+            return service.call(parameters.name, arguments, person=person, on_text=emit)
 
         try:
-            result = await desk.run(work, pieces.put_nowait)
-            pieces.put_nowait(None)
-            await teller
+            result = await thread.run(work, texts.put_nowait)
+            texts.put_nowait(None)
+            await reporter
         except AgentBusy as busy:
             result = ToolResult(ok=False, error=str(busy), reason="budget")
         finally:
-            teller.cancel()
+            reporter.cancel()
         return _call_result(types, result)
 
     async def list_resources(context: Any, parameters: Any) -> Any:
@@ -75,9 +84,9 @@ def build_mcp_server(
         )
 
     async def read_resource(context: Any, parameters: Any) -> Any:
-        return await _read_resource(desk, types, str(parameters.uri))
+        return await _read_resource(thread, types, str(parameters.uri))
 
-    made: Server[Any] = import_optional("mcp.server.lowlevel").Server(
+    server: Server[Any] = import_optional("mcp.server.lowlevel").Server(
         "denizens",
         version=version,
         instructions=_INSTRUCTIONS,
@@ -86,88 +95,87 @@ def build_mcp_server(
         on_list_resources=list_resources,
         on_read_resource=read_resource,
     )
-    return made
+    return server
 
 
-async def _read_resource(desk: AgentThread[AgentService], types: Any, uri: str) -> Any:
-    known = [one for one, _, _ in _RESOURCES]
+async def _read_resource(thread: AgentThread[AgentService], types: Any, uri: str) -> Any:
+    known = [resource for resource, _, _ in _RESOURCES]
     if uri not in known:
-        error: Any = import_optional("mcp.shared.exceptions")
-        told = f"no resource '{uri}'; there are: {', '.join(known)}"
-        raise error.MCPError(types.INVALID_PARAMS, told)
+        exceptions: Any = import_optional("mcp.shared.exceptions")
+        message = f"no resource '{uri}'; there are: {', '.join(known)}"
+        raise exceptions.MCPError(types.INVALID_PARAMS, message)
 
-    def work(counter: AgentService, _: TextCallback) -> Json:
-        return counter.persona() if uri == known[0] else counter.statistics()
+    def work(service: AgentService, _: TextCallback) -> Json:
+        return service.persona() if uri == known[0] else service.statistics()
 
-    text = json.dumps(await desk.run(work), ensure_ascii=False)
+    text = json.dumps(await thread.run(work), ensure_ascii=False)
     content = types.TextResourceContents(uri=uri, text=text, mime_type="application/json")
     return types.ReadResourceResult(contents=[content])
 
 
 def _tool_type(types: Any, spec: ToolSpec) -> Any:
-    hints = types.ToolAnnotations(
-        read_only_hint=spec.effect != "acts", open_world_hint=spec.outside
-    )
     return types.Tool(
         name=spec.name,
         description=spec.description,
         input_schema=spec.parameters,
-        annotations=hints,
+        annotations=types.ToolAnnotations(
+            read_only_hint=spec.effect != "acts", open_world_hint=spec.outside
+        ),
     )
 
 
 def _call_result(types: Any, result: ToolResult) -> Any:
-    """A tool's result: structured, and as text for clients that read only that."""
+    """A tool's result: structured, and as text for clients that read only text."""
     if not result.ok:
         reason = result.reason or "failed"
         content = types.TextContent(text=f"{reason}: {result.error}")
-        told = {"reason": reason, "error": result.error}
-        return types.CallToolResult(content=[content], structured_content=told, is_error=True)
+        error = {"reason": reason, "error": result.error}
+        return types.CallToolResult(content=[content], structured_content=error, is_error=True)
     value = result.value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    # Older clients take only objects.
+    # Older clients accept only objects as structured content.
     structured = value if isinstance(value, dict) else {"result": value}
     content = types.TextContent(text=text)
     return types.CallToolResult(content=[content], structured_content=structured)
 
 
-async def _report_progress(context: Any, pieces: asyncio.Queue[str | None]) -> None:
-    """Tell the client of a reply's text piece by piece, as far as it wants to hear."""
-    done = 0
-    while (piece := await pieces.get()) is not None:
-        done += len(piece)
-        await context.session.report_progress(done, message=piece)
-
-
-MCP_PATH = "/mcp"
-_MIN_TOKEN_LENGTH = 16
+async def _report_progress(context: Any, texts: asyncio.Queue[str | None]) -> None:
+    """Send the parts of a reply as progress notifications, where the client requested them."""
+    characters = 0
+    while (text := await texts.get()) is not None:
+        characters += len(text)
+        await context.session.report_progress(characters, message=text)
 
 
 def serve_stdio(
-    make: Callable[[], AbstractContextManager[HostedAgent]], *, person: str | None = None
+    open_host: Callable[[], AbstractContextManager[HostedAgent]], *, person: str | None = None
 ) -> None:
-    """Serve over standard input and output until the input ends. Standard output is for the
-    protocol alone: whatever else is written there goes to standard error. With ``person`` the
-    client is that person; with None it says who it is. Raises SettingError for a blank name."""
+    """Serve over standard input and output until the input ends.
+
+    Standard output carries the protocol only: anything else that is written to it goes to standard
+    error. ``person`` is the person the client speaks for; with None each call names it. Raises
+    SettingError for a blank name.
+    """
     _check_person(person)
     with ExitStack() as stack:
         with _stdout_to_stderr():
-            desk = stack.enter_context(
-                AgentThread(_service_factory(make, settled=person is not None))
-            )
-        asyncio.run(_run_stdio(desk, person))
+            open_service = _service_factory(open_host, authenticated=person is not None)
+            thread = stack.enter_context(AgentThread(open_service))
+        asyncio.run(_run_stdio(thread, person))
 
 
-async def _run_stdio(desk: AgentThread[AgentService], person: str | None) -> None:
-    server = build_mcp_server(
-        desk, version("denizens"), None if person is None else (lambda: person)
-    )
-    async with import_optional("mcp.server.stdio").stdio_server() as (reading, writing):
-        await server.run(reading, writing, server.create_initialization_options())
+async def _run_stdio(thread: AgentThread[AgentService], person: str | None) -> None:
+    server = build_mcp_server(thread, version("denizens"), _identify_as(person))
+    async with import_optional("mcp.server.stdio").stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def _identify_as(person: str | None) -> Callable[[], str] | None:
+    return None if person is None else (lambda: person)
 
 
 def serve_http(
-    make: Callable[[], AbstractContextManager[HostedAgent]],
+    open_host: Callable[[], AbstractContextManager[HostedAgent]],
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -176,37 +184,35 @@ def serve_http(
     person: str | None = None,
     announce: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve over HTTP until interrupted; ``announce`` gets the URL once it can be reached.
+    """Serve over HTTP until interrupted; ``announce`` gets the URL once the server listens.
 
-    ``names`` are those by which it is called besides ``host``; a request for another is turned
-    away, so that no web page can reach it by a name of its own (DNS rebinding). With
-    ``tokens``, by person, a request must bear one, and comes in that person's name. Raises
-    SettingError where it would be open to other machines without tokens.
+    ``names`` are host names of this server besides ``host``; requests for other hosts are
+    rejected, so that no web page can reach it under a name of its own (DNS rebinding). With
+    ``tokens``, by person, each request needs a bearer token, which determines its person. Raises
+    SettingError where the server would be open to other machines without tokens.
     """
     _check_person(person)
     tokens = None if tokens is None else check_tokens(tokens, "tokens")
-    if not _is_loopback(host) and not tokens:
+    if not is_loopback(host) and not tokens:
         raise SettingError(
             f"serving at {host} lets other machines in; give everybody a token (--tokens FILE), or "
             "serve at 127.0.0.1"
         )
     listening = _listen(host, port)
-    with (
-        listening,
-        AgentThread(_service_factory(make, settled=person is not None or bool(tokens))) as desk,
-    ):
+    open_service = _service_factory(open_host, authenticated=person is not None or bool(tokens))
+    with listening, AgentThread(open_service) as thread:
         port = listening.getsockname()[1]
-        app = _http_app(desk, host, port, names, tokens or {}, person)
+        app = _http_app(thread, host, port, names, tokens or {}, person)
         announce(f"http://{_bracketed(host)}:{port}{MCP_PATH}")
         uvicorn: Any = import_optional("uvicorn")
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=3)
-        # An interrupt is how this ends; uvicorn has closed all connections when it comes.
+        # An interrupt is the normal end; uvicorn has closed all connections when it arrives.
         with suppress(KeyboardInterrupt):
             asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 def _http_app(
-    desk: AgentThread[AgentService],
+    thread: AgentThread[AgentService],
     host: str,
     port: int,
     names: Sequence[str],
@@ -214,50 +220,50 @@ def _http_app(
     person: str | None,
 ) -> Any:
     security: Any = import_optional("mcp.server.transport_security")
-    known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if _is_loopback(host) else [])
-    hosts = [one for name in known for one in (_bracketed(name), f"{_bracketed(name)}:*")]
-    settings = security.TransportSecuritySettings(
-        allowed_hosts=hosts,
-        allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")],
-    )
+    known = [host, *names] + (["127.0.0.1", "localhost", "::1"] if is_loopback(host) else [])
+    hosts = [entry for name in known for entry in (_bracketed(name), f"{_bracketed(name)}:*")]
+    options: dict[str, Any] = {
+        "streamable_http_path": MCP_PATH,
+        "transport_security": security.TransportSecuritySettings(
+            allowed_hosts=hosts,
+            allowed_origins=[f"{scheme}://{entry}" for entry in hosts for scheme in _SCHEMES],
+        ),
+        "host": host,
+    }
     if not tokens:
-        server = build_mcp_server(
-            desk, version("denizens"), None if person is None else (lambda: person)
-        )
-        return server.streamable_http_app(
-            streamable_http_path=MCP_PATH, transport_security=settings, host=host
-        )
+        server = build_mcp_server(thread, version("denizens"), _identify_as(person))
+        return server.streamable_http_app(**options)
     auth: Any = import_optional("mcp.server.auth.settings")
-    server = build_mcp_server(desk, version("denizens"), _token_person)
+    server = build_mcp_server(thread, version("denizens"), _token_person)
     return server.streamable_http_app(
-        streamable_http_path=MCP_PATH,
-        transport_security=settings,
-        host=host,
-        # Tokens are handed out by hand; nobody issues any.
+        **options,
+        # The SDK requires an issuer; tokens come from a file and no server issues any.
         auth=auth.AuthSettings(issuer_url=f"http://localhost:{port}", resource_server_url=None),
         token_verifier=_TokenVerifier(tokens),
     )
 
 
 class _TokenVerifier:
-    """The SDK's TokenVerifier for tokens that are known by heart."""
+    """The SDK's TokenVerifier for a fixed set of tokens, by person."""
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
         self._tokens = tokens
 
     async def verify_token(self, token: str) -> Any:
         given = token.encode()
-        found = [
-            who for who, known in self._tokens.items() if hmac.compare_digest(given, known.encode())
+        people = [
+            person
+            for person, known in self._tokens.items()
+            if hmac.compare_digest(given, known.encode())
         ]
-        if not found:
+        if not people:
             return None
         provider: Any = import_optional("mcp.server.auth.provider")
-        return provider.AccessToken(token=token, client_id=found[0], scopes=[])
+        return provider.AccessToken(token=token, client_id=people[0], scopes=[])
 
 
 def _token_person() -> str:
-    """In whose name the present request comes."""
+    """The person whose token the current request carries."""
     context: Any = import_optional("mcp.server.auth.middleware.auth_context")
     return str(context.get_access_token().client_id)
 
@@ -267,47 +273,50 @@ def read_tokens(file: Path | str) -> dict[str, str]:
     return check_tokens(read_settings(file), str(file))
 
 
-def check_tokens(found: Mapping[str, Json], file: str) -> dict[str, str]:
-    """Tokens by person. Raises SettingError for a short one, one that two have, and for names
-    that are blank or the same but for case, blanks and Unicode form."""
-    for person, token in found.items():
+def check_tokens(tokens: Mapping[str, Json], file: str) -> dict[str, str]:
+    """The tokens, by person.
+
+    Raises SettingError for a token that is short or not unique, and for names that are blank or
+    differ only in case, blanks or Unicode form.
+    """
+    for person, token in tokens.items():
         if not isinstance(token, str) or len(token) < _MIN_TOKEN_LENGTH or not token.isascii():
             raise SettingError(
                 f"{file}: the token of '{person}' must be a text of at least {_MIN_TOKEN_LENGTH} "
                 "characters of ASCII; make one with: python -c 'import secrets; "
                 "print(secrets.token_urlsafe())'"
             )
-    names = {normalize(str(person)) for person in found}
-    if "" in names or len(names) < len(found):
+    names = {normalize(str(person)) for person in tokens}
+    if "" in names or len(names) < len(tokens):
         raise SettingError(f"{file}: a name is blank, or two are the same name; give others")
-    if not found or len(set(found.values())) < len(found):
+    if not tokens or len(set(tokens.values())) < len(tokens):
         raise SettingError(f'{file}: give each person a token of its own: "Ada Lund" = "..."')
-    return {str(person): str(token) for person, token in found.items()}
+    return {str(person): str(token) for person, token in tokens.items()}
 
 
 def _service_factory(
-    make: Callable[[], AbstractContextManager[HostedAgent]], *, settled: bool
+    open_host: Callable[[], AbstractContextManager[HostedAgent]], *, authenticated: bool
 ) -> Callable[[], AbstractContextManager[AgentService]]:
     @contextmanager
-    def counter() -> Iterator[AgentService]:
-        with make() as host:
-            yield AgentService(host, settled=settled)
+    def open_service() -> Iterator[AgentService]:
+        with open_host() as host:
+            yield AgentService(host, authenticated=authenticated)
 
-    return counter
+    return open_service
 
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """What is written to standard output, by C code too, goes to standard error."""
+    """Redirect standard output, also that of C code, to standard error."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    stdout = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -321,18 +330,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _check_person(person: str | None) -> None:
-    """A blank name (of a variable that is not set, say) must not let a client say who it is."""
+    """Raises SettingError for a blank name, for instance from an unset variable: it must not let
+    clients name their person themselves."""
     if person is not None and not person.strip():
         raise SettingError("mcp: --person is blank; give the name of whom clients speak for")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _bracketed(host: str) -> str:

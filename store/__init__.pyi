@@ -1,3 +1,4 @@
+from .chained_log import ChainedLog as ChainedLog
 from .checksums import Damage as Damage
 from .checksums import chain_digest as chain_digest
 from .database_file import WriterLock as WriterLock

@@ -186,7 +186,8 @@ class Store:
         except SQLITE_ERRORS as error:
             self._fail(error)
         finally:
-            cursor.close()
+            if not self._closed:
+                cursor.close()
 
     def first_row(self, sql: str, args: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""

@@ -24,7 +24,7 @@ from denizens.benchmarks.memory.locomo import (
 from denizens.benchmarks.statistics import auroc
 from denizens.cli import main
 from denizens.core import SettingError
-from denizens.memory.index import terms
+from denizens.core.text import terms
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

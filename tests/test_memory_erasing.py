@@ -8,7 +8,7 @@ from pathlib import Path
 
 from denizens.core import Cue, Record
 from denizens.memory import Compaction, Documents, Facts, Memory
-from denizens.memory.erasure.person_erasure import ERASERS, ErasureRequest
+from denizens.memory.erasure.erasers import ERASERS, ErasureRequest
 from denizens.memory.storage import PersonMatcher
 from denizens.store import Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Record, count_words, normalize, sentences, words
-from denizens.core.text import name_key
+from denizens.core.text import name_key, terms
 from denizens.memory.extractive_summary import central_sentences, is_grounded_summary
 from denizens.memory.facts import question_subject
 from denizens.memory.facts.extracted_facts import spoken_line
@@ -17,7 +17,7 @@ from denizens.memory.facts.model_extraction import candidate_objects as objects
 from denizens.memory.facts.model_extraction import candidate_subjects
 from denizens.memory.facts.rule_extraction import extract_facts
 from denizens.memory.facts.temporal_qa import question_date
-from denizens.memory.index import find_date_spans, terms
+from denizens.memory.index import find_date_spans
 from denizens.readers import html_blocks, split_passages
 from denizens.readers.file_reader import READERS
 

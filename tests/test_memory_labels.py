@@ -24,7 +24,6 @@ from denizens.memory import (
     recall_many,
     records_of_input,
     rewind_memories,
-    searched_audience,
 )
 from denizens.memory.erasure import erase_person
 from denizens.memory.storage import repair_file
@@ -227,13 +226,13 @@ def test_what_was_searched_does_not_depend_on_what_is_in_memory(tmp_path: Path) 
         file.write_text("The oven is hot.\n")
         Documents(memory).add(file, at=NOON, audience="Ada")
         memory.add([record(3, audience=("Cy",))], step=2)
-        assert searched_audience(memory.as_of(1), cue) == ("Ada",)
-        assert searched_audience(memory, cue) == ("Bo",)
+        assert memory.as_of(1).searched_audience(cue) == ("Ada",)
+        assert memory.searched_audience(cue) == ("Bo",)
         Documents(memory).remove("a.md")
-        assert searched_audience(memory, cue) == ("Cy",)
-        assert searched_audience(memory, Cue(text="x", at=NOON, person="Ada")) == ()
+        assert memory.searched_audience(cue) == ("Cy",)
+        assert memory.searched_audience(Cue(text="x", at=NOON, person="Ada")) == ()
     with Memory(path, "Bo") as memory:
-        assert searched_audience(memory, cue) == ("Cy",)
+        assert memory.searched_audience(cue) == ("Cy",)
 
 
 # -- quarantine ----------------------------------------------------------------------------

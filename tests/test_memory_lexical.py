@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from denizens.core import Cue, Record
+from denizens.core.text import split_words, terms
 from denizens.memory import Memory
-from denizens.memory.index import LexicalIndex, split_words, terms
+from denizens.memory.index import LexicalIndex
 from denizens.memory.recall.hybrid_score import (
     K1,
     NEXT_RECORD_WEIGHT,

@@ -100,10 +100,11 @@ def test_sifting_equals_scoring_all(
 def test_sifting_sifts() -> None:
     """Of many records few are scored, so that the test above compares two ways."""
     memory = filled(5000, 1)
-    scene = RecallQuery.for_cue(memory, Cue(text="x", at=NINE), talk(1, 2)[0], {})
+    cue = Cue(text="x", at=NINE)
+    scene = RecallQuery.for_cue(memory.loader, memory.rules, cue, talk(1, 2)[0], {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recalling, "FULL_SCORE_LIMIT", 8)
-        assert len(recalling.score_candidates(scene, 10).places) < 1000
+        assert len(recalling.score_candidates(scene, 10).positions) < 1000
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,7 +10,7 @@ import pytest
 from denizens.core import Cue, Record, RunError, canonical, to_json
 from denizens.memory import Memory, prepare_store
 from denizens.memory.storage import body_of, read_body
-from denizens.memory.storage.record_table import MIGRATIONS, VERSION
+from denizens.memory.storage.memory_tables import MIGRATIONS, VERSION
 from denizens.store import Store
 from hypothesis import given
 from hypothesis import strategies as st

@@ -199,7 +199,7 @@ def test_a_beginning_is_read_in_any_pieces(data: Json, cuts: list[int]) -> None:
         pieces.feed(raw[start:end])
     for one in (whole, pieces):
         assert one.partial_bytes == b""
-        assert one.frames == []
+        assert one.containers == []
     assert pieces.pending == whole.pending
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core import ToolError, did_you_mean, import_named_module
+from ..core import ToolError, did_you_mean, load_object
 from .builtin import (
     answer_from_documents,
     calculator,
@@ -59,9 +59,8 @@ def tool_by_name(name: str) -> AnyTool:
     >>> tool_by_name("denizens.tools:clock") is tool_by_name("clock")
     True
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        known = {built_in.name: built_in for built_in in BUILT_IN}
+    if ":" not in name:
+        known = {tool.name: tool for tool in BUILT_IN}
         if name in CONFIGURED_TOOLS:
             raise ToolError(
                 f"tool '{name}' needs an argument: make it in code with {CONFIGURED_TOOLS[name]}, "
@@ -73,19 +72,8 @@ def tool_by_name(name: str) -> AnyTool:
                 f"{', '.join(known)}; your own are written 'package.module:function'"
             )
         return known[name]
-    if not module_name or module_name.startswith("."):
-        raise ToolError(f"tool '{name}': write it as 'package.module:function'")
-    try:
-        module = import_named_module(name, "tool")
-    except ImportError as error:
-        raise ToolError(
-            f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
-            "check its spelling, and that it is installed"
-        ) from error
-    tool = getattr(module, attribute, None)
-    if tool is None:
-        near = did_you_mean(attribute, dir(module))
-        raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
-    if not isinstance(tool, AnyTool):
+    value = load_object(name, "tool", kind="function", error=ToolError)
+    if not isinstance(value, AnyTool):
+        attribute = name.partition(":")[2]
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
-    return tool
+    return value

@@ -1,4 +1,5 @@
-"""``denizens bench labels``: how much of a lived day is for some only, or of others' words."""
+"""``denizens bench labels``: which share of the records of a day is confidential or rests on the
+words of others."""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ SECRET = "In confidence: I am moving to the coast in June, and nobody knows it y
 def measure_labels(
     scenario: Scenario, *, progress: Callable[[str], None] = lambda line: None
 ) -> dict[str, Json]:
-    """Live a scenario twice with improvised minds: as it is, and after a visitor has confided
-    something to everybody. Of the records of each day: ``records`` how many, ``open`` the share
-    that is for everybody; of those that minds made themselves (``own``) the share that rests on
-    words of others, by kind."""
+    """Run a scenario twice with the hash-based model: as it is, and after a visitor has confided a
+    secret to every agent. For the records of each day: ``records``, the number; ``open``, the share
+    that is for everybody; of the records that agents made themselves (``own``), the share that
+    rests on words of others, by kind."""
     return {
         name: _figures(_simulate_day(scenario, confided, progress))
         for name, confided in (("plain", False), ("confided", True))

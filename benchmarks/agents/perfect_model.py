@@ -1,6 +1,6 @@
-"""A perfect model for the tasks: it answers every ask by knowing the task.
+"""A model that solves the benchmark tasks: it answers each ask from the task definition.
 
-It sees no more than any model does, the ask, and what its calls have come to so far."""
+It receives only the asks, as any model does, and the outcomes of the calls so far."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from ...testing import (
 from .tasks import BenchmarkTask, ExpectedCall
 
 INSIGHT = "What leads there: "
-"""How the thoughts of the perfect model begin, by which it knows them again."""
+"""Prefix of the thoughts of this model, by which it recognises them."""
 
 
 @dataclass(slots=True)
 class PerfectModel:
-    """Knows how a problem is solved. ``outcomes`` are the keys of the calls made so far and
-    whether each worked; whoever makes the calls keeps it."""
+    """Answers the asks of one task. ``outcomes`` maps the keys of the calls so far to whether they
+    worked; the caller keeps it up to date."""
 
     task: BenchmarkTask
     specs: Sequence[ToolSpec]
@@ -42,11 +42,11 @@ class PerfectModel:
     plans: int = 0
 
     def as_model(self) -> ScriptedModel:
-        """The model that answers by it."""
+        """A scripted model that answers by this object."""
         return ScriptedModel(self.answer)
 
     def pending(self, text: str) -> list[ExpectedCall]:
-        """The calls to make now for what a text asks: the whole goal, or a step of it."""
+        """The calls to make now for the goal, or for the step of it that ``text`` names."""
         problem = self.task
         steps = {want.purpose for want in problem.expected_calls if want.purpose in text}
         return [
@@ -58,7 +58,7 @@ class PerfectModel:
         ]
 
     def answer(self, ask: ModelAsk) -> ScriptedAnswer:
-        """What a model that knows the task answers."""
+        """The answer to an ask."""
         if isinstance(ask, Choose):
             return self._choice(ask)
         if isinstance(ask, Rate):
@@ -109,7 +109,7 @@ class PerfectModel:
         return f"I was not told {', '.join(lost)}." if lost else self.task.answer
 
     def _plan(self) -> list[Json]:
-        """The steps that are left, those for the same as one."""
+        """The remaining steps; calls with one purpose are one step."""
         left = [want for want in self.task.expected_calls if self._is_still_needed(want)]
         steps: dict[str, list[str]] = {}
         for want in left:
@@ -133,7 +133,7 @@ class PerfectModel:
         return not want.fallback_for or self._has_failed(want.fallback_for)
 
     def _value(self, messages: Sequence[Message]) -> str:
-        """What a field is to be that the last question is about."""
+        """The value of the field that the last question is about."""
         asked = messages[-1].text
         words = asked.rpartition('What is "')[2].partition('"')[0]
         for want in self.pending(asked):
@@ -143,7 +143,7 @@ class PerfectModel:
         return "unknown"
 
     def _arguments(self, schema: Json, said: str) -> Json:
-        """Those of the call that the prompt is about."""
+        """The arguments of the call that the prompt is about."""
         names = set(schema.get("properties", ()))
         for want in self.pending(said):
             if names <= set(want.arguments) and f'"{want.tool}"' in said:
@@ -154,7 +154,7 @@ class PerfectModel:
         return call_key(want.tool, dict(want.arguments))
 
     def _has_failed(self, tool: str) -> bool:
-        """Whether a tool was called, and in vain."""
+        """Whether a tool was called and never worked."""
         keys = [self._key(want) for want in self.task.expected_calls if want.tool == tool]
         results = [self.outcomes[key] for key in keys if key in self.outcomes]
         return bool(results) and not any(results)
@@ -165,12 +165,12 @@ class PerfectModel:
         return all(self._has_succeeded(tool) for tool in want.after)
 
     def _has_succeeded(self, tool: str) -> bool:
-        """Whether what a tool was wanted for is known, from it or from one in its stead."""
+        """Whether the result of a tool is known, from it or from its fallback."""
         wants = [one for one in self.task.expected_calls if tool in (one.tool, one.fallback_for)]
         return any(self.outcomes.get(self._key(one), False) for one in wants)
 
     def _step_failed(self, text: str) -> bool:
-        """Whether all that a step could do came to nothing."""
+        """Whether all calls of a step failed."""
         own = [want for want in self.task.expected_calls if want.purpose in text]
         results = [self.outcomes[self._key(one)] for one in own if self._key(one) in self.outcomes]
         return bool(results) and not any(results)

@@ -1,4 +1,4 @@
-"""Trials: a task worked off by a planner with a model, and what it cost."""
+"""Runs of benchmark tasks: a planner works on a task with a model."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ TASK_PLANNERS: Mapping[str, Callable[[], TaskWorker]] = {
     "reflexion": Reflexion,
     "deliberate": lambda: TreeOfThoughts(then=React()),
 }
-"""The planners that work off goals, by name."""
+"""The planners that work on goals, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRun:
-    """How a task went: the outcome, whether it is solved, and the asks: how many of
-    each role, ``call`` and ``recall`` for those of tools and memory."""
+    """The result of a task: the outcome, whether it is solved, and the number of asks by role
+    (``call`` and ``recall`` for tools and memory)."""
 
     task: str
     outcome: TaskOutcome
@@ -67,12 +67,13 @@ class TaskRun:
 
     @property
     def asked(self) -> int:
-        """All asks."""
+        """The number of all asks."""
         return sum(self.asks.values())
 
 
 class ObservedAsks:
-    """Faculties whose calls' ends are told to an oracle, where there is one."""
+    """An ask handler that reports the outcomes of tool calls to a perfect model, if there is
+    one."""
 
     def __init__(self, minds: AskRouter, oracle: PerfectModel | None) -> None:
         self._minds = minds
@@ -80,13 +81,13 @@ class ObservedAsks:
         self._calls: dict[AskId, Call] = {}
 
     def submit(self, where: AskId, ask: Ask) -> None:
-        """Send an ask on."""
+        """Forward an ask."""
         if isinstance(ask, Call):
             self._calls[where] = ask
         self._minds.submit(where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
-        """What is answered."""
+        """Wait for answers."""
         found = self._minds.wait()
         for where, answer in found:
             made = self._calls.pop(where, None)
@@ -99,7 +100,7 @@ class ObservedAsks:
 def run_task(
     problem: BenchmarkTask, worker: TaskWorker, *, model: Model | None = None, seed: int = 0
 ) -> TaskRun:
-    """One task worked off once; without a model by the perfect one."""
+    """Run a task once; without a model by the perfect one."""
     office = TaskState()
     box = Toolbox(problem.tools(office), policy=Policy(ask=problem.needs_approval))
     oracle = PerfectModel(problem, box.specs()) if model is None else None
@@ -147,8 +148,8 @@ def measure_tasks(
     tasks: Sequence[str] = (),
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """Every planner on every task: solved or not, how it ended, and the asks. Raises AsksFailed
-    where the model answered none of a planner's: that is no score."""
+    """Each planner on each task: whether solved, the status, and the asks. Raises AsksFailed when
+    the model answered no ask of a planner."""
     from ...models import load_model
 
     model = None if name == "perfect" else load_model(name, device=device, dtype=dtype)
@@ -178,7 +179,7 @@ def measure_tasks(
 
 
 def require_answers(planner: str, trials: Sequence[TaskRun]) -> None:
-    """Let no score stand for a model that does not answer. Raises AsksFailed."""
+    """Raise AsksFailed when all asks of a planner failed: there is nothing to score."""
     asked, failed = sum(one.model_asks for one in trials), sum(one.failed for one in trials)
     if asked and failed == asked:
         last = next(one.fault for one in reversed(trials) if one.fault)

@@ -1,4 +1,4 @@
-"""What the tasks of ``bench tasks`` are set in: tools that work, fail, lie and wait."""
+"""Tools of the benchmark tasks: some work, some fail, some lie."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Tools = tuple[Tool[..., Any], ...]
 
 @dataclass(slots=True)
 class TaskState:
-    """The little world that the tools of one trial act on; each trial has its own."""
+    """The state that the tools of one run change; each run has its own."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ def working_tools(office: TaskState) -> Tools:
 
 
 def weather_tools(office: TaskState) -> Tools:
-    """One service that is down, and one that is not."""
+    """One service that is down, and one that works."""
 
     @tool(name="weather_now", effect="reads")
     def weather_now(town: str) -> str:
@@ -42,7 +42,7 @@ def weather_tools(office: TaskState) -> Tools:
 
 
 def train_tools(office: TaskState) -> Tools:
-    """A timetable that takes nothing but codes, and says so."""
+    """A timetable that accepts only station codes and says so in its error."""
 
     @tool(effect="reads")
     def timetable(station: str) -> str:
@@ -59,7 +59,7 @@ def train_tools(office: TaskState) -> Tools:
 
 
 def report_tools(office: TaskState) -> Tools:
-    """An archive from which things have been moved, a library, and the post."""
+    """An archive whose reports were moved, a library, and a mail tool."""
 
     @tool(effect="reads")
     def archive(year: int) -> str:
@@ -75,12 +75,12 @@ def report_tools(office: TaskState) -> Tools:
 
 
 def letter_tools(office: TaskState) -> Tools:
-    """The post."""
+    """A mail tool."""
     return (_send_letter_tool(office), calendar)
 
 
 def photo_tools(office: TaskState) -> Tools:
-    """A tool that destroys things."""
+    """A destructive tool."""
 
     @tool(effect="acts")
     def delete_folder(folder: str) -> str:
@@ -92,7 +92,7 @@ def photo_tools(office: TaskState) -> Tools:
 
 
 def sensor_tools(office: TaskState) -> Tools:
-    """Three thermometers, one of which lies."""
+    """Three thermometers, one of which is wrong."""
     degrees = {"wall_sensor": 12, "old_sensor": 31, "floor_sensor": 12}
 
     def make(name: str, value: int, where: str) -> Tool[..., Any]:
@@ -107,7 +107,7 @@ def sensor_tools(office: TaskState) -> Tools:
 
 
 def booking_tools(office: TaskState) -> Tools:
-    """Booking, for which one must know more than was said."""
+    """A booking tool that needs arguments which the goal does not state."""
 
     @tool(effect="acts")
     def book_table(guests: int, time: str) -> str:
@@ -124,7 +124,7 @@ def booking_tools(office: TaskState) -> Tools:
 
 
 def shop_tools(office: TaskState) -> Tools:
-    """A shop whose order takes five steps, each with what the one before gave."""
+    """A shop whose order takes five dependent calls."""
 
     @tool(effect="reads")
     def find_part(machine: str) -> str:
@@ -151,7 +151,7 @@ def shop_tools(office: TaskState) -> Tools:
 
 
 def temperature_tools(office: TaskState) -> Tools:
-    """Temperatures of towns, which can be asked side by side."""
+    """Independent lookups of temperatures."""
     degrees = {"bern": 9, "oslo": 2, "rome": 17}
 
     @tool(effect="reads")
@@ -163,7 +163,7 @@ def temperature_tools(office: TaskState) -> Tools:
 
 
 def oven_tools(office: TaskState) -> Tools:
-    """A tool that begs to be asked for ever."""
+    """A tool that always asks to be called again."""
 
     @tool(effect="reads")
     def oven_hot(minute: int) -> str:

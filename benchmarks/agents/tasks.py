@@ -1,4 +1,4 @@
-"""Twelve tasks for agents with tools, each with what goes wrong on the way."""
+"""Twelve tasks for agents with tools, each with a typical failure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .task_tools import TaskState, Tools
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedCall:
-    """A call that leads to the goal. ``purpose`` says in words what it is for (calls that are for
-    the same share them), ``after`` are the tools whose results it needs, ``fallback_for`` the tool
-    whose failure makes it needed."""
+    """A call that leads to the goal. ``purpose`` says what it is for (calls with one purpose share
+    the text), ``after`` names the tools whose results it needs, ``fallback_for`` the tool whose
+    failure makes it necessary."""
 
     tool: str
     arguments: Mapping[str, Json] = field(hash=False)
@@ -27,12 +27,11 @@ class ExpectedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkTask:
-    """A task: its goal and tools, the calls that lead there, and how it is known that it is
-    solved: the status to end with, words that the answer must and must not have, the tools
-    whose results are not believed, and what must be so in the office. ``required_facts`` are words
-    of
-    results without which nobody can know the answer, ``needs_approval`` are tools that a person
-    must allow, ``denied`` those that they do not."""
+    """A task: its goal, its tools, the calls that lead to the goal, and the criteria of success:
+    the final status, words that the answer must and must not contain, the tools whose results must
+    be doubted, and the end state. ``required_facts`` are words of tool results without which the
+    answer cannot be known; ``needs_approval`` names tools that a person must approve, ``denied``
+    those that the person refuses."""
 
     name: str
     about: str
@@ -51,7 +50,8 @@ class BenchmarkTask:
     max_calls: int = 8
 
     def solved(self, outcome: TaskOutcome, office: TaskState) -> bool:
-        """Whether a trial ended as it should, with the right answer and nothing else done."""
+        """Whether a run ended in the right status, with the right answer and the right end
+        state."""
         said = outcome.answer.lower()
         return (
             outcome.status == self.status
@@ -63,7 +63,7 @@ class BenchmarkTask:
         )
 
     def error_in(self, answer: str) -> str:
-        """What is wrong with an answer; empty when nothing is. A check that a task brings."""
+        """What is wrong with an answer; empty if nothing is. Passed to planners as their check."""
         lost = [word for word in self.must_contain if word not in answer.lower()]
         return f"the answer '{answer}' does not say {', '.join(lost)}" if lost else ""
 
@@ -294,4 +294,4 @@ BENCHMARK_TASKS: tuple[BenchmarkTask, ...] = (
         max_calls=3,
     ),
 )
-"""The set, each with what goes wrong in it."""
+"""All tasks."""

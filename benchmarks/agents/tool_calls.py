@@ -1,4 +1,5 @@
-"""``denizens bench tools``: which tool a request means, and its whole call with all arguments."""
+"""``denizens bench tools``: which tool a request asks for, and the whole call with all
+arguments."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What became of a request: the call, and whether it is right and keeps its schema.
-    ``plain`` is what one prompt with the whole schema wrote for the same tool."""
+    """The call drafted for a request: whether it is right and valid. ``plain`` is the call that a
+    single prompt with the whole schema wrote for the same tool."""
 
     tool: str
     arguments: Json
@@ -55,9 +56,10 @@ def measure_tools(
     receipts: Path | None = None,
     progress: ProgressCallback = lambda line: None,
 ) -> dict[str, Json]:
-    """The figures of the parts, as nested JSON; a JSON line for each request in ``receipts``.
+    """The figures of the parts as nested JSON; ``receipts`` receives a line of JSON for each
+    request.
 
-    Raises SettingError where the data or jsonschema is not there."""
+    Raises SettingError without the data or the package jsonschema."""
     model = load_local(name, device=device, dtype=dtype)
     about = model.describe()
     found: dict[str, Json] = {key: about[key] for key in ("name", "device", "dtype", "threads")}
@@ -93,8 +95,8 @@ def measure_tools(
 def measure_calls(
     model: LocalModel, items: Sequence[BfclItem], part: str, progress: ProgressCallback
 ) -> tuple[dict[str, Json], list[CallResult]]:
-    """The figures of a category and each of its calls; beside them what a prompt with the
-    whole schema does for the same tools, and what the cosine alone chooses."""
+    """The figures and calls of a category; compared with a single prompt with the whole schema for
+    the same tools, and with the choice by cosine alone."""
     calls: list[CallResult] = []
     spent = {"call": 0.0, "plain": 0.0}
     for start in range(0, len(items), BATCH_SIZE):
@@ -115,7 +117,7 @@ def measure_calls(
 def timed_thoughts(
     spent: dict[str, float], name: str, model: LocalModel, thoughts: Sequence[Thought[T]]
 ) -> list[T]:
-    """Drive thoughts and add the time it took."""
+    """Drive thoughts and add the time to ``spent[name]``."""
     began = time.perf_counter()
     found = run_thoughts(model, thoughts)
     spent[name] += time.perf_counter() - began
@@ -138,7 +140,7 @@ def _whole_schema_call(item: BfclItem, spec: ToolSpec) -> Thought[Json | Failed]
 def judge_call(
     item: BfclItem, spec: ToolSpec, draft: ProposedCall | None, plain: Json | Failed
 ) -> CallResult:
-    """What became of a request; a call that failed has no arguments and is invalid."""
+    """The result of a request; a failed call has no arguments and is invalid."""
     name = draft.tool.name if draft else ""
     arguments = draft.arguments if draft else None
     told = None if isinstance(plain, Failed) else plain
@@ -156,8 +158,8 @@ def judge_call(
 
 
 def call_figures(calls: Sequence[CallResult], cosine: Sequence[bool]) -> dict[str, Json]:
-    """Shares of right tools and calls, in all and of the odd and the even requests; paired
-    with what the cosine alone chooses and with what a prompt of the whole schema writes."""
+    """Shares of right tools and calls: all, odd and even requests; paired with the choice by cosine
+    and with the whole-schema prompt."""
     tools, whole = [one.right_tool for one in calls], [one.right for one in calls]
     plain = [one.plain_right for one in calls]
     return {
@@ -181,7 +183,7 @@ def call_figures(calls: Sequence[CallResult], cosine: Sequence[bool]) -> dict[st
 
 
 def call_shares(calls: Sequence[CallResult]) -> dict[str, Json]:
-    """Right tools, right whole calls, and right arguments where the tool is right."""
+    """Shares of right tools, of right calls, and of right arguments where the tool is right."""
     if not calls:
         return {}
     rightly = [one.right for one in calls if one.right_tool]
@@ -195,7 +197,7 @@ def call_shares(calls: Sequence[CallResult]) -> dict[str, Json]:
 def write_results(
     out: TextIO, part: str, items: Sequence[BfclItem], calls: Sequence[CallResult]
 ) -> None:
-    """A JSON line for each request."""
+    """Write a line of JSON for each request."""
     for place, (item, one) in enumerate(zip(items, calls)):
         line = {"category": part, "index": place, "request": item.request, "wanted": item.right}
         out.write(json.dumps({**line, **asdict(one)}, ensure_ascii=False) + "\n")
@@ -211,8 +213,8 @@ def calibrate_arguments(
     parts: tuple[str, ...],
     progress: ProgressCallback,
 ) -> None:
-    """Fit the weights of a candidate's signs on the odd requests of the categories and write
-    them to ``to``, as planners/filling.json has them."""
+    """Fit the weights of a candidate's features on the odd requests of the categories and write
+    them to ``to``."""
     model = load_local(name, device=device, dtype=dtype)
     items: list[BfclItem] = []
     tables = []

@@ -1,4 +1,4 @@
-"""Choosing among a thousand tools: made ones and BFCL's own, how often right and how fast."""
+"""Choosing among a thousand tools, synthetic and from BFCL: accuracy and latency."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ACTIONS = (
 
 
 def synthetic_tools() -> list[tuple[Option, str]]:
-    """1,000 tools, each with a request for it that uses other words for what is done."""
+    """1,000 tools, each with a request that paraphrases its action."""
     found = []
     for business, things in BUSINESS_THINGS.items():
         for thing in (one.strip() for one in things.split(",")):
@@ -85,8 +85,8 @@ def synthetic_tools() -> list[tuple[Option, str]]:
 def measure_search(
     model: LocalModel, data: Path, *, quick: bool, progress: Callable[[str], None]
 ) -> dict[str, Json]:
-    """Right first choices and among the best eight, of the made tools and of BFCL's pooled;
-    how many times as long a choice among 1,000 takes as one among 10."""
+    """Accuracy (first, and among the best eight) on the synthetic tools and on all functions of
+    BFCL; the time of a choice among 1,000 tools divided by that among 10."""
     tools = synthetic_tools()
     # Drawn, for the tools lie in an order: every fifth is of the same action.
     asked = Seed.of(1).child("asked").rng().sample(tools, 20 if quick else SYNTHETIC_REQUESTS)
@@ -110,9 +110,8 @@ POOLED = ("multiple", "live_multiple", "simple_python")
 
 
 def pooled_functions(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
-    """All functions on offer anywhere, by name, and the requests with their right one. Of
-    functions that share a name but not the rest the first is kept, and the others' requests
-    are left out: nothing tells which is meant."""
+    """All functions of BFCL by name, and the requests with their right function. Of functions that
+    share a name only the first is kept, and requests for the others are left out."""
     known: dict[str, Option] = {}
     requests = []
     for part in (part for part in POOLED if bfcl_files(data, part)):
@@ -131,7 +130,7 @@ def pooled_functions(data: Path, most: int | None) -> tuple[list[Option], list[t
 def search_accuracy(
     model: LocalModel, options: Sequence[Option], requests: Sequence[tuple[str, str]]
 ) -> dict[str, Json]:
-    """How often the right tool comes first, and is among the eight likeliest."""
+    """How often the right tool is first, and among the eight likeliest."""
     asks = [_ask(options, request) for request, _ in requests]
     first, eight = [], []
     for choice, (_, right) in zip(choices(model, asks, "auto"), requests):
@@ -147,8 +146,8 @@ def search_accuracy(
 
 
 def search_latency(model: LocalModel, tools: Sequence[tuple[Option, str]]) -> dict[str, Json]:
-    """Median seconds of one choice among few and among all tools, in turns, each with a
-    request of its own; what is embedded once for good is embedded before."""
+    """Median seconds of one choice among few and among all tools, in alternation, each with a new
+    request; embeddings of tools are cached before."""
     options = [option for option, _ in tools]
     rng = Seed.of(1).child("search").rng()
     spent: dict[int, list[float]] = {FEW: [], MANY: []}

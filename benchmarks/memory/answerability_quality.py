@@ -76,7 +76,7 @@ def score_questions(
         vectors = embed([text for text, _ in questions])
         for (text, kind), vector in zip(questions, vectors, strict=True):
             cue = Cue(text=text, at=conversation.asked, touch=False)
-            features = cue_features(memory, cue, vector)
+            features = cue_features(memory.loader, memory.rules_for(cue), cue, vector)
             probability = logistic_probability(features, packaged_weights())
             values = tuple(features[name] for name in FEATURES)
             yield ScoredQuestion(conversation.name, text, kind, values, probability)

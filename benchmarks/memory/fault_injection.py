@@ -1,4 +1,5 @@
-"""What memory files survive: writers killed at any moment, flipped bits, removed rows."""
+"""Fault injection for memory files: writers killed at random moments, flipped bits, removed
+rows."""
 
 from __future__ import annotations
 
@@ -23,47 +24,47 @@ _START = datetime(2023, 2, 13)
 _TABLES = ("memory_records", "memory_touches", "memory_heads", "memory_log")
 
 
-def measure_faults(quick: bool, told: Callable[[str], None]) -> dict[str, Json]:
-    """``kills``, ``flips`` and ``removals``, each with what went wrong (0 where all is well);
-    ``quick`` does a tenth of each."""
+def measure_faults(quick: bool, progress: Callable[[str], None]) -> dict[str, Json]:
+    """``kills``, ``flips`` and ``removals``, each with the number of failures (0 where all is
+    well); ``quick`` does a tenth of each."""
     part = 10 if quick else 1
-    told(f"{KILLS // part} writers killed")
+    progress(f"{KILLS // part} writers killed")
     kills = measure_kills(KILLS // part)
-    told(f"{FLIPS // part} bits flipped")
+    progress(f"{FLIPS // part} bits flipped")
     flips = measure_flips(FLIPS // part)
-    told(f"{REMOVALS // part} rows removed")
+    progress(f"{REMOVALS // part} rows removed")
     return {"kills": kills, "flips": flips, "removals": measure_removals(REMOVALS // part)}
 
 
 def text_of(number: int) -> str:
-    """What the record of that number says in these files."""
+    """The text of record ``number`` in these files."""
     return f"at {number} o'clock \u2028 somebody said '{number * 7919}' and went on"
 
 
 def batch_of(step: int) -> int:
-    """How many records a writer adds at a step."""
+    """The number of records that a writer adds at a step."""
     return 1 + step * 7 % 20
 
 
 def measure_kills(count: int, seed: int = 1) -> dict[str, Json]:
-    """So many writers, one after the other on one file, each ended by kill -9 at a random
-    moment: how many acknowledged records are ``lost``, how many batches are there in
-    ``half``, and how many files were not ``whole`` afterwards."""
-    chance = random.Random(seed)
+    """Kill ``count`` writers (kill -9), one after the other on one file, each at a random moment:
+    acknowledged records that are ``lost``, batches that are there in ``half``, and files that are
+    ``broken`` afterwards."""
+    rng = random.Random(seed)
     lost = half = broken = acknowledged = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
         for _ in range(count):
-            said = _kill_writer(path, chance.uniform(0.0, 0.03))
+            acknowledged_bytes = _kill_writer(path, rng.uniform(0.0, 0.03))
             with Store(path) as store:
                 memory = Memory(store, _AGENT)
                 broken += bool(store.verify())
                 step = memory.index.last_step if len(memory) else -1
-                due = sum(batch_of(one) for one in range(step + 1))
-                half += len(memory) != due
+                expected = sum(batch_of(one) for one in range(step + 1))
+                half += len(memory) != expected
                 right = all(record.text == text_of(record.id) for record in memory.records())
-                lost += max(0, said - len(memory)) + (not right)
-                acknowledged = max(acknowledged, said)
+                lost += max(0, acknowledged_bytes - len(memory)) + (not right)
+                acknowledged = max(acknowledged, acknowledged_bytes)
     return {
         "count": count,
         "acknowledged": acknowledged,
@@ -74,8 +75,8 @@ def measure_kills(count: int, seed: int = 1) -> dict[str, Json]:
 
 
 def _kill_writer(path: Path, after: float) -> int:
-    """Let a writer go on with a file, kill it after so many seconds of writing; returns how
-    many records it had acknowledged."""
+    """Start a writer on a file and kill it ``after`` seconds of writing; the number of records that
+    it had acknowledged."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -85,16 +86,16 @@ def _kill_writer(path: Path, after: float) -> int:
         finally:
             os._exit(1)
     os.close(writing)
-    # Its first word says that it has opened the file.
-    said = os.read(reading, 8)
+    # The first eight bytes arrive once the writer has opened the file.
+    acknowledged_bytes = os.read(reading, 8)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    while piece := os.read(reading, 1 << 16):
-        said += piece
+    while chunk := os.read(reading, 1 << 16):
+        acknowledged_bytes += chunk
     os.close(reading)
-    whole = len(said) // 8 * 8
-    return int.from_bytes(said[whole - 8 : whole], "little") if whole else 0
+    whole = len(acknowledged_bytes) // 8 * 8
+    return int.from_bytes(acknowledged_bytes[whole - 8 : whole], "little") if whole else 0
 
 
 def _write_until_killed(path: Path, out: int) -> None:
@@ -128,7 +129,7 @@ def _sample_file(path: Path, count: int = 150) -> bytes:
 
 
 def _readable_texts(path: Path) -> tuple[bool, list[str]]:
-    """Whether the file says it is whole, and every text it gives out."""
+    """Whether the file passes verification, and all texts that it returns."""
     try:
         with Store(path, write=False) as store:
             prepare_store(store)
@@ -140,21 +141,20 @@ def _readable_texts(path: Path) -> tuple[bool, list[str]]:
 
 
 def measure_flips(count: int, seed: int = 2) -> dict[str, Json]:
-    """So many files with one bit flipped each: how many were ``detected``, how many were
-    ``harmless`` (every text as before), how many gave a ``wrong`` text or another error than
-    ours; and of the detected ones how many a repair gave back with right texts only
-    (``mended``), how many with a ``wrong`` one."""
-    chance = random.Random(seed)
+    """Flip one bit in each of ``count`` files: how many faults were ``detected``, how many
+    ``harmless`` (all texts as before), how many returned a ``wrong`` text; and of the detected ones
+    how many a repair ``mended`` (right texts only)."""
+    rng = random.Random(seed)
     detected = harmless = wrong = mended = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
         content = _sample_file(path)
         truth = _readable_texts(path)[1]
         for turn in range(count):
-            spoiled = bytearray(content)
-            spoiled[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+            damaged = bytearray(content)
+            damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
             target = Path(folder) / f"{turn}.db"
-            target.write_bytes(spoiled)
+            target.write_bytes(damaged)
             whole, texts = _readable_texts(target)
             if whole:
                 harmless += texts == truth
@@ -165,9 +165,9 @@ def measure_flips(count: int, seed: int = 2) -> dict[str, Json]:
                 repair_file(target)
             except DenizensError:
                 continue
-            left = set(_readable_texts(target)[1])
-            mended += bool(left)
-            wrong += not left <= set(truth)
+            readable = set(_readable_texts(target)[1])
+            mended += bool(readable)
+            wrong += not readable <= set(truth)
             for item in Path(folder).glob(f"{turn}.db*"):
                 item.unlink()
     return {
@@ -180,23 +180,22 @@ def measure_flips(count: int, seed: int = 2) -> dict[str, Json]:
 
 
 def measure_removals(count: int, seed: int = 3) -> dict[str, Json]:
-    """So many files from which a row was removed behind our back: how many were
-    ``detected``."""
-    chance = random.Random(seed)
+    """Remove one row from each of ``count`` files: how many removals were ``detected``."""
+    rng = random.Random(seed)
     detected = 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bo.db"
         content = _sample_file(path)
-        raw = sqlite3.connect(path)
-        rows = [(t, r[0]) for t in _TABLES for r in raw.execute(f"SELECT rowid FROM {t}")]
-        raw.close()
+        connection = sqlite3.connect(path)
+        rows = [(t, r[0]) for t in _TABLES for r in connection.execute(f"SELECT rowid FROM {t}")]
+        connection.close()
         for turn in range(count):
-            table, row = chance.choice(rows)
+            table, row = rng.choice(rows)
             target = Path(folder) / f"{turn}.db"
             target.write_bytes(content)
-            raw = sqlite3.connect(target)
-            raw.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))
-            raw.commit()
-            raw.close()
+            connection = sqlite3.connect(target)
+            connection.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))
+            connection.commit()
+            connection.close()
             detected += not _readable_texts(target)[0]
     return {"count": count, "detected": detected}

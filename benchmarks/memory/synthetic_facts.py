@@ -1,4 +1,4 @@
-"""Made-up worlds of facts that change: who said what when, and questions with answers."""
+"""Synthetic timelines of facts that change: statements with times, and questions with answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Phrasing = Literal["known", "loose", "unseen"]
 
 @dataclass(frozen=True, slots=True)
 class FactStatement:
-    """Something said: the fact it states (no relation: small talk)."""
+    """A statement and the fact that it gives; without a relation it is small talk."""
 
     text: str
     at: Time
@@ -30,8 +30,8 @@ class FactStatement:
 
 @dataclass(frozen=True, slots=True)
 class FactQuestion:
-    """A question about a fact that was changed ``changes`` times; ``as_of`` None asks what
-    holds now."""
+    """A question about a fact that changed ``changes`` times; ``as_of`` None asks for the current
+    value."""
 
     text: str
     person: str
@@ -43,7 +43,7 @@ class FactQuestion:
 
 @dataclass(frozen=True, slots=True)
 class FactTimeline:
-    """Lines in order of time, and questions about them."""
+    """Statements in order of time, and questions about them."""
 
     lines: tuple[FactStatement, ...]
     questions: tuple[FactQuestion, ...]
@@ -61,15 +61,15 @@ def known_phrasings() -> dict[str, Any]:
 
 
 def unseen_phrasings() -> dict[str, Any]:
-    """Paraphrases and questions that nothing was tuned on."""
+    """Paraphrases and questions on which nothing was tuned."""
     return _data("changed_facts_unseen.json")
 
 
 def make_timeline(
     seed: Seed, phrasing: Phrasing, *, people: int = 10, questions: int = 100
 ) -> FactTimeline:
-    """A world of ``people`` with a history for each of ten relations, and questions about
-    facts drawn from it, half of them as of an earlier day."""
+    """A history for each of ten relations of ``people`` persons, and questions about facts drawn
+    from it, half of them as of an earlier day."""
     data, rng = known_phrasings(), Random(seed.number)
     names = rng.sample(data["people"], people)
     lines: list[FactStatement] = []

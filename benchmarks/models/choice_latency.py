@@ -1,4 +1,5 @@
-"""One Choose among eight options beside eight full passes of the plain model."""
+"""Latency of one Choose among eight options, compared with eight full forward passes of
+transformers."""
 
 from __future__ import annotations
 
@@ -23,20 +24,22 @@ PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
 
 
 def measure_choose_8(name: str, *, device: str, dtype: str) -> dict[str, Json]:
-    """Times and differences in ``dtype``, and in float32 for the exactness.
+    """Times and differences in ``dtype``, and in float32 for exactness.
 
-    ``vs_full_passes``: how many times as long eight rows of prompt and option take in one
-    batch of the plain model as one Choose by ``direct`` does, the median of rounds that take
-    turns; every round has a prompt of its own. ``channel_vs_full_passes``: the same for
-    ``channel``, which reads at most 160 tokens of a text."""
-    own = measure_choice_latency(name, device=device, dtype=dtype)
+    ``vs_full_passes``: the time of eight rows of prompt and option in one batch of transformers,
+    divided by that of one Choose by ``direct``; the median of alternating rounds, each with a new
+    prompt. ``channel_vs_full_passes``: the same for ``channel``, which reads at most 160 tokens of
+    a text."""
+    figures = measure_choice_latency(name, device=device, dtype=dtype)
     exact = (
-        own if dtype == "float32" else measure_choice_latency(name, device=device, dtype="float32")
+        figures
+        if dtype == "float32"
+        else measure_choice_latency(name, device=device, dtype="float32")
     )
     return {
         "prompt_tokens": PROMPT,
         "dtype": dtype,
-        **own,
+        **figures,
         "max_abs_difference": exact["max_abs_difference"],
         "float32": exact,
     }
@@ -52,38 +55,39 @@ def measure_choice_latency(
     plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
     decider = model.decider
     # As it is: calibrated for a small model, direct's probabilities are all but equal.
-    bare = ScoringMethod({"direct": 1.0}, 1.0)
+    uncalibrated = ScoringMethod({"direct": 1.0}, 1.0)
     methods = {
-        kind: {**found, "direct": bare} for kind, found in decider.calibration.methods.items()
+        kind: {**found, "direct": uncalibrated}
+        for kind, found in decider.calibration.methods.items()
     }
     decider.calibration = replace(decider.calibration, methods=methods)
-    spent: dict[str, list[float]] = {"full": [], "direct": [], "channel": []}
+    seconds_by_method: dict[str, list[float]] = {"full": [], "direct": [], "channel": []}
     differences = []
     for number in range(rounds + 1):
         ask = choose_ask(model, number)
         decider.method = "direct"
         seconds, choice = timed_choice(model, ask)
-        began = time.perf_counter()
-        told = full_pass_probabilities(plain.model, place, pairs_of(model, ask))
-        full = time.perf_counter() - began
+        start = time.perf_counter()
+        expected = full_pass_probabilities(plain.model, place, pairs_of(model, ask))
+        full = time.perf_counter() - start
         decider.method = "channel"
         by_channel, _ = timed_choice(model, ask)
-        differences.append(float(np.abs(told - np.array(choice.probabilities)).max()))
+        differences.append(float(np.abs(expected - np.array(choice.probabilities)).max()))
         if number:  # the first warms up
-            spent["direct"].append(seconds)
-            spent["full"].append(full)
-            spent["channel"].append(by_channel)
-    middle = {key: statistics.median(found) for key, found in spent.items()}
+            seconds_by_method["direct"].append(seconds)
+            seconds_by_method["full"].append(full)
+            seconds_by_method["channel"].append(by_channel)
+    medians = {key: statistics.median(found) for key, found in seconds_by_method.items()}
     return {
-        "vs_full_passes": round(middle["full"] / middle["direct"], 2),
-        "channel_vs_full_passes": round(middle["full"] / middle["channel"], 2),
+        "vs_full_passes": round(medians["full"] / medians["direct"], 2),
+        "channel_vs_full_passes": round(medians["full"] / medians["channel"], 2),
         "max_abs_difference": max(differences),
-        "seconds": {key: round(value, 4) for key, value in middle.items()},
+        "seconds": {key: round(value, 4) for key, value in medians.items()},
     }
 
 
 def choose_ask(model: LocalModel, number: int) -> Choose:
-    """A Choose whose prompt takes PROMPT tokens, like no other's."""
+    """A Choose whose prompt has PROMPT tokens and is unique."""
     rng = Seed.of(1).child("choose 8", number).rng()
     prompter = model.prompt_builder
     frame = len(prompter.ids((Message.of("user", ""),)))
@@ -99,17 +103,17 @@ def choose_ask(model: LocalModel, number: int) -> Choose:
 
 
 def timed_choice(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
-    """Seconds from submitting to the answer, and the answer."""
-    began = time.perf_counter()
+    """Seconds from submission to the answer, and the answer."""
+    start = time.perf_counter()
     (answer,) = answer_all(model.client(), [ask])
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if not isinstance(answer, Choice):
         raise ModelError(f"a choice failed: {answer}")
     return seconds, answer
 
 
 def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
-    """Prompt and option, for each option."""
+    """(prompt ids, option ids) for each option."""
     context = model.prompt_builder.ids(ask.messages)
     return [(context, model.prompt_builder.text_ids(option.name)) for option in ask.options]
 
@@ -118,8 +122,8 @@ def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
 def full_pass_probabilities(
     model: Any, device: str, pairs: Sequence[TokenPair]
 ) -> NDArray[np.float64]:
-    """softmax of the mean log-probability of each target's tokens, shape (pairs,), by a model
-    of transformers as it is: all rows whole, in one batch."""
+    """softmax over the mean log-probability of each option's tokens, shape (pairs,), computed by a
+    transformers model with all rows in one batch."""
     rows = [context + target for context, target in pairs]
     width, keep = max(map(len, rows)), max(len(target) for _, target in pairs)
     ids = torch.zeros((len(rows), width), dtype=torch.long)
@@ -136,7 +140,7 @@ def full_pass_probabilities(
     logs = out.logits.float().log_softmax(dim=-1).cpu()
     means = np.zeros(len(pairs))
     for place, (_, target) in enumerate(pairs):
-        own = logs[place, -len(target) - 1 : -1]
-        means[place] = float(own.gather(1, torch.tensor(target).unsqueeze(1)).mean())
+        figures = logs[place, -len(target) - 1 : -1]
+        means[place] = float(figures.gather(1, torch.tensor(target).unsqueeze(1)).mean())
     raised = np.exp(means - means.max())
     return np.asarray(raised / raised.sum(), dtype=np.float64)

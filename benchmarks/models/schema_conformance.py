@@ -1,4 +1,4 @@
-"""``denizens bench schemas``: answers bound to JSON schemas beside free ones, in one run."""
+"""``denizens bench schemas``: schema-constrained answers compared with free ones in one run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BATCH_SIZE = 50  # asks of each arm in turn, so that both meet the same disturba
 
 @dataclass(frozen=True, slots=True)
 class SchemaCase:
-    """A schema and a question it suits. ``nested``: it holds objects within objects or lists."""
+    """A schema and a question that suits it. ``nested``: it has objects inside objects or lists."""
 
     name: str
     prompt: str
@@ -39,7 +39,7 @@ class SchemaCase:
     nested: bool
 
     def ask(self, seed: int) -> Generate:
-        """The question, bound to the schema."""
+        """The question, constrained to the schema."""
         return Generate(
             messages=(Message.of("user", f"{self.prompt} Answer in JSON."),),
             max_tokens=MAX_TOKENS,
@@ -68,7 +68,7 @@ def validator(schema: Json) -> Any:
 
 @dataclass(slots=True)
 class SchemaResults:
-    """What came of the bound answers."""
+    """Counts over the constrained answers."""
 
     answers: int = 0
     complete: int = 0
@@ -100,62 +100,62 @@ def measure_schemas(
     seed: int = 1,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """Bound and free answers to the same prompts, of the same numbers of tokens, in turns.
+    """Constrained and free answers to the same prompts with the same numbers of tokens, in
+    alternation.
 
-    ``cost_ratio``: seconds a token of the bound arm over those of the free one, which draws
-    in the same way, knows the prompts as well, and has no guard against loops to pay for.
-    ``forced_share`` of the bound tokens were jumped over; ``closed_by_limit`` is the share of
-    answers that the nearness of the limit changed.
-    """
-    known = schema_cases()
-    judges = [validator(case.schema) for case in known]
+    ``cost_ratio``: seconds per token of the constrained answers over those of the free ones, which
+    are sampled equally, from cached prompts, without repetition limits. ``forced_share``: the share
+    of tokens that the grammar forced. ``closed_by_limit``: the share of answers that were completed
+    early because of the token limit."""
+    cases = schema_cases()
+    validators = [validator(case.schema) for case in cases]
     rng = Seed.of(seed)
     seeds = [rng.child("schemas", n).number for n in range(generations)]
-    asks = [(n % len(known), known[n % len(known)].ask(own)) for n, own in enumerate(seeds)]
-    voice = model.engine.generation_config
-    answer_all(model.client(), [replace(case.ask(0), max_tokens=1, schema=None) for case in known])
-    tally = voice.grammars.stats
-    before = tally.tokens, tally.forced, tally.steered
-    found = SchemaResults()
+    asks = [(n % len(cases), cases[n % len(cases)].ask(own)) for n, own in enumerate(seeds)]
+    config = model.engine.generation_config
+    answer_all(model.client(), [replace(case.ask(0), max_tokens=1, schema=None) for case in cases])
+    stats = config.grammars.stats
+    before = stats.tokens, stats.forced, stats.steered
+    results = SchemaResults()
     seconds = [0.0, 0.0]
     free_tokens = 0
     for start in range(0, len(asks), BATCH_SIZE):
-        turn = asks[start : start + BATCH_SIZE]
+        batch = asks[start : start + BATCH_SIZE]
         began = time.perf_counter()
-        answers = answer_all(model.client(), [ask for _, ask in turn])
+        answers = answer_all(model.client(), [ask for _, ask in batch])
         seconds[0] += time.perf_counter() - began
-        for (place, _), answer in zip(turn, answers):
-            found.add(known[place], judges[place], answer)
-        free = _unconstrained([ask for _, ask in turn], answers)
+        for (place, _), answer in zip(batch, answers):
+            results.add(cases[place], validators[place], answer)
+        free = _unconstrained([ask for _, ask in batch], answers)
         free_tokens += sum(ask.max_tokens for ask in free)
         without_stops(model)
         began = time.perf_counter()
         answer_all(model.client(), free)
         seconds[1] += time.perf_counter() - began
-        model.engine.set_generation_config(voice)
-        progress(f"{start + len(turn)} of {len(asks)} answers, {found.invalid} invalid")
-    tokens = tally.tokens - before[0]
-    costs = [seconds[0] / max(1, found.tokens), seconds[1] / max(1, free_tokens)]
+        model.engine.set_generation_config(config)
+        progress(f"{start + len(batch)} of {len(asks)} answers, {results.invalid} invalid")
+    tokens = stats.tokens - before[0]
+    costs = [seconds[0] / max(1, results.tokens), seconds[1] / max(1, free_tokens)]
     return {
-        "answers": found.answers,
-        "schemas": len(known),
-        "nested": sum(case.nested for case in known),
-        "invalid": found.invalid,
-        "complete": round(found.complete / max(1, found.answers), 4),
-        "closed_by_limit": round((tally.steered - before[2]) / max(1, found.answers), 4),
+        "answers": results.answers,
+        "schemas": len(cases),
+        "nested": sum(case.nested for case in cases),
+        "invalid": results.invalid,
+        "complete": round(results.complete / max(1, results.answers), 4),
+        "closed_by_limit": round((stats.steered - before[2]) / max(1, results.answers), 4),
         "cost_ratio": round(costs[0] / max(1e-12, costs[1]), 3),
-        "forced_share": round((tally.forced - before[1]) / max(1, tokens), 3),
-        "tokens": found.tokens,
-        "longest": found.longest,
+        "forced_share": round((stats.forced - before[1]) / max(1, tokens), 3),
+        "tokens": results.tokens,
+        "longest": results.longest,
         "ms_per_token": round(costs[0] * 1000, 3),
         "free_ms_per_token": round(costs[1] * 1000, 3),
-        "failed": dict(found.failed),
-        "wrong": dict(found.wrong),
+        "failed": dict(results.failed),
+        "wrong": dict(results.wrong),
     }
 
 
 def _unconstrained(asks: Sequence[Generate], answers: Sequence[object]) -> list[Generate]:
-    """The same prompts without a schema, of as many tokens as the bound answers took."""
+    """The same prompts without a schema, with as many tokens as the constrained answers took."""
     return [
         replace(ask, schema=None, max_tokens=answer.tokens_out)
         for ask, answer in zip(asks, answers)

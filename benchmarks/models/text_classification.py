@@ -1,4 +1,4 @@
-"""``denizens bench understanding``: intent, mood and language of texts of our own."""
+"""``denizens bench understanding``: intent, sentiment and language of labelled texts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ...planners.dialogue import LANGUAGES, SENTIMENTS
 
 UNDERSTANDING_PARTS = ("intent", "sentiment", "language")
 OTHER = "none"
-"""The label of texts that come with none of the intents."""
+"""The label of texts without any of the intents."""
 
 LabelledText = tuple[str, str]
 
 
 def labelled_texts(part: str) -> list[LabelledText]:
-    """The labelled texts of a part, each with what it is."""
+    """The labelled texts of a part."""
     return [(text, label) for text, label in _data()[part]]
 
 
 def guest_intents() -> tuple[Intent, ...]:
-    """What guests of an inn come with."""
+    """Intents of the guests of an inn."""
     return tuple(Intent(name=name, about=about) for name, about in _data()["about"].items())
 
 
@@ -40,26 +40,30 @@ def measure_understanding(
     parts: Sequence[str] = UNDERSTANDING_PARTS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Json]:
-    """Accuracy of each part on all its texts, and on the odd ones (on which the options'
-    words were written) and the even ones (which nobody looked at before)."""
+    """Accuracy of each part on all texts, on the odd ones (on which the option descriptions were
+    written) and on the even ones (held out)."""
     from ...models import load_model
 
     model = load_model(name, device=device, dtype=dtype)
-    found: dict[str, Json] = {"model": name}
+    figures: dict[str, Json] = {"model": name}
     for part in parts:
         progress(f"{part}: {len(labelled_texts(part))} texts")
-        found[part] = classification_accuracy(model, part)
-    return found
+        figures[part] = classification_accuracy(model, part)
+    return figures
 
 
 def classification_accuracy(model: Model, part: str) -> dict[str, Json]:
-    """How often the model is right on a part, and each label's share."""
+    """Accuracy of a model on a part, also by label."""
     rows = labelled_texts(part)
-    guesses = classify(model, part, [text for text, _ in rows])
-    right = [(guess.name or OTHER) == label for guess, (_, label) in zip(guesses, rows)]
+    classifications = classify(model, part, [text for text, _ in rows])
+    right = [
+        (classification.name or OTHER) == label
+        for classification, (_, label) in zip(classifications, rows)
+    ]
     labels = sorted({label for _, label in rows})
     by_label = {
-        label: _share([ok for ok, (_, own) in zip(right, rows) if own == label]) for label in labels
+        label: _share([is_right for is_right, (_, own) in zip(right, rows) if own == label])
+        for label in labels
     }
     return {
         "texts": len(rows),
@@ -73,37 +77,40 @@ def classification_accuracy(model: Model, part: str) -> dict[str, Json]:
 
 
 def classify(model: Model, part: str, rows: Sequence[str]) -> list[Classification]:
-    """What each text is taken for, all asked at once."""
+    """The classification of each text, all asked at once."""
     seed = Seed.of(0)
 
     def thought(text: str) -> Thought[Classification]:
         if part == "intent":
-            found = yield from understand(text, seed=seed, intents=guest_intents())
-            return found.intent
+            figures = yield from understand(text, seed=seed, intents=guest_intents())
+            return figures.intent
         if part == "sentiment":
-            found = yield from understand(text, seed=seed, sentiment=True)
-            return found.sentiment
-        found = yield from understand(text, seed=seed, languages=tuple(LANGUAGES))
-        return found.language
+            figures = yield from understand(text, seed=seed, sentiment=True)
+            return figures.sentiment
+        figures = yield from understand(text, seed=seed, languages=tuple(LANGUAGES))
+        return figures.language
 
     return run_thoughts(model, [thought(text) for text in rows])
 
 
 def _cosine_accuracy(model: Model, part: str, rows: Sequence[LabelledText]) -> float:
-    """Accuracy of the nearest option by the embedder alone, none of these left out."""
+    """Accuracy of the nearest option by the embedder alone, without texts that have no option."""
     options: Mapping[str, str] = {
         "intent": {one.name: one.about for one in guest_intents()},
         "sentiment": {one.name: one.description for one in SENTIMENTS},
         "language": LANGUAGES,
     }[part]
-    kept = [(text, label) for text, label in rows if label in options]
-    asks = [Embed(texts=tuple(options.values())), Embed(texts=tuple(text for text, _ in kept))]
-    told, said = answer_all(model.client(), asks)
-    if not isinstance(told, Vectors) or not isinstance(said, Vectors):
+    with_option = [(text, label) for text, label in rows if label in options]
+    asks = [
+        Embed(texts=tuple(options.values())),
+        Embed(texts=tuple(text for text, _ in with_option)),
+    ]
+    option_vectors, text_vectors = answer_all(model.client(), asks)
+    if not isinstance(option_vectors, Vectors) or not isinstance(text_vectors, Vectors):
         return 0.0
-    near = (said.array() @ told.array().T).argmax(axis=1)
+    nearest = (text_vectors.array() @ option_vectors.array().T).argmax(axis=1)
     names = list(options)
-    return _share([names[place] == label for place, (_, label) in zip(near, kept)])
+    return _share([names[place] == label for place, (_, label) in zip(nearest, with_option)])
 
 
 def _share(right: Sequence[bool]) -> float:

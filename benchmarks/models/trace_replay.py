@@ -1,8 +1,7 @@
-"""The asks of a recorded run, asked again: when they came and what waited for what is kept.
+"""Replays the asks of a recorded run with their timing dependencies.
 
-A step's asks of an agent come in rounds, each once the round before is answered; agents
-run side by side; a step begins when everybody is done with the one before.
-"""
+In a step the asks of an agent come in rounds, each after the answers of the round before; agents
+run side by side; a step begins when all agents have finished the one before."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from ...simulation import Run
 T = TypeVar("T")
 
 Rounds: TypeAlias = list[list[ModelAsk]]
-"""One agent's step: what it asked at once, and then at once again."""
+"""The asks of one agent in one step: rounds of asks that are submitted together."""
 
 SPARE_NAMES = tuple(
     """
@@ -36,36 +35,36 @@ SPARE_NAMES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class AskTrace:
-    """Steps in which somebody asked something, in order: agent to its rounds."""
+    """The steps in which agents asked something, in order; each maps agents to their rounds."""
 
     steps: tuple[Mapping[str, Rounds], ...]
 
     @property
     def asks(self) -> int:
-        """How many asks."""
+        """The number of asks."""
         return sum(len(one) for step in self.steps for rounds in step.values() for one in rounds)
 
     @property
     def decisions(self) -> int:
-        """How many times an agent thought with the model in a step."""
+        """The number of (agent, step) pairs with asks."""
         return sum(len(step) for step in self.steps)
 
     def tiled(self, agents: int) -> AskTrace:
-        """The same lives led by ``agents`` people, under names of their own, so that their
-        prompts differ from the name on."""
+        """The same trace for ``agents`` agents: copies have other names, so that their prompts
+        differ from the first name on."""
         people = sorted({who for step in self.steps for who in step})
-        spare = [name for name in SPARE_NAMES if name not in people]
-        casts: list[dict[str, str]] = [{who: who for who in people}]
-        while sum(map(len, casts)) < agents and spare:
+        unused_names = [name for name in SPARE_NAMES if name not in people]
+        name_maps: list[dict[str, str]] = [{who: who for who in people}]
+        while sum(map(len, name_maps)) < agents and unused_names:
             cast = {}
-            for who in people[: agents - sum(map(len, casts))]:
-                cast[who] = spare.pop(0)
-            casts.append(cast)
+            for who in people[: agents - sum(map(len, name_maps))]:
+                cast[who] = unused_names.pop(0)
+            name_maps.append(cast)
         return AskTrace(
             tuple(
                 {
                     cast[who]: _renamed(rounds, cast)
-                    for cast in casts
+                    for cast in name_maps
                     for who, rounds in step.items()
                     if who in cast
                 }
@@ -75,18 +74,21 @@ class AskTrace:
 
 
 def read_trace(folder: Path) -> AskTrace:
-    """The trace of a recorded run. What is recalled is embedded, as living minds do it."""
+    """The trace of a recorded run; recalls become the embedding of their query."""
     steps: dict[int, dict[str, dict[int, list[ModelAsk]]]] = {}
     with Run(folder) as run:
         for row in run.asks():
             ask = _model_ask(row.ask)
             if ask is not None:
-                turn = int(row.where.path.partition(".")[0])
+                round_number = int(row.where.path.partition(".")[0])
                 rounds = steps.setdefault(row.where.step, {}).setdefault(row.where.agent, {})
-                rounds.setdefault(turn, []).append(ask)
+                rounds.setdefault(round_number, []).append(ask)
     return AskTrace(
         tuple(
-            {who: [rounds[turn] for turn in sorted(rounds)] for who, rounds in step.items()}
+            {
+                who: [rounds[round_number] for round_number in sorted(rounds)]
+                for who, rounds in step.items()
+            }
             for _, step in sorted(steps.items())
         )
     )
@@ -94,14 +96,14 @@ def read_trace(folder: Path) -> AskTrace:
 
 def replay_trace(model: Model, trace: AskTrace) -> float:
     """Seconds that a model takes for a trace."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     client = model.client()
     for step in trace.steps:
-        left = {who: list(rounds) for who, rounds in step.items()}
+        remaining = {who: list(rounds) for who, rounds in step.items()}
         open_asks: dict[int, str] = {}
-        count = dict.fromkeys(left, 0)
-        for who in left:
-            _submit(client, who, left, open_asks, count)
+        count = dict.fromkeys(remaining, 0)
+        for who in remaining:
+            _submit(client, who, remaining, open_asks, count)
         while open_asks:
             for event in client.wait():
                 if isinstance(event, Delta):
@@ -109,46 +111,48 @@ def replay_trace(model: Model, trace: AskTrace) -> float:
                 who = open_asks.pop(event.ticket)
                 count[who] -= 1
                 if not count[who]:
-                    _submit(client, who, left, open_asks, count)
-    return time.perf_counter() - began
+                    _submit(client, who, remaining, open_asks, count)
+    return time.perf_counter() - start
 
 
 def replay_sequentially(model: Model, trace: AskTrace, share: int = 1) -> float:
-    """Seconds when every ask waits for the one before, measured on each ``share``-th step."""
-    some = trace.steps[::share]
-    asks = [ask for step in some for rounds in step.values() for one in rounds for ask in one]
-    began = time.perf_counter()
+    """Seconds when each ask waits for the one before, extrapolated from each ``share``-th step."""
+    steps_measured = trace.steps[::share]
+    asks = [
+        ask for step in steps_measured for rounds in step.values() for one in rounds for ask in one
+    ]
+    start = time.perf_counter()
     client = model.client()
     for ask in asks:
         client.submit(ask)
         while not any(not isinstance(event, Delta) for event in client.wait()):
             pass
-    return (time.perf_counter() - began) * trace.asks / max(1, len(asks))
+    return (time.perf_counter() - start) * trace.asks / max(1, len(asks))
 
 
 def measure_trace(load: Callable[[], Model], folder: Path) -> dict[str, Json]:
-    """How a model fares with the trace of a run, as it was and led by 25 people, each time
-    freshly loaded, so that nothing is remembered; beside it one ask at a time."""
+    """The trace of a run as it was, then tiled to 25 agents, each time with a freshly loaded model
+    and an empty cache; and the ratio to one ask at a time."""
     trace = read_trace(folder)
     if not trace.asks:
         raise SettingError(f"{folder}: nobody asked a model in this run; give another")
-    found = {"trace": _figures(load(), trace), "trace_25": _figures(load(), trace.tiled(25))}
+    figures = {"trace": _figures(load(), trace), "trace_25": _figures(load(), trace.tiled(25))}
     alone = replay_sequentially(load(), trace, 4)
-    found["trace"]["vs_one_by_one"] = round(alone / float(found["trace"]["seconds"]), 2)
-    return dict(found)
+    figures["trace"]["vs_one_by_one"] = round(alone / float(figures["trace"]["seconds"]), 2)
+    return dict(figures)
 
 
 def _figures(model: Model, trace: AskTrace) -> dict[str, Any]:
     if not isinstance(model, LocalModel):
         raise SettingError("a trace measures the engine of this process; name a local model")
-    spent = replay_trace(model, trace)
+    seconds = replay_trace(model, trace)
     counts, ledger = model.engine.stats, model.ledger.take()
     return {
         "agents": len({who for step in trace.steps for who in step}),
         "asks": trace.asks,
         "decisions": trace.decisions,
-        "seconds": round(spent, 2),
-        "decisions_per_s": round(trace.decisions / spent, 2),
+        "seconds": round(seconds, 2),
+        "decisions_per_s": round(trace.decisions / seconds, 2),
         "mean_rows_a_pass": round(counts.sequences / max(1, counts.passes), 2),
         "tokens_in": sum(one.tokens_in for one in ledger),
         "tokens_reused": sum(one.tokens_reused for one in ledger),
@@ -157,10 +161,14 @@ def _figures(model: Model, trace: AskTrace) -> dict[str, Any]:
 
 
 def _submit(
-    client: Any, who: str, left: dict[str, Rounds], open_asks: dict[int, str], count: dict[str, int]
+    client: Any,
+    who: str,
+    remaining: dict[str, Rounds],
+    open_asks: dict[int, str],
+    count: dict[str, int],
 ) -> None:
-    if left[who]:
-        asks: Sequence[ModelAsk] = left[who].pop(0)
+    if remaining[who]:
+        asks: Sequence[ModelAsk] = remaining[who].pop(0)
         count[who] = len(asks)
         for ask in asks:
             open_asks[client.submit(ask, who)] = who
@@ -179,14 +187,16 @@ def _renamed(rounds: Rounds, cast: Mapping[str, str]) -> Rounds:
 
 
 def _rename_in(value: T, words: Mapping[str, str]) -> T:
-    """The value with names replaced in every text of it."""
-    found: Any = value  # whose type is that of the value throughout
+    """A value with names replaced in all of its texts."""
+    renamed: Any = value  # of the same type throughout
     if isinstance(value, str):
         for old, new in words.items():
-            found = found.replace(old, new)
+            renamed = renamed.replace(old, new)
     elif isinstance(value, tuple):
-        found = tuple(_rename_in(one, words) for one in value)
+        renamed = tuple(_rename_in(one, words) for one in value)
     elif is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value) if field.name not in ("kind", "role")]
-        found = replace(found, **{name: _rename_in(getattr(value, name), words) for name in names})
-    return cast(T, found)
+        renamed = replace(
+            renamed, **{name: _rename_in(getattr(value, name), words) for name in names}
+        )
+    return cast(T, renamed)

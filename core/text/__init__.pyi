@@ -24,6 +24,10 @@ from .normalization import sentences as sentences
 from .normalization import words as words
 from .normalization import written_words as written_words
 from .sleep_schedule import sleep_hours as sleep_hours
+from .text_analysis import STOP_WORDS as STOP_WORDS
+from .text_analysis import split_words as split_words
+from .text_analysis import stem as stem
+from .text_analysis import terms as terms
 from .times_of_day import clock_minutes as clock_minutes
 from .ungrounded_text import ungrounded_terms as ungrounded_terms
 

@@ -23,10 +23,10 @@ from ...core import (
 from ...core.text import fold_name
 from ...readers import Passage, read_blocks, split_passages
 from ..memory import Memory
-from ..storage import DOCUMENT_LOG, LogTail, document_contents, embed_texts, text_fault
+from ..storage import DOCUMENT_LOG, document_contents, embed_texts, text_fault
 
 if TYPE_CHECKING:
-    from ..memory import EmbedFunction
+    from ..storage import EmbedFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Documents:
     def _known(self) -> dict[str, tuple[str, str]]:
         """Giver and name of every document ever imported, by episode."""
         memory, known = self.memory, dict[str, tuple[str, str]]()
-        for entry in LogTail.up_to_date(DOCUMENT_LOG, memory.store, memory.agent).entries:
+        for entry in DOCUMENT_LOG.entries(memory.store, memory.agent):
             body = entry.body
             if not body or (memory.as_of_step is not None and entry.step > memory.as_of_step):
                 continue

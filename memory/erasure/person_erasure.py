@@ -1,13 +1,9 @@
-"""Erasing a person from what memory keeps beside its records: claims, documents, folds,
-notes and calls.
-
-Erasing a person from a memory file, with proof.
-"""
+"""Erasing a person from a memory file, with proof."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +12,6 @@ from ...core import (
     EVERYBODY,
     UNKNOWN_SOURCE,
     AgentId,
-    Json,
     MemoryFault,
     Record,
     RecordId,
@@ -24,19 +19,14 @@ from ...core import (
     record_sources,
     time_error,
 )
-from ...store import Store, chain_digest
+from ...store import Store
 from ..documents import IMAGES_SUFFIX
-from ..facts import Facts
-from ..memory import Memory
-from ..notes import Notes
 from ..storage import (
     AUXILIARY_LOGS,
-    DOCUMENT_LOG,
     FORGOTTEN,
-    NOTE_LOG,
-    PART,
-    SUMMARY_LOG,
-    LogTail,
+    MEMORY_PART,
+    RECORD_CHAIN,
+    AuditEntry,
     PersonMatcher,
     RecordSources,
     StoredRecord,
@@ -44,206 +34,17 @@ from ..storage import (
     agents_in,
     blank_record,
     body_of,
-    content_digest,
+    erase_name,
     is_erased,
     prepare_store,
-    read_heads,
     read_records,
-    record_payload,
     repair_leftovers,
-    summaries_in_force,
     unlabelled_count,
-    write_heads,
+    write_audit_entry,
 )
-from ..storage import audit_log as ledger
 from .byte_search import search_cells, search_name, search_texts
+from .erasers import ERASERS, ErasureRequest
 from .text_columns import RECORD_TEXT_FIELDS, StoredText, stored_texts
-
-
-@dataclass(frozen=True, slots=True)
-class ErasureRequest:
-    """Whom to erase, from whose memories, and which records of each are going; ``mentions``:
-    whatever names them goes too. ``remarks`` takes what could not be erased, or must be known of
-    what was, in words."""
-
-    person: PersonMatcher
-    agents: tuple[AgentId, ...]
-    mentions: bool
-    records: dict[AgentId, frozenset[RecordId]]
-    remarks: list[str] = field(default_factory=list)
-
-    def named(self) -> Callable[[str], bool]:
-        """Whether a text goes since it names them."""
-        return self.person.is_named_in if self.mentions else (lambda text: False)
-
-
-def erase_claims(store: Store, erasure: ErasureRequest) -> int:
-    """Empty the statements that were said by the person, are for them, or rest on records
-    that are going (with ``mentions`` also those about them); returns how many."""
-    return sum(
-        Facts(Memory(store, agent)).erase(
-            erasure.records.get(agent, ()),
-            erasure.person.name,
-            mentions=erasure.mentions,
-            others=erasure.person.others,
-        )
-        for agent in erasure.agents
-    )
-
-
-def erase_documents(store: Store, erasure: ErasureRequest) -> int:
-    """Empty the lines on documents that the person gave or of which records are going, and write
-    the lines anew for those of which some stay (with ``mentions`` a name or a place in it that
-    names them is left out); returns how many lines."""
-    count, named = 0, erasure.named()
-    for agent in erasure.agents:
-        going = set(erasure.records.get(agent, ()))
-        bodies = {
-            e.n: e.body for e in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries if e.body
-        }
-        theirs = {
-            b["document"]
-            for b in bodies.values()
-            if erasure.person.matches_name(b.get("giver", ""))
-        }
-        kept = {
-            n: None if body["document"] in theirs else _document_line_left(body, going, named)
-            for n, body in bodies.items()
-        }
-        stay = {body["document"] for body in kept.values() if body and body["records"]}
-        first: dict[str, int] = {}
-        for n, body in bodies.items():
-            if kept[n] != body:
-                first.setdefault(body["document"], n)
-        # All later lines on such a document are written anew behind it: the last one counts.
-        lines = [n for n, body in bodies.items() if n >= first.get(body["document"], n + 1)]
-        DOCUMENT_LOG.erase(store, agent, lines)
-        for n in lines:
-            if kept[n] and bodies[n]["document"] in stay:
-                DOCUMENT_LOG.append(store, agent, kept[n], step=_last_step(store, agent))
-        count += len(lines)
-    return count
-
-
-def _document_line_left(
-    body: dict[str, Json], going: set[RecordId], named: Callable[[str], bool]
-) -> Json:
-    """What stays of a line on a document; None for nothing."""
-    records = [[number, place] for number, place in body["records"] if number not in going]
-    if (body["records"] and not records) or named(body["document"]):
-        return None
-    places = [[number, "" if named(place) else place] for number, place in records]
-    kept = {**body, "records": places}
-    if kept != body and "digest" in body:
-        kept["digest"] = ""  # It is one of what went too.
-    if named(body.get("path", "")):
-        kept["path"] = ""
-    return kept
-
-
-def erase_summaries(store: Store, erasure: ErasureRequest) -> int:
-    """Unfold every summary that tells of a record that is going, so that the others it stands
-    for are recalled themselves, and empty the line that says why it was made (with
-    ``mentions`` also lines that name them); returns how many summaries came apart. The
-    summary's own text is its record's."""
-    count = 0
-    named = erasure.named()
-    for agent in erasure.agents:
-        going = set(erasure.records.get(agent, ()))
-        held = summaries_in_force(store, agent)
-        lines, instead = [], []
-        for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
-            if not entry.body or "unfold" in entry.body:
-                continue
-            summary = entry.body["summary"]
-            apart = summary in going or not going.isdisjoint(entry.body["records"])
-            if not apart and not named(entry.body["why"]):
-                continue
-            lines.append(entry.n)
-            if summary in held:
-                gone = {"unfold": summary, "at": entry.body["at"]}
-                instead.append(gone if apart else {**entry.body, "why": ""})
-                count += apart
-        SUMMARY_LOG.erase(store, agent, lines)
-        for line in instead:
-            SUMMARY_LOG.append(store, agent, line, step=_last_step(store, agent))
-    return count
-
-
-def erase_calls(store: Store, erasure: ErasureRequest) -> int:
-    """Drop the calls and the waiting talks of the person, and those that rest on their words
-    (with ``mentions`` also those that name them); returns how many. A call of somebody else's
-    that was begun and has no receipt stays, so that it is not made twice unasked."""
-    return ToolCallLog(store).erase(
-        erasure.agents, erasure.person, erasure.named(), erasure.remarks
-    )
-
-
-def erase_notes(store: Store, erasure: ErasureRequest) -> int:
-    """Empty the notes that were written for the person or of their words (with ``mentions`` also
-    those that name them); returns how many lines. A note that is for others too is theirs only
-    from then on."""
-    count = 0
-    for agent in erasure.agents:
-        entries = [
-            entry for entry in LogTail.up_to_date(NOTE_LOG, store, agent).entries if entry.body
-        ]
-        lines = [entry.n for entry in entries if _note_goes(entry.body or {}, erasure)]
-        shared = [
-            e for e in entries if e.n not in lines and _is_for_person(e.body or {}, erasure.person)
-        ]
-        held = {n for n, _ in Notes(Memory(store, agent)).lines.values()}
-        NOTE_LOG.erase(store, agent, [*lines, *(entry.n for entry in shared)])
-        for entry in shared:
-            body = entry.body or {}
-            if entry.n in held:
-                people = [
-                    name for name in body["audience"] if not erasure.person.matches_name(name)
-                ]
-                line = {**body, "audience": people}
-                NOTE_LOG.append(store, agent, line, step=max(entry.step, _last_step(store, agent)))
-        count += len(lines)
-    return count
-
-
-def _is_for_person(body: dict[str, Json], whom: PersonMatcher) -> bool:
-    return any(map(whom.matches_name, body.get("audience", ())))
-
-
-def _note_goes(body: dict[str, Json], erasure: ErasureRequest) -> bool:
-    whom, people = erasure.person, body.get("audience", ())
-    texts = (str(body.get(part, "")) for part in ("note", "removed", "text"))
-    alone = bool(people) and all(map(whom.matches_name, people))
-    theirs = whom.matches_name(body["person"]) or any(
-        map(whom.matches_source, body.get("sources", ()))
-    )
-    return alone or theirs or any(map(erasure.named(), texts))
-
-
-def erase_texts(store: Store, erasure: ErasureRequest) -> int:
-    """Drop the shared texts that name the person; in a file without a journal nothing refers to
-    them. Returns how many."""
-    whom = erasure.person
-    rows = store.rows("SELECT digest, text FROM texts")
-    gone = [(mark,) for mark, text in rows if whom.is_named_in(text)]
-    store.executemany("DELETE FROM texts WHERE digest = ?", gone)
-    return len(gone)
-
-
-def _last_step(store: Store, agent: AgentId) -> int:
-    return Memory(store, agent).index.last_step
-
-
-ERASERS: dict[str, Callable[[Store, ErasureRequest], int]] = {
-    "calls": erase_calls,
-    "claims": erase_claims,
-    "documents": erase_documents,
-    "folds": erase_summaries,
-    "notes": erase_notes,
-    "texts": erase_texts,
-}
-"""What erases beside the records, by name, inside the caller's transaction; see
-``word_places.WORDS`` for which place is whose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +176,7 @@ def _chosen_agents(store: Store, person: AgentId, agent: AgentId) -> tuple[Agent
     beside = {name for book in AUXILIARY_LOGS for name in book.agents(store)}
     known = tuple(sorted({*agents_in(store), *beside, *ToolCallLog(store).agents()}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
-    if foreign := [part for part in parts if part != PART and part not in ERASERS]:
+    if foreign := [part for part in parts if part != MEMORY_PART and part not in ERASERS]:
         raise MemoryFault(
             f"{store.name}: holds more than memories ({', '.join(foreign)}), which would go on "
             f"naming {person}; forget works on memory files: export the memory and import it "
@@ -440,31 +241,21 @@ def _mentions(record: Record, whom: PersonMatcher) -> bool:
 
 
 def _erase_records(store: Store, erasure: ErasureRequest, agent: AgentId, now: datetime) -> int:
-    whom, going = erasure.person, erasure.records[agent]
-    end = read_heads(store, agent)
-    link = ""
-    changed: list[tuple[str, bytes | None, str, str, AgentId, RecordId]] = []
+    person, going = erasure.person, erasure.records[agent]
+    first, changed = 0, []
     for row in read_records(store, agent):
-        new = _erased_row(row, whom, row.record.id in going)
-        body = body_of(new.record)
-        mark = content_digest(body, new.vector)
-        link = chain_digest(link, record_payload(agent, row.record.id, row.step, mark))
-        # From the first change on every link is another.
-        if new is not row or changed:
-            changed.append((body, new.vector, mark, link, agent, row.record.id))
-    store.executemany(
-        "UPDATE memory_records SET body = ?, vector = ?, digest = ?, link = ? "
-        "WHERE agent = ? AND id = ?",
-        changed,
-    )
+        new = _erased_row(row, person, row.record.id in going)
+        first = first or (row.record.id if new is not row else 0)
+        if first:  # From the first change on every link is another.
+            changed.append((row.step, body_of(new.record), new.vector))
     if changed:
-        write_heads(store, agent, replace(end, link=link))
-    ledger.erase_name(store, agent, whom.matches_name, erasure.named())
+        RECORD_CHAIN.replace(store, agent, changed, after=first - 1)
+    erase_name(store, agent, person.matches_name, erasure.named())
     if going:
         data = {"records": len(going), "when": now.isoformat(timespec="seconds")}
         last = store.first_row("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
         step = int(last[0] or 0) if last else 0
-        ledger.write_audit_entry(store, agent, ledger.AuditEntry(step, "forgotten", data))
+        write_audit_entry(store, agent, AuditEntry(step, "forgotten", data))
     return len(going)
 
 

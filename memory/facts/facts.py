@@ -26,10 +26,10 @@ from ...core import (
 )
 from ...core.text import name_key
 from ..memory import Memory
-from ..recall import RecallQuery, candidate_limit, candidate_records, select_hits
+from ..recall import RecallQuery, candidate_limit, select_hits
 from ..storage import (
     FACT_LOG,
-    LogTail,
+    LogEntry,
     PersonMatcher,
     has_source,
     name_forms,
@@ -52,7 +52,7 @@ from .statements import (
 if TYPE_CHECKING:
     import networkx as nx
 
-    from ..memory import Vector
+    from ..storage import Vector
 
 GRAPH_WEIGHT = 0.5
 """Score that the heaviest record of the fact graph gains in ``Facts.recall``; recency, importance
@@ -96,7 +96,7 @@ class Facts:
             names = {relation_key(name) for name in functional}
             self._is_functional = names.__contains__
         self._views: dict[
-            tuple[AgentId, Time | None], tuple[LogTail, int, frozenset[AgentId], FactView]
+            tuple[AgentId, Time | None], tuple[list[LogEntry], int, frozenset[AgentId], FactView]
         ] = {}
 
     # -- writing --------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Facts:
     def learn_between(self, since: Time, before: Time) -> int:
         """``learn`` from the recallable records created in [since, before)."""
         cue = Cue(text="", at=before, since=since, before=before, rules="paper")
-        return self.learn(candidate_records(self.memory, cue))
+        return self.learn(self.memory.candidates(cue))
 
     def _assert_extracted(self, fact: ExtractedFact, record: Record, who: AgentId) -> None:
         at = record.created
@@ -293,9 +293,7 @@ class Facts:
         ids = [statement.id for statement in self._all_statements() if is_erased(statement)]
         store, agent = self.memory.store, self.memory.agent
         names_person = matcher.is_named_in if person and mentions else (lambda text: False)
-        changes = retractions_after_erasure(
-            LogTail.up_to_date(FACT_LOG, store, agent).entries, ids, names_person
-        )
+        changes = retractions_after_erasure(FACT_LOG.entries(store, agent), ids, names_person)
         with store.transaction():
             FACT_LOG.erase(store, agent, [*ids, *changes.erase])
             for line in changes.write:
@@ -366,19 +364,19 @@ class Facts:
     def view(self, person: AgentId = "", *, known: Time | None = None) -> FactView:
         """All facts and entity names visible to ``person``, from statements learned by ``known``.
         Cached until the log or the quarantine changes."""
-        tail = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent)
+        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
         self._raise_if(text_fault("person", person))
         if known is not None:
             self._raise_if(time_error(known, "known"))
         quarantined = self.memory.quarantined
         cached = self._views.get((person, known))
-        if cached and cached[0] is tail and cached[1:3] == (len(tail.entries), quarantined):
+        if cached and cached[0] is entries and cached[1:3] == (len(entries), quarantined):
             return cached[3]
         statements = self._believed(self._visible_statements(person, known))
         view = FactView(statements, self._is_functional)
         if len(self._views) > _MAX_CACHED_VIEWS:
             self._views.clear()
-        self._views[person, known] = (tail, len(tail.entries), quarantined, view)
+        self._views[person, known] = (entries, len(entries), quarantined, view)
         return view
 
     # -- graph ----------------------------------------------------------------------
@@ -404,7 +402,7 @@ class Facts:
         memory = self.memory
         wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
         row = None if vector is None else np.asarray(vector, dtype=np.float32)
-        query = RecallQuery.for_cue(memory, cue, row, {})
+        query = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, row, {})
         hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
         listeners = set(cue.hearers)
         person = EVERYBODY if len(listeners) > 1 else next(iter(listeners), "")
@@ -415,7 +413,7 @@ class Facts:
                 for source in fact.sources:
                     reasons.setdefault(source, f"claim: {fact}")
             # Recall's own filter: no private, compacted, erased, expired or quarantined records.
-            candidates = set(query.shelf.record_id.array[query.candidates()].tolist())
+            candidates = set(query.index.record_id.array[query.candidates()].tolist())
             heaviest = related[0][1]
             for number, weight in related:
                 if number not in candidates:
@@ -458,7 +456,7 @@ class Facts:
     def _all_statements(self) -> list[Statement]:
         statements = [
             statement_from_json(entry.n, entry.step, entry.body)
-            for entry in LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
+            for entry in FACT_LOG.entries(self.memory.store, self.memory.agent)
             if entry.body and "subject" in entry.body and self._is_in_view(entry.step)
         ]
         # Old statements without labels take the sources of their records.
@@ -467,7 +465,7 @@ class Facts:
 
     def _visible_statements(self, person: AgentId, known: Time | None) -> list[Statement]:
         self._raise_if(text_fault("person", person))
-        entries = LogTail.up_to_date(FACT_LOG, self.memory.store, self.memory.agent).entries
+        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
         retracted = retracted_statements(entry for entry in entries if self._is_in_view(entry.step))
         return [
             statement

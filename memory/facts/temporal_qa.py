@@ -13,7 +13,6 @@ import numpy as np
 from ...core import AgentId, Cue, MemoryFault, Record, Time
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS, name_key
 from ..memory import Memory
-from ..recall import candidate_records
 from .extracted_facts import ExtractedFact, spoken_line
 from .relations import lacks_object_kind, mask_name, relation_examples, relation_similarity
 from .rule_extraction import extract_facts
@@ -21,7 +20,7 @@ from .rule_extraction import extract_facts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..memory import EmbedFunction
+    from ..storage import EmbedFunction
 
 # Tuned on phrasings that the benchmark does not use (docs/log.md).
 SOFTMAX_TEMPERATURE = 0.02
@@ -130,7 +129,7 @@ class TemporalQA:
         every = Cue(text="", at=datetime.min, person=person, rules="paper")
         first = name.split()[0] if name else ""
         candidates = []
-        for record in candidate_records(self.memory, every):
+        for record in self.memory.candidates(every):
             # A cheap test first: most records of a large memory are about others.
             if name and first not in record.text and first not in record.who:
                 continue

@@ -3,11 +3,7 @@ from .bulk_construct import gc_paused as gc_paused
 from .date_spans import DateSpan as DateSpan
 from .date_spans import find_date_spans as find_date_spans
 from .date_spans import time_proximity as time_proximity
-from .index_loader import current_index as current_index
-from .index_loader import list_records as list_records
-from .index_loader import load_index as load_index
-from .index_loader import loaded_indexes as loaded_indexes
-from .index_loader import stored_record as stored_record
+from .index_loader import IndexLoader as IndexLoader
 from .lexical_index import LexicalIndex as LexicalIndex
 from .lexical_index import inverse_document_frequency as inverse_document_frequency
 from .lexical_index import saturated_frequency as saturated_frequency
@@ -16,9 +12,6 @@ from .memory_index import to_seconds as to_seconds
 from .quantized_index import MIN_ROWS_FOR_CELLS as MIN_ROWS_FOR_CELLS
 from .quantized_index import InvertedLists as InvertedLists
 from .quantized_index import quantization_scale as quantization_scale
-from .text_analysis import STOP_WORDS as STOP_WORDS
-from .text_analysis import split_words as split_words
-from .text_analysis import terms as terms
 from .vector_index import VectorIndex as VectorIndex
 from .vector_index import unit_rows as unit_rows
 

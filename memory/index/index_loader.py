@@ -1,4 +1,4 @@
-"""What of a memory is held in RAM: all but what recall leaves out for long."""
+"""Loading the in-memory index of an agent's records and keeping it current."""
 
 from __future__ import annotations
 
@@ -7,93 +7,148 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import AgentId, Record, RecordId, RecordKind, is_visible
-from ..storage import hidden_id_array, hidden_ids, is_erased, read_quarantined, read_records_by_id
+from ...core import AgentId, MemoryFault, Record, RecordId, RecordKind, is_visible
+from ..storage import (
+    hidden_id_array,
+    hidden_ids,
+    is_erased,
+    read_quarantined,
+    read_records_by_id,
+)
 from .memory_index import MemoryIndex
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from ...store import Store
-    from ..memory import Memory
 
 UNLOAD_SLACK = 64
-"""So many hidden records, and a tenth of those held, may stay on a shelf: taking them down
-goes through all of it."""
+"""This many hidden records, and a tenth of those loaded, may stay in an index: removing them
+copies all of it."""
 
 
-def load_index(store: Store, agent: AgentId, step: int | None, kind: DTypeLike) -> MemoryIndex:
-    """The shelf for now, or for a view of the past, which needs what the first has dropped."""
-    shelf: MemoryIndex | None = store.cache.get(("memory", agent))
-    if shelf is None:
-        # Where somebody is quarantined, what is hidden depends on who said what.
-        left_out = () if read_quarantined(store, agent) else hidden_ids(store, agent)
-        shelf = store.cache["memory", agent] = MemoryIndex.read(store, agent, kind, left_out)
-    if step is None or not len(shelf.unloaded):
-        return shelf
-    whole: MemoryIndex | None = store.cache.get(("memory whole", agent))
-    if whole is None:
-        whole = store.cache["memory whole", agent] = MemoryIndex.read(store, agent, kind)
-    return whole
+class IndexLoader:
+    """Access to one agent's records in RAM, now or as of the end of a step.
 
-
-def loaded_indexes(store: Store, agent: AgentId) -> list[MemoryIndex]:
-    """What is held of a memory, for a writer to keep up."""
-    kept = [store.cache.get((name, agent)) for name in ("memory", "memory whole")]
-    return [shelf for shelf in kept if shelf is not None]
-
-
-def current_index(memory: Memory) -> tuple[MemoryIndex, NDArray[np.int64]]:
-    """The shelf that a recall works on, and the places on it that recall leaves out.
-
-    Takes down what was hidden since, once it is enough to be worth it, and reads the shelf
-    anew when something that was taken down is back.
+    Indexes are kept in ``store.cache``, shared by all loaders of an agent: one for now, without
+    the records that recall leaves out for long (summarized, or of an older version of a
+    document), and, for views of the past, one of all records. ``compact`` keeps embeddings as
+    float16 in an index that this loader is the first to need.
     """
-    shelf, store, agent, step = memory.index, memory.store, memory.agent, memory.as_of_step
-    held = shelf.quarantined
-    tainted = shelf.is_quarantined if held else None
-    numbers = hidden_id_array(store, agent, step, held, tainted)
-    if step is not None:
-        return shelf, shelf.positions_of(numbers)
-    if shelf.hidden[0] is not numbers:
-        if len(np.setdiff1d(shelf.unloaded, numbers)):
-            del store.cache["memory", agent]
-            shelf = memory.index
-        places = shelf.positions_of(numbers)
-        if len(places) > UNLOAD_SLACK + len(shelf.records) // 10:
-            shelf.unload(places)
-            places = places[:0]
-        shelf.hidden = (numbers, places)
-    return shelf, shelf.hidden[1]
 
+    def __init__(
+        self,
+        store: Store,
+        agent: AgentId,
+        *,
+        compact: bool = False,
+        as_of_step: int | None = None,
+    ) -> None:
+        self.store = store
+        self.agent = agent
+        self.as_of_step = as_of_step
+        self._compact = compact
 
-def stored_record(memory: Memory, number: RecordId) -> Record:
-    """The record of a number, held or not, gone or not."""
-    shelf = memory.index
-    places = shelf.positions_of([number])
-    if len(places):
-        return shelf.records.get(int(places[0]))
-    return read_records_by_id(memory.store, memory.agent, [number])[0]
+    def as_of(self, step: int) -> IndexLoader:
+        """A loader that sees the memory as of the end of ``step``."""
+        step = step if self.as_of_step is None else min(step, self.as_of_step)
+        return IndexLoader(self.store, self.agent, compact=self._compact, as_of_step=step)
 
+    def fault(self, what: str) -> MemoryFault:
+        """The error to raise for this memory."""
+        return MemoryFault(f"{self.store.name}: memory of {self.agent}: {what}")
 
-def list_records(
-    memory: Memory, kinds: Sequence[RecordKind], last: int | None, person: AgentId
-) -> tuple[Record, ...]:
-    """See ``Memory.list_records``."""
-    shelf = memory.index
-    places = shelf.visible_positions(shelf.count_at(memory.as_of_step), kinds, person)
-    if last is not None:
-        places = places[max(0, len(places) - last) :]
-    found = [shelf.records.get(place) for place in places.tolist()]
-    others: Iterable[RecordId] = shelf.unloaded.tolist()
-    if last is not None and len(found) == last:
-        # Older than all of the last are none of them.
-        least = found[0].id if found else len(memory) + 1
-        others = [number for number in others if number > least]
-    for record in read_records_by_id(memory.store, memory.agent, list(others)):
-        heard = is_visible(record.audience, person)
-        if heard and not is_erased(record) and (not kinds or record.kind in kinds):
-            found.append(record)
-    if len(found) > len(places):
-        found.sort(key=lambda record: record.id)
-    return tuple(found[max(0, len(found) - last) :] if last is not None else found)
+    def refuse(self, fault: str) -> None:
+        """Raises MemoryFault unless ``fault`` is empty."""
+        if fault:
+            raise self.fault(fault)
+
+    @property
+    def index(self) -> MemoryIndex:
+        """The index, read again if the store has changed. Raises MemoryFault for a damaged
+        memory."""
+        self.store.refresh()
+        index: MemoryIndex | None = self.store.cache.get(("memory", self.agent))
+        if index is None:
+            # Where somebody is quarantined, what is hidden depends on who said what.
+            skipped = (
+                ()
+                if read_quarantined(self.store, self.agent)
+                else hidden_ids(self.store, self.agent)
+            )
+            index = self._read("memory", skipped)
+        if self.as_of_step is None or not len(index.unloaded):
+            return index
+        complete: MemoryIndex | None = self.store.cache.get(("memory whole", self.agent))
+        return self._read("memory whole") if complete is None else complete
+
+    def _read(self, key: str, skipped: Sequence[RecordId] = ()) -> MemoryIndex:
+        kind = np.float16 if self._compact else np.float32
+        index = MemoryIndex.read(self.store, self.agent, kind, skipped)
+        self.store.cache[key, self.agent] = index
+        return index
+
+    def loaded(self) -> list[MemoryIndex]:
+        """The agent's indexes that are in RAM, for a writer to update."""
+        indexes = [self.store.cache.get((key, self.agent)) for key in ("memory", "memory whole")]
+        return [index for index in indexes if index is not None]
+
+    def current(self) -> tuple[MemoryIndex, NDArray[np.int64]]:
+        """The index, and the positions in it of the records that recall leaves out.
+
+        Records hidden since the index was read are removed from it once there are enough of
+        them; it is read again if a removed record is no longer hidden.
+        """
+        index = self.index
+        quarantined = index.quarantined
+        tainted = index.is_quarantined if quarantined else None
+        hidden = hidden_id_array(self.store, self.agent, self.as_of_step, quarantined, tainted)
+        if self.as_of_step is not None:
+            return index, index.positions_of(hidden)
+        if index.hidden[0] is not hidden:
+            if len(np.setdiff1d(index.unloaded, hidden)):
+                del self.store.cache["memory", self.agent]
+                index = self.index
+            positions = index.positions_of(hidden)
+            if len(positions) > UNLOAD_SLACK + len(index.records) // 10:
+                index.unload(positions)
+                positions = positions[:0]
+            index.hidden = (hidden, positions)
+        return index, index.hidden[1]
+
+    def __len__(self) -> int:
+        index = self.index
+        if self.as_of_step is None:
+            return index.record_count
+        return index.count_at(self.as_of_step)
+
+    def record(self, number: RecordId) -> Record:
+        """The record of a number, loaded or not, erased or not."""
+        index = self.index
+        positions = index.positions_of([number])
+        if len(positions):
+            return index.records.get(int(positions[0]))
+        return read_records_by_id(self.store, self.agent, [number])[0]
+
+    def records(
+        self, kinds: Sequence[RecordKind], last: int | None, person: AgentId
+    ) -> tuple[Record, ...]:
+        """Records in order of number, without erased ones: of ``kinds`` (all if empty), the
+        ``last`` so many, visible to ``person``."""
+        index = self.index
+        positions = index.visible_positions(index.count_at(self.as_of_step), kinds, person)
+        if last is not None:
+            positions = positions[max(0, len(positions) - last) :]
+        records = [index.records.get(position) for position in positions.tolist()]
+        unloaded: Iterable[RecordId] = index.unloaded.tolist()
+        if last is not None and len(records) == last:
+            # Records older than all of the last ones are none of them.
+            oldest = records[0].id if records else len(self) + 1
+            unloaded = [number for number in unloaded if number > oldest]
+        for record in read_records_by_id(self.store, self.agent, list(unloaded)):
+            visible = is_visible(record.audience, person)
+            if visible and not is_erased(record) and (not kinds or record.kind in kinds):
+                records.append(record)
+        if len(records) > len(positions):
+            records.sort(key=lambda record: record.id)
+        return tuple(records[max(0, len(records) - last) :] if last is not None else records)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.text import STOP_WORDS, split_words, stem
 from .growable_arrays import Column
-from .text_analysis import STOP_WORDS, split_words, stem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

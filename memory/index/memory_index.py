@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +18,10 @@ from ..storage import (
     body_of,
     has_source,
     is_erased,
-    memory_fault,
     name_forms,
     read_accesses,
     read_quarantined,
-    read_records_with_json,
+    read_record_batches,
     unlabelled_count,
 )
 from .growable_arrays import Column
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 _KIND_NUMBER = {kind: number for number, kind in enumerate(RECORD_KINDS)}
 _EPOCH = datetime(1970, 1, 1)
-_READ_BATCH = 4096
 
 
 def to_seconds(at: Time) -> float:
@@ -99,32 +96,21 @@ class MemoryIndex:
         kind: DTypeLike = np.float32,
         without: Sequence[RecordId] = (),
     ) -> MemoryIndex:
-        """An agent's memory, all of it or ``without`` some records. Raises MemoryFault when
-        it fails its checks."""
-        shelf = cls(kind, RecordSources(agent, unlabelled_count(store, agent)))
-        out, dropped = set(without), []
-        rows = read_records_with_json(store, agent)
-        while piece := list(islice(rows, _READ_BATCH)):
-            held = [each for each in piece if each[0].record.id not in out]
-            dropped += [row.record.id for row, _ in piece if row.record.id in out]
-            shelf.unloaded = np.array(dropped, np.int64)
-            shelf.record_sources.extend([row.record for row, _ in piece])
-            try:
-                shelf.add([row for row, _ in held], [body for _, body in held])
-            except ValueError as error:
-                raise memory_fault(
-                    store,
-                    agent,
-                    f"embeddings of records up to {piece[-1][0].record.id} do not "
-                    f"fit together ({error})",
-                ) from error
-            shelf.last_step = max(shelf.last_step, piece[-1][0].step)
-        for touch in read_accesses(store, agent):
-            if max(touch.records, default=0) > shelf.record_count:
-                raise memory_fault(store, agent, f"an access of records {touch.records} it has not")
-            shelf.mark_accessed(touch)
-        shelf.quarantined = read_quarantined(store, agent)
-        return shelf
+        """An agent's memory, ``without`` some records. Raises MemoryFault if it fails its
+        checks."""
+        index = cls(kind, RecordSources(agent, unlabelled_count(store, agent)))
+        left_out = set(without)
+        for batch in read_record_batches(store, agent):
+            loaded = [pair for pair in batch if pair[0].record.id not in left_out]
+            unloaded = [row.record.id for row, _ in batch if row.record.id in left_out]
+            index.unloaded = np.append(index.unloaded, np.array(unloaded, np.int64))
+            index.record_sources.extend([row.record for row, _ in batch])
+            index.add([row for row, _ in loaded], [body for _, body in loaded])
+            index.last_step = max(index.last_step, batch[-1][0].step)
+        for access in read_accesses(store, agent):
+            index.mark_accessed(access)
+        index.quarantined = read_quarantined(store, agent)
+        return index
 
     def add(self, rows: Sequence[StoredRecord], bodies: Sequence[str] | None = None) -> None:
         """Append records; ``bodies`` are their canonical JSON where it is there already."""
@@ -161,10 +147,7 @@ class MemoryIndex:
         self.vector_row.extend(rows)
         self.row_position.extend(np.array(have, np.int64) + start)
         if have:
-            sizes = {len(vectors[place] or b"") for place in have}
             flat = np.frombuffer(b"".join(vectors[place] or b"" for place in have), "<f4")
-            if len(sizes) > 1 or not np.isfinite(flat).all():
-                raise ValueError(f"embeddings of {sorted(sizes)} bytes, or not finite")
             self.vectors.extend(flat.reshape(len(have), -1))
 
     def mark_accessed(self, touch: RecordAccess) -> None:

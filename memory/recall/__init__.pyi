@@ -3,6 +3,8 @@ from .answerability import answer_probability as answer_probability
 from .answerability import cue_features as cue_features
 from .answerability import logistic_probability as logistic_probability
 from .answerability import packaged_weights as packaged_weights
+from .batch_recall import RecallRequest as RecallRequest
+from .batch_recall import recall_batch as recall_batch
 from .episode_search import EpisodeHit as EpisodeHit
 from .episode_search import search_episodes as search_episodes
 from .recall_query import RecallQuery as RecallQuery
@@ -15,8 +17,6 @@ from .recall_rules import RuleSet as RuleSet
 from .recall_rules import rule_set as rule_set
 from .rerank import candidate_limit as candidate_limit
 from .rerank import select_hits as select_hits
-from .single_recall import make_retriever as make_retriever
-from .single_recall import recall_many as recall_many
 from .single_recall import recall_one as recall_one
 
 __all__: list[str]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...core import AgentId, Json, MemoryFault, RecordId
 from ...store import Store
-from .auxiliary_logs import DOCUMENT_LOG, SUMMARY_LOG, LogTail
+from .auxiliary_logs import DOCUMENT_LOG, SUMMARY_LOG
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ def summaries_in_force(
 ) -> dict[RecordId, list[int]]:
     """The folds in force at the end of ``step`` (None: now): each summary's records."""
     found: dict[RecordId, list[int]] = {}
-    for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
+    for entry in SUMMARY_LOG.entries(store, agent):
         if not entry.body or (step is not None and entry.step > step):
             continue
         if "unfold" in entry.body:
@@ -64,7 +64,7 @@ def document_contents(
 ) -> dict[str, list[tuple[RecordId, str]]]:
     """The documents as they were last imported: each one's records, with their places."""
     found: dict[str, list[tuple[RecordId, str]]] = {}
-    for entry in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries:
+    for entry in DOCUMENT_LOG.entries(store, agent):
         if entry.body and (step is None or entry.step <= step):
             found[entry.body["document"]] = [(each[0], each[1]) for each in entry.body["records"]]
     return found
@@ -80,7 +80,7 @@ def _summarized(
     apart = set(tainted_summaries(held, tainted)) if tainted else set()
     gone = {n for summary, records in held.items() if summary not in apart for n in records}
     gone |= apart
-    for entry in LogTail.up_to_date(SUMMARY_LOG, store, agent).entries:
+    for entry in SUMMARY_LOG.entries(store, agent):
         # A summary whose records are back would tell them twice.
         if entry.body and "unfold" in entry.body and (step is None or entry.step <= step):
             gone.add(entry.body["unfold"])
@@ -89,7 +89,7 @@ def _summarized(
 
 def _superseded(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
     ever: set[RecordId] = set()
-    for entry in LogTail.up_to_date(DOCUMENT_LOG, store, agent).entries:
+    for entry in DOCUMENT_LOG.entries(store, agent):
         if entry.body and (step is None or entry.step <= step):
             ever.update(each[0] for each in entry.body["records"])
     held = {
@@ -120,9 +120,7 @@ def hidden_id_array(
     ``quarantined``; records of theirs are ``tainted``."""
     import numpy as np
 
-    sizes = tuple(
-        len(LogTail.up_to_date(book, store, agent).entries) for book in (SUMMARY_LOG, DOCUMENT_LOG)
-    )
+    sizes = tuple(len(book.entries(store, agent)) for book in (SUMMARY_LOG, DOCUMENT_LOG))
     key = ("hidden", agent, step)
     kept = store.cache.get(key)
     state = (sizes, quarantined)

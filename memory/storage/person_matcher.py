@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...core import AgentId, is_unspaced, name_matcher, same_name, source_name
-from ...core.text import fold_name
-from ..index import STOP_WORDS
+from ...core.text import STOP_WORDS, fold_name
 
 # First names that are words too: where they are not written as the name, a word is meant.
 _WORDS = """

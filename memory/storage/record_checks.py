@@ -11,10 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ...core import AgentId, RecordId, canonical
-from ...store import chain_digest
+from ...core import AgentId, RecordId
 from .record_codec import read_body
-from .record_table import RecordAccess, StoredRecord, content_digest, record_payload
+from .record_table import (
+    ACCESS_CHAIN,
+    RECORD_CHAIN,
+    RecordAccess,
+    StoredRecord,
+    content_digest,
+)
 
 RawRow = tuple[Any, ...]
 
@@ -79,13 +84,11 @@ def _record_fault(
         return "has another's number"
     # Its link can be tried only behind a row that is whole; and it may be the link that is
     # damaged, not what it vouches for: then the row behind does not follow from it either.
-    if before[0] == number - 1 and chain_digest(
-        before[1], record_payload(agent, number, step, mark)
-    ) != (link):
+    if before[0] == number - 1 and RECORD_CHAIN.link(before[1], agent, row[:-1]) != link:
         follows = (
             after is not None
             and after[0] == number + 1
-            and chain_digest(str(link), record_payload(agent, *_payload_of(after))) == after[5]
+            and RECORD_CHAIN.link(str(link), agent, after[:-1]) == after[-1]
         )
         if follows or after is None:
             return "does not fit the chain of digests"
@@ -101,17 +104,13 @@ def _vector_fault(vector: bytes | None, size: int) -> str:
     return "" if np.isfinite(np.frombuffer(vector, "<f4")).all() else "has no finite embedding"
 
 
-def _payload_of(row: RawRow) -> tuple[int, int, str]:
-    return row[0], row[1], str(row[4])
-
-
 def _touches(agent: AgentId, rows: Iterable[RawRow], count: int) -> Iterator[RecordAccess]:
     before: tuple[int, str] = (0, "")
     for n, step, at, records, link in rows:
         if not (isinstance(n, int) and isinstance(step, int)):
             continue
-        payload = canonical([agent, n, step, str(at), str(records)])
-        if before[0] == n - 1 and chain_digest(before[1], payload) != link:
+        chained = ACCESS_CHAIN.link(before[1], agent, (n, step, at, records))
+        if before[0] == n - 1 and chained != link:
             continue
         before = (n, str(link))
         try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING
 
-from ...core import Record, canonical, replace_surrogates, time_error, to_json
+from ...core import Record, RecordId, canonical, replace_surrogates, time_error, to_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -64,3 +65,8 @@ def read_body(body: str | bytes) -> Record:
 def is_erased(record: Record) -> bool:
     """Whether only the number is left of a record: forgotten, or lost to damage."""
     return not record.text and record.source in (FORGOTTEN, DAMAGED)
+
+
+def blank_record(number: RecordId, at: datetime, why: str) -> Record:
+    """A record of which only the number is left; ``why`` is FORGOTTEN or DAMAGED."""
+    return Record(id=number, kind="observation", text="", created=at, source=why)

@@ -13,23 +13,23 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
-from ...core import AgentId, DenizensError, MemoryFault, Record, canonical, digest_text
+from ...core import AgentId, DenizensError, MemoryFault, canonical, digest_text
 from ...store import Store, WriterLock, chain_digest, connect_read_only, database_files
-from . import audit_log as ledger
-from .audit_log import AuditEntry, audit_payload, parse_audit_entry
+from .audit_log import AUDIT_CHAIN, AuditEntry, parse_audit_entry, write_audit_entry
 from .auxiliary_logs import AUXILIARY_LOGS
+from .memory_tables import prepare_store
 from .record_checks import RawRow, RecordExamination, examine_records
-from .record_codec import DAMAGED
+from .record_codec import DAMAGED, blank_record
 from .record_table import (
-    ChainHeads,
+    ACCESS_CHAIN,
+    RECORD_CHAIN,
     StoredRecord,
-    append_access,
+    append_accesses,
     append_records,
-    prepare_store,
-    write_heads,
-    write_unlabelled_count,
+    write_unlabelled_counts,
 )
 from .tool_call_log import ToolCallLog
 
@@ -159,12 +159,12 @@ class DamagedFile:
         entries: list[AuditEntry] = []
         link, lost = "", 0
         rows = sorted(
-            (r for r in self.rows("memory_log", ("n", "step", "what", "data", "link"), agent)
+            (r for r in self.rows("memory_log", AUDIT_CHAIN.columns, agent)
              if isinstance(r[0], int)),
             key=lambda row: int(row[0]),
         )  # fmt: skip
         for n, step, what, data, kept in rows:
-            mark = chain_digest(link, audit_payload(agent, n, step, str(what), str(data)))
+            mark = AUDIT_CHAIN.link(link, agent, (n, step, what, data))
             if lost or n != len(entries) + 1 or mark != kept:
                 lost += 1
                 continue
@@ -245,10 +245,6 @@ def _decoded(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
-
-
-_RECORD_COLUMNS = ("id", "step", "body", "vector", "digest", "link")
-_ACCESS_COLUMNS = ("n", "step", "at", "records", "link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,12 +360,12 @@ def _copy_memories(
 ) -> tuple[int, list[dict[str, object]]]:
     kept, lines = 0, []
     for agent in wreck.agents():
-        records = sorted(wreck.rows("memory_records", _RECORD_COLUMNS, agent), key=_row_order)
-        touches = sorted(wreck.rows("memory_touches", _ACCESS_COLUMNS, agent), key=_row_order)
+        records = sorted(wreck.rows("memory_records", RECORD_CHAIN.columns, agent), key=_row_order)
+        touches = sorted(wreck.rows("memory_touches", ACCESS_CHAIN.columns, agent), key=_row_order)
         found = examine_records(agent, records, touches, wreck.head_counts(agent))
         _write_records(store, agent, found)
         if old := min(wreck.unlabelled(agent), found.count):
-            write_unlabelled_count(store, agent, old)
+            write_unlabelled_counts(store, {agent: old})
         kept += len(found.intact)
         lost += [f"memory of {agent}: record {number} {why}" for number, why in found.damaged]
         if found.lost_touches:
@@ -378,13 +374,13 @@ def _copy_memories(
         lines += [_aside_line(agent, row) for row in records if row[0] in bad]
         log = wreck.audit_log(agent)
         for entry in log.entries:
-            ledger.write_audit_entry(store, agent, entry)
+            write_audit_entry(store, agent, entry)
         if log.lost:
             lost.append(f"memory of {agent}: {log.lost} lines of its log")
         if found.damaged:
             last = max((row.step for row in found.intact.values()), default=0)
             data = {"records": [[number, why] for number, why in sorted(found.damaged)]}
-            ledger.write_audit_entry(store, agent, ledger.AuditEntry(last, "damaged", data))
+            write_audit_entry(store, agent, AuditEntry(last, "damaged", data))
     return kept, lines
 
 
@@ -393,14 +389,10 @@ def _row_order(row: RawRow) -> tuple[bool, int]:
 
 
 def _write_records(store: Store, agent: AgentId, found: RecordExamination) -> None:
-    rows = list(_with_blanks(found))
-    link = append_records(store, agent, rows, "")
-    touch_link, step = "", 0
-    for n, touch in enumerate(found.touches, 1):
-        step = max(step, touch.step)
-        forward = replace(touch, step=step)
-        touch_link = append_access(store, agent, n, forward, touch_link)
-    write_heads(store, agent, ChainHeads(len(rows), link, len(found.touches), touch_link))
+    append_records(store, agent, list(_with_blanks(found)))
+    steps = accumulate((access.step for access in found.touches), max)
+    accesses = [replace(access, step=step) for access, step in zip(found.touches, steps)]
+    append_accesses(store, agent, accesses)
 
 
 def _with_blanks(found: RecordExamination) -> Iterator[StoredRecord]:
@@ -412,11 +404,6 @@ def _with_blanks(found: RecordExamination) -> Iterator[StoredRecord]:
             row = StoredRecord(blank_record(number, at, DAMAGED), step, None)
         step, at = row.step, row.record.created
         yield row
-
-
-def blank_record(number: int, at: datetime, why: str) -> Record:
-    """What stands for a record of which only the number is left."""
-    return Record(id=number, kind="observation", text="", created=at, source=why)
 
 
 def _aside_line(agent: AgentId, row: RawRow) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, TypeVar
@@ -32,13 +32,11 @@ from ...core import (
     to_json,
 )
 from ...store import Damage, Store
-from ..erasure import label_leaves, text_leaves
-from .person_matcher import PersonMatcher
 
 T = TypeVar("T")
 State: TypeAlias = Literal["waits", "began", "done", ""]
 
-PART = "calls"
+CALLS_PART = "calls"
 LABEL_RELEASE = "release"
 """In the place of a tool's name, and first in the place of a call in its thought: not a call, but
 that the label of a record was released."""
@@ -102,21 +100,21 @@ class ToolCallLog:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._unwritten: list[tuple[str, AskId, ToolCallEntry]] = []
-        if store.version(PART):
-            store.migrate(PART, len(SCHEMA), SCHEMA, _check)
+        if store.version(CALLS_PART):
+            store.migrate(CALLS_PART, len(SCHEMA), SCHEMA, _check)
 
     # -- one call -------------------------------------------------------------------
 
     def find(self, key: str) -> ToolCallEntry | None:
         """What is known of the call, or None. Raises RunCorrupt."""
-        if not self.store.version(PART):
+        if not self.store.version(CALLS_PART):
             return None
         row = self.store.first_row(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
         return None if row is None else _entry(self.store, row)
 
     def ask_id(self, key: str) -> AskId | None:
         """Whose call it is and where in its thought it was made, or None for no known call."""
-        if not self.store.version(PART):
+        if not self.store.version(CALLS_PART):
             return None
         row = self.store.first_row("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
         return None if row is None else AskId(int(row[0]), row[1], row[2])
@@ -125,7 +123,7 @@ class ToolCallLog:
         """Write down that a call waits for a person; durable at once."""
         known = self.find(request.key)
         entry = replace(known or ToolCallEntry(), request=request, approval=None)
-        self._write(request.key, where, entry)
+        self.write_entry(request.key, where, entry)
 
     def record_approval(self, key: str, approval: Approval) -> None:
         """Write down a person's answer. Raises SettingError when no request waits under that
@@ -135,7 +133,7 @@ class ToolCallLog:
             hint = did_you_mean(key, waiting) or f"; waiting: {', '.join(waiting) or 'none'}"
             raise SettingError(f"{self.store.name}: no call '{key}' waits for an answer{hint}")
         where, entry = waiting[key]
-        self._write(key, where, replace(entry, approval=approval))
+        self.write_entry(key, where, replace(entry, approval=approval))
 
     def record_start(
         self, where: AskId, request: ApprovalRequest, approval: Approval | None = None
@@ -150,7 +148,7 @@ class ToolCallLog:
         entry = ToolCallEntry(
             request=replace(request, doubt=False), approval=approval, began=_now()
         )
-        self._write(request.key, where, entry)
+        self.write_entry(request.key, where, entry)
 
     def record_result(
         self, where: AskId, result: ToolResult, watch: Stopwatch, entry: ToolCallEntry
@@ -167,7 +165,7 @@ class ToolCallLog:
             )
         approval = entry.approval or known.approval
         kept = replace(known, request=request, approval=approval, result=result)
-        self._write(request.key, where, kept)
+        self.write_entry(request.key, where, kept)
 
     def record_duration(self, key: str, where: AskId, began: str, seconds: float) -> None:
         """Keep how long another call took, to be written by ``flush``."""
@@ -180,7 +178,7 @@ class ToolCallLog:
             known = self.find(key)
             if known:
                 entry = replace(known, began=entry.began, seconds=entry.seconds)
-            self._write(key, where, entry)
+            self.write_entry(key, where, entry)
 
     # -- releases -------------------------------------------------------------------
 
@@ -208,7 +206,7 @@ class ToolCallLog:
             because="",
         )
         result = ToolResult(ok=True, value="released", receipt=key)
-        self._write(
+        self.write_entry(
             key,
             where,
             ToolCallEntry(request=request, approval=approval, began=_now(), result=result),
@@ -228,16 +226,14 @@ class ToolCallLog:
 
     def entries(self, *states: State) -> Iterator[tuple[AskId, ToolCallEntry]]:
         """Every call (in one of ``states``, where given), by step, agent and path."""
-        if not self.store.version(PART):
-            return
         marks = ", ".join("?" * len(states))
         where = f"WHERE state IN ({marks})" if states else ""
-        for _, place, entry in self._keyed(f"{where} ORDER BY step, agent, path", states):
+        for _, place, entry in self.keyed_entries(f"{where} ORDER BY step, agent, path", states):
             yield place, entry
 
     def agents(self) -> tuple[AgentId, ...]:
         """Whose calls and talks there are, in order of name."""
-        if not self.store.version(PART):
+        if not self.store.version(CALLS_PART):
             return ()
         sql = "SELECT agent FROM calls UNION SELECT agent FROM suspended ORDER BY agent"
         return tuple(row[0] for row in self.store.rows(sql))
@@ -262,7 +258,7 @@ class ToolCallLog:
 
     def truncate(self, steps: int) -> None:
         """Forget the calls of step ``steps`` and later, inside the caller's transaction."""
-        if self.store.version(PART):
+        if self.store.version(CALLS_PART):
             self._drop("calls", "step >= ?", (steps,))
 
     # -- what a life has used --------------------------------------------------------
@@ -294,7 +290,7 @@ class ToolCallLog:
 
     def load_suspended(self, scope: str, agent: AgentId) -> Json:
         """The agent's thought that waits under a talk's name, or None. Raises RunCorrupt."""
-        if not self.store.version(PART):
+        if not self.store.version(CALLS_PART):
             return None
         sql = "SELECT * FROM suspended WHERE scope = ? AND agent = ?"
         row = self.store.first_row(sql, (scope, agent))
@@ -309,13 +305,38 @@ class ToolCallLog:
     # -- rows -----------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        if not self.store.version(PART):
-            self.store.migrate(PART, len(SCHEMA), SCHEMA, _check)
+        if not self.store.version(CALLS_PART):
+            self.store.migrate(CALLS_PART, len(SCHEMA), SCHEMA, _check)
 
-    def _write(self, key: str, where: AskId, entry: ToolCallEntry) -> None:
+    def keyed_entries(
+        self, clause: str = "ORDER BY key", given: Sequence[str] = ()
+    ) -> list[tuple[str, AskId, ToolCallEntry]]:
+        """The calls with their keys and where they were made; ``clause`` is SQL."""
+        if not self.store.version(CALLS_PART):
+            return []
+        return [
+            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row))
+            for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", given)
+        ]
+
+    def suspended_replies(self) -> list[tuple[str, AgentId, Json]]:
+        """All suspended thoughts with their conversations and agents. Raises RunCorrupt."""
+        if not self.store.version(CALLS_PART):
+            return []
+        return [
+            (row[0], row[1], _read(self.store, f"suspended talk {row[0]}", row))
+            for row in self.store.rows("SELECT * FROM suspended")
+        ]
+
+    def write_entry(self, key: str, where: AskId, entry: ToolCallEntry) -> None:
+        """Write a call's entry in place of an earlier one under the same key."""
         self._prepare()
         place = (key, where.step, where.agent, where.path)
-        self._put("calls", (*place, entry.state, canonical(_body(entry))))
+        self._put("calls", (*place, entry.state, canonical(entry_to_json(entry))))
+
+    def delete_entry(self, key: str) -> None:
+        """Delete a call's entry, inside the caller's transaction."""
+        self._drop("calls", "key = ?", (key,))
 
     def _put(self, table: str, values: tuple[Json, ...]) -> None:
         """Write a row, with its checksum in it and in the sum of all."""
@@ -332,13 +353,13 @@ class ToolCallLog:
         self.store.execute(f"DELETE FROM {table} WHERE {which}", values)
 
     def _add_checksum(self, mark: int) -> None:
-        total = int(self.store.get(PART, "0"), 16) + mark
-        self.store.put(PART, f"{total % _MODULUS:032x}")
+        total = int(self.store.get(CALLS_PART, "0"), 16) + mark
+        self.store.put(CALLS_PART, f"{total % _MODULUS:032x}")
 
     def restore(self) -> int:
         """Drop the rows that do not fit their checksums or cannot be read, and sum up the rest,
         inside the caller's transaction; returns how many were lost."""
-        if not self.store.version(PART):
+        if not self.store.version(CALLS_PART):
             return 0
         total = lost = 0
         for table, key in _KEYS.items():
@@ -348,114 +369,15 @@ class ToolCallLog:
                     continue
                 self.store.execute(f"DELETE FROM {table} WHERE {key} IS ?", (row[0],))
                 lost += 1
-        self.store.put(PART, f"{total % _MODULUS:032x}")
+        self.store.put(CALLS_PART, f"{total % _MODULUS:032x}")
         return lost
-
-    # -- forgetting a person --------------------------------------------------------
-
-    def erase(
-        self,
-        agents: Collection[AgentId],
-        whom: PersonMatcher,
-        named: Callable[[str], bool],
-        left: list[str],
-    ) -> int:
-        """Forget, inside the caller's transaction, the calls and suspended talks of ``agents``
-        that are ``whom``'s or rest on their words, and those in which a text is ``named``;
-        returns how many. What of others' must stay is told in ``left``."""
-        if not self.store.version(PART):
-            return 0
-        talks: set[str] = set()
-        for row in self.store.rows("SELECT * FROM suspended"):
-            scope, agent = row[0], row[1]
-            thought = _read(self.store, f"suspended talk {scope}", row)
-            theirs = any(map(whom.matches_name, label_leaves(thought)))
-            if agent in agents and (theirs or any(map(named, text_leaves(thought)))):
-                self._drop("suspended", "scope = ?", (scope,))
-                talks.add(f"{agent}/{scope}/")
-                if not whom.matches_name(thought["message"]["who"]):
-                    left.append(
-                        f"a reply of {agent} to {thought['message']['who']} that waited for an "
-                        "answer told of them, and went too"
-                    )
-        gone = sum(
-            self._erase(where, key, entry, whom, named, talks, left)
-            for key, where, entry in list(self._keyed("ORDER BY key"))
-            if where.agent in agents
-        )
-        return len(talks) + gone
-
-    def _keyed(
-        self, clause: str, given: Sequence[str] = ()
-    ) -> Iterator[tuple[str, AskId, ToolCallEntry]]:
-        """Calls with their keys and where they were made."""
-        for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", given):
-            yield row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row)
-
-    def _erase(
-        self,
-        where: AskId,
-        key: str,
-        entry: ToolCallEntry,
-        whom: PersonMatcher,
-        named: Callable[[str], bool],
-        talks: Collection[str],
-        left: list[str],
-    ) -> bool:
-        """Forget one call where it must go; whether it went."""
-        request, approval = entry.request, entry.approval
-        if request is None:
-            return False  # Only its times are kept.
-        by = approval is not None and whom.matches_name(approval.by)
-        rests = (*request.sources, *request.read, *(entry.result.sources if entry.result else ()))
-        told = by or any(map(whom.matches_source, rests))
-        theirs = whom.matches_name(request.person) or (not request.person and told)
-        begun = entry.state == "began" or (entry.result is None and request.doubt)
-        if begun and not theirs:
-            if told:
-                entry = _without_person(entry, whom)
-                self._write(key, where, entry)
-            if any(named(text) for text in text_leaves(_body(entry))):
-                left.append(
-                    f"'{request.tool}' of {where.agent} names them, was begun for "
-                    f"{request.person or 'its owner'} and has no receipt; it stays until somebody "
-                    "settles it"
-                )
-            return False
-        going = theirs or told or key.startswith(tuple(talks))
-        if not going and not any(named(text) for text in text_leaves(_body(entry))):
-            return False
-        if begun:
-            left.append(
-                f"'{request.tool}' of {where.agent} had begun for them and has no receipt; it "
-                "went, and nobody will be asked whether it was done"
-            )
-        self._drop("calls", "key = ?", (key,))
-        return True
-
-
-def _without_person(entry: ToolCallEntry, whom: PersonMatcher) -> ToolCallEntry:
-    """A call without a person among those on whose word it was made and who decided on it."""
-    assert entry.request is not None
-    kept, read = (
-        tuple(source for source in sources if not whom.matches_source(source))
-        for sources in (entry.request.sources, entry.request.read)
-    )
-    approval = entry.approval
-    if approval is not None and whom.matches_name(approval.by):
-        approval = Approval(approval.yes)
-    because = entry.request.because
-    if whom.is_named_in(because):
-        because = "it rests on the words of somebody who is forgotten"
-    request = replace(entry.request, sources=kept, read=read, because=because)
-    return replace(entry, request=request, approval=approval)
 
 
 _COLUMNS = "key, step, agent, path, state, body, mark"
 _KEYS = {"calls": "key", "suspended": "scope"}
 
 
-def _body(entry: ToolCallEntry) -> Json:
+def entry_to_json(entry: ToolCallEntry) -> Json:
     parts: Mapping[str, Json] = {
         "request": to_json(entry.request) if entry.request else None,
         "approval": to_json(entry.approval) if entry.approval else None,
@@ -527,5 +449,5 @@ def _check(store: Store) -> Iterator[Damage]:
                 yield Damage(f"{table} {row[0]!r}", "cannot be read")
                 return
             total += int(row[-1], 16)
-    if int(store.get(PART, "0"), 16) != total % _MODULUS:
+    if int(store.get(CALLS_PART, "0"), 16) != total % _MODULUS:
         yield Damage("calls", "rows were changed or removed")

@@ -1,3 +1,4 @@
+from .inbox import BatchClient as BatchClient
 from .inbox import EventInbox as EventInbox
 from .inbox import InstantClient as InstantClient
 from .inbox import require_same_process as require_same_process

@@ -1,8 +1,8 @@
-"""Which method answers which kind of decision, for a model: measured, stored, shipped.
+"""Calibrations: the scoring method of each kind of decision for a model and embedder.
 
-A calibration is measured by ``denizens models calibrate`` and stored in the cache, one JSON
-file a model and embedder. Models without one have the shipped calibration of smollm2, or,
-from a billion parameters on, weights set by hand that give the likelihood of the reply a say.
+``denizens models calibrate`` measures one and stores it in the cache, one JSON file per model and
+embedder. Without one, small models use the shipped calibration of smollm2, and models of a billion
+parameters or more use weights set by hand.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from .scoring_method import METHOD_NAMES, ScoringMethod
 FORMAT_VERSION = 1
 DECISION_KINDS = ("tool", "other")
 LARGE_MODEL_METHOD = ScoringMethod({"parts": 0.42, "pmi": 0.04, "channel": 0.54}, 0.03, 0.3)
-"""For unmeasured models of a billion parameters or more, whose replies by likelihood mean
-something. By hand; `denizens models calibrate` replaces it."""
-
+"""Weights set by hand for uncalibrated models of a billion parameters or more, whose
+log-probabilities are informative."""
 
 VALUE_ROLE = "value"
 WHOLE_REPLY_METHOD = ScoringMethod({"whole": 1.0}, 1.0)
-"""For asks with the role ``value``, which of several texts the reply is: the language model's
-own probabilities, so there is nothing to calibrate."""
+"""For asks with the role ``value``, whose options are whole replies: the language model's own
+probabilities, which need no calibration."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatingRule:
-    """Ratings: the weight of an example falls as exp(``sharpness`` * cosine); ``own`` is the
-    share of the likelihood of each number as the reply, where there are examples too."""
+    """How a Rate is answered: each anchor has the weight exp(``sharpness`` * cosine). ``own`` is
+    the share of the reply's probabilities in the rating, where there are anchors."""
 
     sharpness: float
     own: float = 0.0
@@ -45,28 +44,29 @@ class RatingRule:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """``methods`` of each kind of decision by name, and which of them ``auto`` is.
+    """The methods of each kind of decision by name, and the one that ``auto`` stands for.
 
-    ``source`` says where it is from: stored, shipped, or by size."""
+    ``source``: "stored", "shipped" or "by size".
+    """
 
     methods: Mapping[str, Mapping[str, ScoringMethod]]
     auto: Mapping[str, str]
     rating: RatingRule
     source: str = "stored"
 
-    def method(self, role: str, wanted: str) -> ScoringMethod:
-        """The method of a name, ``auto`` or one of ``METHOD_NAMES``, for an ask's role."""
-        if role == VALUE_ROLE and wanted not in ("cosine", "parts"):
+    def method(self, role: str, name: str) -> ScoringMethod:
+        """The method for an ask's role; ``name`` is "auto" or one of ``METHOD_NAMES``."""
+        if role == VALUE_ROLE and name not in ("cosine", "parts"):
             return WHOLE_REPLY_METHOD
         kind = decision_kind(role)
-        return self.methods[kind][self.auto[kind] if wanted == "auto" else wanted]
+        return self.methods[kind][self.auto[kind] if name == "auto" else name]
 
     def to_json(self) -> dict[str, Json]:
-        """As stored."""
+        """The JSON that is stored."""
         return {
             "methods": {
-                kind: {name: _method_json(method) for name, method in found.items()}
-                for kind, found in self.methods.items()
+                kind: {name: _method_json(method) for name, method in methods.items()}
+                for kind, methods in self.methods.items()
             },
             "auto": dict(self.auto),
             "rating": asdict(self.rating),
@@ -74,15 +74,19 @@ class Calibration:
 
 
 def decision_kind(role: str) -> str:
-    """Decisions about tools are calibrated apart: their options tell more than others' do."""
+    """The kind of a role: "tool" or "other". Decisions about tools are calibrated separately,
+    since descriptions of tools are longer than those of other options."""
     return "tool" if role == "tool" else "other"
 
 
 def load_calibration(
     digest: str, embedder: str, *, small: bool, stored: bool = True
 ) -> Calibration:
-    """The calibration ``stored`` for a model and an embedder, else the shipped one, else for
-    a model that is not ``small`` the one set by hand. Raises ModelCorrupt for a damaged file."""
+    """The stored calibration of a model and embedder; without one (or with ``stored`` False) the
+    shipped one for a small model, else the one set by hand.
+
+    ``digest`` is the model's. Raises ModelCorrupt for a damaged file.
+    """
     path = calibration_path(digest, embedder)
     if stored and path.is_file():
         return read_calibration(path, digest, embedder)
@@ -90,12 +94,12 @@ def load_calibration(
 
 
 def calibration_path(digest: str, embedder: str) -> Path:
-    """Where the calibration of a model with an embedder is, or would be."""
+    """The file of the calibration of a model and embedder, which may not exist."""
     return cache_home() / "calibrations" / f"{digest_text(f'{digest} {embedder}')}.json"
 
 
 def write_calibration(calibration: Calibration, digest: str, embedder: str) -> Path:
-    """Store it, whole or not at all; its path. Raises OSError."""
+    """Store a calibration atomically and return its path. Raises OSError."""
     path = calibration_path(digest, embedder)
     path.parent.mkdir(parents=True, exist_ok=True)
     body: dict[str, Json] = {
@@ -111,7 +115,7 @@ def write_calibration(calibration: Calibration, digest: str, embedder: str) -> P
 
 
 def read_calibration(path: Path, digest: str, embedder: str) -> Calibration:
-    """Raises ModelCorrupt when the file is damaged, or is another model's."""
+    """A stored calibration. Raises ModelCorrupt where it is damaged or another model's."""
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         if body.pop("check") != digest_json(body):
@@ -128,13 +132,13 @@ def read_calibration(path: Path, digest: str, embedder: str) -> Calibration:
 
 @cache
 def shipped_calibration() -> Calibration:
-    """That of smollm2 with minilm, as the package has it."""
+    """The calibration of smollm2 with minilm, which is part of the package."""
     text = (files(__package__) / "calibrated.json").read_text(encoding="utf-8")
     return _from_json(json.loads(text), "shipped")
 
 
 def large_model_calibration() -> Calibration:
-    """For large models that were not measured."""
+    """The calibration of large models that were not measured."""
     base = shipped_calibration()
     methods = {
         kind: {**base.methods[kind], "parts+pmi+channel": LARGE_MODEL_METHOD}
@@ -145,18 +149,18 @@ def large_model_calibration() -> Calibration:
 
 
 def calibration_data() -> Any:
-    """The decisions and ratings to calibrate with, as written in calibration_data.json."""
+    """The decisions and ratings of calibration_data.json, which calibration measures."""
     text = (files(__package__) / "calibration_data.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
 @cache
 def rating_examples(role: str, low: int, high: int) -> tuple[Anchor, ...]:
-    """The shipped rated sentences for a role's scale; a Rate's own anchors join them."""
+    """The shipped rated sentences for a role and range, which are anchors of every such Rate."""
     return tuple(
-        Anchor(one["value"], one["text"])
-        for one in calibration_data()["ratings"]
-        if (one["role"], one["low"], one["high"]) == (role, low, high)
+        Anchor(sentence["value"], sentence["text"])
+        for sentence in calibration_data()["ratings"]
+        if (sentence["role"], sentence["low"], sentence["high"]) == (role, low, high)
     )
 
 

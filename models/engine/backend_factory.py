@@ -1,4 +1,4 @@
-"""Which way a loaded model is run, and with how much memory."""
+"""Device, dtype, backend and batch limits for a loaded model."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ def make_backend(
     cache_mb: int | None = None,
     int8: bool = False,
 ) -> Backend:
-    """The fastest way to run a model that gives its own numbers.
+    """The fastest backend that reproduces the model's own logits.
 
-    Lean layers for the architectures that have them, else the module with our attention,
-    each held against the module on a probe; where neither agrees, or the model's state
-    cannot be cut (recurrent layers, a sliding window shorter than ``window``), each row
-    alone with the model's own cache. Raises SettingError when ``cache_mb`` is too small.
+    Tried in order, each compared with the transformers module on a probe: `FusedDecoder` for
+    the architectures it knows, the module with the engine's attention, and each sequence alone
+    with the model's own cache. The last is also for models whose state cannot be cut: recurrent
+    layers, or a sliding window shorter than ``window``. Raises SettingError if ``cache_mb`` is
+    too small.
     """
     config = model.config.get_text_config()
-    trunk = None
-    wanted = _last_logits(model)
+    decoder = None
+    wanted = _module_logits(model)
     tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
     if supports_prefix_cache(model, config, window):
         if config.model_type in FUSED_ARCHITECTURES:
-            trunk = _if_equivalent(FusedDecoder(model, int8=int8), wanted, tolerance)
-        if trunk is None:
-            trunk = _transformers_decoder(model, config, window, wanted, tolerance, int8=int8)
-    if trunk is not None:
-        each = trunk.shape.token_bytes
-        least = min_cache_tokens(window) * each
-        return PrefixCacheBackend(
-            trunk, _cache_bytes(name, least, device, window, cache_mb) // each
-        )
+            decoder = _if_equivalent(FusedDecoder(model, int8=int8), wanted, tolerance)
+        if decoder is None:
+            decoder = _transformers_decoder(model, config, window, wanted, tolerance, int8=int8)
+    if decoder is not None:
+        token_bytes = decoder.shape.token_bytes
+        least = min_cache_tokens(window) * token_bytes
+        limit = _cache_bytes(name, least, device, window, cache_mb)
+        return PrefixCacheBackend(decoder, limit // token_bytes)
     if int8:
         quantize_int8(model)
-    keeper = EagerBackend(model, device)
-    keeper.probe(PROBE, wanted, tolerance)
-    keeper.limit = _cache_bytes(name, keeper.state_bytes(window), device, window, cache_mb)
-    return keeper
+    backend = EagerBackend(model, device)
+    backend.probe(PROBE, wanted, tolerance)
+    backend.limit = _cache_bytes(name, backend.state_bytes(window), device, window, cache_mb)
+    return backend
 
 
 def make_limits(
@@ -69,50 +69,53 @@ def make_limits(
     int8: bool,
     exact: bool,
 ) -> BatchLimits:
-    """What is asked for, else what keeps a pass under a quarter of a second on two cores, or
+    """The limits given, else those that keep a pass below a quarter of a second on two cores, or
     a GPU busy. Raises SettingError."""
-    for key, value, least in (("rows", rows, 1), ("pass_tokens", pass_tokens, 16)):
+    for setting, value, least in (("rows", rows, 1), ("pass_tokens", pass_tokens, 16)):
         if value is not None and value < least:
-            raise SettingError(f"{key} = {value} is too small; it must be at least {least}")
-    here = device.type == "cpu"
-    quick = int8 or dtype is torch.bfloat16
-    usual = (160 if quick else 96) if here else 4096
+            raise SettingError(f"{setting} = {value} is too small; it must be at least {least}")
+    cpu = device.type == "cpu"
+    fast = int8 or dtype is torch.bfloat16
+    default_tokens = (160 if fast else 96) if cpu else 4096
     return BatchLimits(
-        rows=rows or (64 if here else 256), pass_tokens=pass_tokens or usual, exclusive=exact
+        rows=rows or (64 if cpu else 256),
+        pass_tokens=pass_tokens or default_tokens,
+        exclusive=exact,
     )
 
 
 def supports_prefix_cache(model: Any, config: Any, window: int) -> bool:
-    """Whether the model's state after some tokens can be cut back and shared: attention in
-    every layer, and to everything in the window, by rotations that do not change with it."""
+    """Whether the cache of a prefix can be cut and shared: every layer is attention to all
+    tokens in the window, and a token's rotation depends on its position only."""
     kinds = set(getattr(config, "layer_types", None) or ())
     if getattr(model, "_is_stateful", False) or not kinds <= CACHEABLE_LAYERS:
         return False
-    slides = getattr(config, "sliding_window", None)
+    sliding_window = getattr(config, "sliding_window", None)
     if kinds and not kinds & {"sliding_attention", "chunked_attention"}:
-        slides = None
+        sliding_window = None
     chunk = getattr(config, "attention_chunk_size", None)
-    sizes = (slides, chunk, _fixed_rotation_length(config))
+    sizes = (sliding_window, chunk, _fixed_rotation_length(config))
     return all(size is None or size >= window for size in sizes)
 
 
 def _fixed_rotation_length(config: Any) -> int | None:
-    """The length up to which a token's rotation depends on its own place alone; None: any.
-    Beyond it some scalings turn all tokens of a pass otherwise, its neighbours' too."""
-    rope = getattr(config, "rope_parameters", None) or {}
-    kinds = [rope] if "rope_type" in rope else [one for one in rope.values() if one]
-    steady = [
-        one.get("original_max_position_embeddings") or config.max_position_embeddings
-        for one in kinds
-        if one.get("rope_type") in ("dynamic", "longrope")
+    """The context length up to which a token's rotation depends on its position only; None is
+    unlimited. Beyond it, dynamic and longrope scaling rotate all tokens of a pass differently."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    ropes = [parameters] if "rope_type" in parameters else [r for r in parameters.values() if r]
+    lengths = [
+        rope.get("original_max_position_embeddings") or config.max_position_embeddings
+        for rope in ropes
+        if rope.get("rope_type") in ("dynamic", "longrope")
     ]
-    return min(steady, default=None)
+    return min(lengths, default=None)
 
 
 def _transformers_decoder(
     model: Any, config: Any, window: int, wanted: Tensor, tolerance: float, *, int8: bool
 ) -> Decoder | None:
-    """The model's own module with our attention; None where that does not fit."""
+    """The transformers module with the engine's attention; None if it does not reproduce the
+    module's logits."""
     heads = getattr(config, "num_attention_heads", None)
     if not isinstance(heads, int):
         return None
@@ -128,53 +131,55 @@ def _transformers_decoder(
         dtype=weight.dtype,
         device=weight.device,
     )
-    before = model.config._attn_implementation
+    attention = model.config._attn_implementation
+    equivalent: Decoder | None = None
     try:
-        trunk = TransformersDecoder(model, shape, window)
+        decoder = TransformersDecoder(model, shape, window)
         if getattr(config, "final_logit_softcapping", None) is None:
-            own = _probe_logits(trunk)
-            factor = float((own @ wanted) / (own @ own))
-            trunk.logits_scale = factor if abs(factor - 1) > 0.01 else 1.0
+            logits = _probe_logits(decoder)
+            factor = float((logits @ wanted) / (logits @ logits))
+            decoder.logits_scale = factor if abs(factor - 1) > 0.01 else 1.0
         if int8:
             quantize_int8(model)
-        found = _if_equivalent(trunk, wanted, tolerance)
+        equivalent = _if_equivalent(decoder, wanted, tolerance)
     except (RuntimeError, NotImplementedError, ValueError, TypeError, AttributeError):
-        found = None
-    if found is None:
-        model.set_attn_implementation(before)
-    return found
+        pass
+    if equivalent is None:
+        model.set_attn_implementation(attention)
+    return equivalent
 
 
 @torch.inference_mode()
-def _last_logits(model: Any) -> Tensor:
+def _module_logits(model: Any) -> Tensor:
+    """Logits (vocabulary,) behind the probe, by the transformers module."""
     ids = torch.tensor([PROBE], device=next(model.parameters()).device)
     logits: Tensor = model(input_ids=ids, use_cache=False).logits[0, -1].float()
     return logits
 
 
-def _if_equivalent(trunk: Decoder, wanted: Tensor, tolerance: float) -> Decoder | None:
-    """The trunk, if what it says of the probe is within ``tolerance`` of the module's
-    distribution (total variation)."""
-    apart = float((_probe_logits(trunk).softmax(0) - wanted.softmax(0)).abs().sum() / 2)
-    return trunk if apart <= tolerance else None
+def _if_equivalent(decoder: Decoder, wanted: Tensor, tolerance: float) -> Decoder | None:
+    """The decoder, if its distribution behind the probe is within ``tolerance`` of the module's
+    (total variation distance)."""
+    distance = float((_probe_logits(decoder).softmax(0) - wanted.softmax(0)).abs().sum() / 2)
+    return decoder if distance <= tolerance else None
 
 
-def _probe_logits(trunk: Decoder) -> Tensor:
-    """Logits (vocabulary,) behind the probe, read in three pieces."""
-    slots = KVCache(trunk.shape)
-    slot = slots.allocate(len(PROBE), len(PROBE))
+def _probe_logits(decoder: Decoder) -> Tensor:
+    """Logits (vocabulary,) behind the probe, computed in three chunks."""
+    cache = KVCache(decoder.shape)
+    slot = cache.allocate(len(PROBE), len(PROBE))
     hidden = None
     for start, end in ((0, 5), (5, 11), (11, 12)):
-        piece = TokenChunk(PROBE[start:end], (), start, slot, 1)
-        hidden = ForwardPass([piece], slots, trunk.shape).run(trunk)
+        chunk = TokenChunk(PROBE[start:end], (), start, slot, 1)
+        hidden = ForwardPass([chunk], cache, decoder.shape).run(decoder)
     assert hidden is not None
-    return trunk.logits(hidden)[0]
+    return decoder.logits(hidden)[0]
 
 
 def _cache_bytes(
     name: str, least: int, device: torch.device, window: int, cache_mb: int | None
 ) -> int:
-    """How many bytes of keys, values and states may be kept; one answer needs ``least``."""
+    """Bytes for keys, values and states; one request needs ``least``. Raises SettingError."""
     if cache_mb is None:
         return max(least, _default_cache_bytes(device))
     if cache_mb << 20 < least:
@@ -191,47 +196,47 @@ def _default_cache_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * 0.6)
     try:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
-        whole = 8 << 30
-    return min(2 << 30, whole // 4)
+        total = 8 << 30
+    return min(2 << 30, total // 4)
 
 
 def pick_device(name: str) -> torch.device:
-    """The device asked for, or the best there is. Raises SettingError when it is absent."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _mps()}
+    """The device of this name; the fastest available one for ``auto``. Raises SettingError."""
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if not there[name.split(":")[0]]:
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available[name.split(":")[0]]:
         raise SettingError(f"device '{name}' is not on this machine; use --device auto")
     return torch.device(name)
 
 
-def _mps() -> bool:
-    return torch.backends.mps.is_available()
-
-
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it natively (elsewhere it is emulated, five
-    times slower than float32), else float32."""
+    """The dtype of this name; for ``auto`` bfloat16 where the processor has it natively
+    (emulated, it is five times slower than float32), else float32. Raises SettingError."""
     if name == "int8":
         if device.type != "cpu":
             raise SettingError(f"dtype 'int8' is for the CPU, not {device.type}; leave it at auto")
         return torch.float32
     if name != "auto":
-        found: torch.dtype = getattr(torch, name)
-        return found
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     native = device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
     return torch.bfloat16 if native else torch.float32
 
 
-def prefers_int8(kind: torch.dtype, device: torch.device) -> bool:
-    """Whether int8 layers are the better default: a processor without bfloat16 whose
-    integer products are fast. Measured on SmolLM2: perplexity + 2 %, 1.4 times the speed."""
-    plain = kind is torch.float32 and device.type == "cpu" and hasattr(torch, "_int_mm")
-    return plain and bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
+def prefers_int8(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether int8 layers are the better default: a processor without bfloat16 that multiplies
+    integers fast. Measured on SmolLM2: perplexity + 2 %, 1.4 times the speed."""
+    possible = dtype is torch.float32 and device.type == "cpu" and hasattr(torch, "_int_mm")
+    return possible and bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
 
 
 def _cpu_flags() -> set[str]:

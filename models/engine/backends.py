@@ -1,6 +1,8 @@
-"""The memory of the engine: slots of running rows, and the trie of shared beginnings.
+"""Backends: run token sequences and keep what was computed of them.
 
-Running models whose state cannot be shared or cut: recurrent layers, sliding windows.
+`PrefixCacheBackend` batches sequences over a shared KV cache with a prefix cache.
+`EagerBackend` runs each sequence alone with the model's own cache: recurrent layers, sliding
+windows, and anything else whose state cannot be cut or shared.
 """
 
 from __future__ import annotations
@@ -17,270 +19,255 @@ from .decoder import Decoder
 from .kv_cache import CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
 from .sequence import TokenSequence
 
+MIN_NODE_SHARERS = 8  # sequences from which on a prefix node is read in place, not copied
+MIN_SHARED_NODE_TOKENS = 32  # tokens; a shorter prefix node is always copied
+MAX_UNCACHED_TOKENS = 128  # tokens; a longer sequence has a slot, so that it can run in chunks
+GENERATION_ROOM = 32  # tokens reserved behind a sequence for what it generates
+CACHE_ARGUMENTS = ("past_key_values", "cache_params", "state")  # names of a model's own cache
+
 
 class Backend(Protocol):
-    """Runs rows and keeps what was computed of them. ``whole_prompts``: prompts cannot be cut."""
+    """Runs sequences and keeps what was computed of them.
+
+    ``whole_prompts``: a prompt cannot be computed in chunks.
+    """
 
     whole_prompts: bool
 
-    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
-        """Make a place for a row, with whatever of it is known; False without room.
-        ``crowds`` counts, by identity of the span, the rows that wait for it too."""
+    def allocate(self, sequence: TokenSequence, sharers: Mapping[int, int]) -> bool:
+        """Reserve memory for a sequence and use what the cache has of it; False without room.
+
+        ``sharers`` counts the waiting sequences of each prefix node, by ``id(node)``.
+        """
         ...
 
-    def ensure_room(self, row: TokenSequence, count: int) -> bool:
-        """Make sure of room for the next ``count`` tokens of a seated row."""
+    def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
+        """Reserve memory for the next ``count`` tokens of a running sequence; False without."""
         ...
 
-    def release(self, row: TokenSequence) -> None:
-        """Forget a seated row."""
+    def release(self, sequence: TokenSequence) -> None:
+        """Free the memory of a running sequence."""
         ...
 
-    def cache_prefix(self, row: TokenSequence) -> None:
-        """Keep the row's beginning for others."""
+    def cache_prefix(self, sequence: TokenSequence) -> None:
+        """Put the first ``cacheable`` tokens of a sequence into the prefix cache."""
         ...
 
-    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
-        """Run the next tokens of some rows, without counting them as done; hidden states of
-        those whose logits are wanted, (wanted, width), in the rows' order."""
+    def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
+        """Run the next tokens of some sequences, without counting them as computed.
+
+        Returns the hidden states whose logits are wanted, shape (wanted, width), in order of the
+        batch.
+        """
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits, float32 of shape (rows, vocabulary)."""
+        """Next-token logits, float32 of shape (rows, vocabulary); the caller may change them."""
         ...
 
     def cached_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens are kept."""
+        """How many leading tokens the prefix cache holds."""
         ...
 
-    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
-        """The kept spans that a row could begin with."""
+    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
+        """The nodes of the prefix cache that the sequence begins with."""
         ...
 
     def clear_cache(self) -> None:
-        """Let go of everything kept for others."""
+        """Empty the prefix cache, except for what running sequences use."""
         ...
 
-    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
-        """What is held though none of ``rows``, the seated ones, uses it; empty when all is
-        well."""
+    def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
+        """Memory that no running sequence uses, described; empty if there is none."""
         ...
-
-
-MIN_NODE_SHARERS = (
-    8  # sequences from which on a span is attended to where it lies; fewer take copies
-)
-
-
-GENERATION_ROOM = 32  # tokens of room for what a row is about to write
-
-
-MAX_UNCACHED_TOKENS = 128  # tokens; a longer row has a slot, so that it can be read in parts
-
-
-MIN_SHARED_NODE_TOKENS = 32  # tokens; a shorter span is copied, not attended to where it lies
 
 
 class PrefixCacheBackend:
-    """Keeps at most ``limit`` tokens: the least recently used beginnings go first."""
+    """Batches sequences over one KV cache, of at most ``limit`` tokens with the prefix cache.
+
+    When it is full, the least recently used prefixes are evicted.
+    """
 
     whole_prompts = False
 
-    def __init__(self, trunk: Decoder, limit: int) -> None:
-        self.decoder = trunk
+    def __init__(self, decoder: Decoder, limit: int) -> None:
+        self.decoder = decoder
         self.limit = limit
-        self.kv_cache = KVCache(trunk.shape)
+        self.kv_cache = KVCache(decoder.shape)
         self.prefix_cache = PrefixCache()
 
     @property
     def free(self) -> int:
-        """Tokens for which there is room now."""
+        """Number of tokens for which there is room."""
         return self.limit - self.kv_cache.allocated_tokens - self.prefix_cache.tokens
 
-    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
-        """See Keeper. Of what is known, spans that a crowd shares are attended to where they
-        lie; the rest is copied into the row's slot, which is cheaper for a lone row. (Which
-        of them comes first is of no account: the keys know their positions.)"""
-        path = self.cached_path(row)
-        worth = [row.single_pass or _is_shared(span, crowds) for span in path]
-        visited = [span for span, here in zip(path, worth) if here]
-        copied = [span for span, here in zip(path, worth) if not here]
-        shared, held = (sum(map(len, spans)) for spans in (visited, copied))
-        row.slot = None
-        if copied or not row.single_pass or len(row.ids) - shared > MAX_UNCACHED_TOKENS:
-            writes = row.logits_from == len(row.ids) - 1 and not row.single_pass
-            length = len(row.ids) - shared + (GENERATION_ROOM if writes else 0)
-            if not self._make_room(self.kv_cache.cost(length), beside=path):
+    def allocate(self, sequence: TokenSequence, sharers: Mapping[int, int]) -> bool:
+        """Reserve a slot for a sequence; False without room.
+
+        Cached nodes that many sequences share are read in place. The rest is copied into the
+        slot, which is faster for a single sequence. The order of both does not matter, since
+        keys are rotated by position.
+        """
+        path = self.cached_path(sequence)
+        in_place = [sequence.single_pass or _is_shared(node, sharers) for node in path]
+        read = [node for node, shared in zip(path, in_place) if shared]
+        copied = [node for node, shared in zip(path, in_place) if not shared]
+        read_tokens, copied_tokens = (sum(map(len, nodes)) for nodes in (read, copied))
+        sequence.slot = None
+        own_tokens = len(sequence.ids) - read_tokens
+        if copied or not sequence.single_pass or own_tokens > MAX_UNCACHED_TOKENS:
+            generates = sequence.logits_from == len(sequence.ids) - 1 and not sequence.single_pass
+            length = own_tokens + (GENERATION_ROOM if generates else 0)
+            if not self._make_room(self.kv_cache.cost(length), keep=path):
                 return False
-            row.slot = self.kv_cache.allocate(length, self.free)
-            at = 0
-            for span in copied:
-                self.kv_cache.write(row.slot, at, span.kv)
-                at += len(span)
-        for span in visited:
-            span.users += 1
-        row.prefix_nodes, row.prefix_kvs, row.prefix_tokens = (
-            visited,
-            tuple(span.kv for span in visited),
-            shared,
-        )
-        row.computed = row.initial_computed = shared + held
-        # Once, however often it is sent back; of a prompt, not of what was written behind it.
-        row.reused = max(row.reused, min(row.computed, row.cacheable or row.computed))
+            sequence.slot = self.kv_cache.allocate(length, self.free)
+            start = 0
+            for node in copied:
+                self.kv_cache.write(sequence.slot, start, node.kv)
+                start += len(node)
+        for node in read:
+            node.users += 1
+        sequence.prefix_nodes, sequence.prefix_tokens = read, read_tokens
+        sequence.prefix_kvs = tuple(node.kv for node in read)
+        sequence.computed = sequence.initial_computed = read_tokens + copied_tokens
+        # Once, however often it is preempted; of a prompt, not of the tokens generated after it.
+        reused = min(sequence.computed, sequence.cacheable or sequence.computed)
+        sequence.reused = max(sequence.reused, reused)
         return True
 
-    def ensure_room(self, row: TokenSequence, count: int) -> bool:
-        """See Keeper."""
-        if row.slot is None:
+    def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
+        """Move a sequence into a larger slot if its next tokens do not fit; False without room."""
+        if sequence.slot is None:
             return True
-        held = row.computed - row.prefix_tokens
-        if held + count <= row.slot.size:
+        used = sequence.computed - sequence.prefix_tokens
+        if used + count <= sequence.slot.size:
             return True
-        length = held + count + GENERATION_ROOM
+        length = used + count + GENERATION_ROOM
         if not self._make_room(self.kv_cache.cost(length)):
-            length = held + count
+            length = used + count
             if not self._make_room(self.kv_cache.cost(length)):
                 return False
-        row.slot = self.kv_cache.grow(row.slot, held, length, self.free)
+        sequence.slot = self.kv_cache.grow(sequence.slot, used, length, self.free)
         return True
 
-    def release(self, row: TokenSequence) -> None:
-        """See Keeper."""
-        if row.slot is not None:
-            self.kv_cache.free(row.slot)
-        for span in row.prefix_nodes:
-            span.users -= 1
-        row.slot, row.prefix_nodes, row.prefix_kvs, row.prefix_tokens, row.computed = (
-            None,
-            [],
-            (),
-            0,
-            0,
-        )
+    def release(self, sequence: TokenSequence) -> None:
+        """Free the slot of a sequence and its prefix nodes."""
+        if sequence.slot is not None:
+            self.kv_cache.free(sequence.slot)
+        for node in sequence.prefix_nodes:
+            node.users -= 1
+        sequence.slot, sequence.prefix_nodes, sequence.prefix_kvs = None, [], ()
+        sequence.prefix_tokens, sequence.computed = 0, 0
 
-    def cache_prefix(self, row: TokenSequence) -> None:
-        """See Keeper. What does not fit is not kept."""
-        slot = row.slot
-        if slot is None or row.cacheable <= row.prefix_tokens:
+    def cache_prefix(self, sequence: TokenSequence) -> None:
+        """Copy the prefix of a sequence into the prefix cache, if there is room."""
+        slot, shared = sequence.slot, sequence.prefix_tokens
+        if slot is None or sequence.cacheable <= shared:
             return
-        ids = row.ids[: row.cacheable]
-        self._make_room(
-            row.cacheable - self.prefix_cache.match_length(ids), beside=self.prefix_cache.match(ids)
-        )
-        # Below its base a slot is in no order; what was evicted there in between stays away.
+        ids = sequence.ids[: sequence.cacheable]
+        missing = sequence.cacheable - self.prefix_cache.match_length(ids)
+        self._make_room(missing, keep=self.prefix_cache.match(ids))
+        # The slot has the initially computed tokens in no order: those evicted stay so.
         known = self.prefix_cache.match_length(ids)
-        if known < row.initial_computed or self.free < row.cacheable - known:
+        if known < sequence.initial_computed or self.free < sequence.cacheable - known:
             return
-        if not self._finite(slot, known - row.prefix_tokens, row.cacheable - row.prefix_tokens):
+        if not self._is_finite(slot, known - shared, sequence.cacheable - shared):
             return
-        shared = row.prefix_tokens
 
         def read(start: int, end: int) -> Tensor:
             return self.kv_cache.read(slot, start - shared, end - shared)
 
         self.prefix_cache.insert(ids, read)
 
-    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
-        """See Keeper."""
-        made = [
+    def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
+        """Run one forward pass; hidden states (wanted, width)."""
+        chunks = [
             TokenChunk(
-                row.ids[row.computed : row.computed + count],
-                row.prefix_kvs,
-                row.computed - row.prefix_tokens,
-                row.slot,
-                row.wanted_count(count),
+                sequence.ids[sequence.computed : sequence.computed + count],
+                sequence.prefix_kvs,
+                sequence.computed - sequence.prefix_tokens,
+                sequence.slot,
+                sequence.wanted_count(count),
             )
-            for row, count in pieces
+            for sequence, count in batch
         ]
-        return ForwardPass(made, self.kv_cache, self.decoder.shape).run(self.decoder)
+        return ForwardPass(chunks, self.kv_cache, self.decoder.shape).run(self.decoder)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Keeper."""
+        """Next-token logits, float32 of shape (rows, vocabulary)."""
         return self.decoder.logits(hidden)
 
     def cached_length(self, ids: Sequence[int]) -> int:
-        """See Keeper."""
+        """How many leading tokens the prefix cache holds."""
         return self.prefix_cache.match_length(ids)
 
-    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
-        """See Keeper."""
-        return self.prefix_cache.match(row.ids[: row.logits_from])
+    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
+        """The nodes of the prefix cache that the sequence begins with."""
+        return self.prefix_cache.match(sequence.ids[: sequence.logits_from])
 
     def clear_cache(self) -> None:
-        """See Keeper."""
+        """Empty the prefix cache and give free slots back."""
         self.prefix_cache.clear()
         self.kv_cache.shrink()
 
-    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
-        """See Keeper."""
-        found = []
-        slots = [row.slot for row in rows if row.slot is not None]
+    def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
+        """Inconsistencies between the caches and the running sequences; empty if none."""
+        problems = []
+        slots = [sequence.slot for sequence in running if sequence.slot is not None]
         if self.kv_cache.used_slots != len(slots):
-            found.append(f"{self.kv_cache.used_slots} slots are taken, {len(slots)} are used")
+            problems.append(f"{self.kv_cache.used_slots} slots are taken, {len(slots)} are used")
         if any(self.kv_cache.pool_of(slot).slots[slot.index] is not slot for slot in slots):
-            found.append("a slot is not where it says")
+            problems.append("a slot has another index than its pool says")
         users: dict[int, int] = {}
-        for row in rows:
-            for span in row.prefix_nodes:
-                users[id(span)] = users.get(id(span), 0) + 1
-        for span in self.prefix_cache:
-            if span.users != users.pop(id(span), 0):
-                found.append(f"a span counts {span.users} users")
+        for sequence in running:
+            for node in sequence.prefix_nodes:
+                users[id(node)] = users.get(id(node), 0) + 1
+        for node in self.prefix_cache:
+            if node.users != users.pop(id(node), 0):
+                problems.append(f"a prefix node counts {node.users} users")
         if users:
-            found.append(f"{len(users)} used spans are not in the trie")
+            problems.append(f"{len(users)} used nodes are not in the prefix cache")
         if self.prefix_cache.tokens != sum(map(len, self.prefix_cache)):
-            found.append("the trie miscounts its tokens")
+            problems.append("the prefix cache miscounts its tokens")
         if self.free < 0:
-            found.append(f"{-self.free} tokens over the limit")
-        return found
+            problems.append(f"{-self.free} tokens over the limit")
+        return problems
 
-    def _finite(self, slot: CacheSlot, start: int, end: int) -> bool:
-        """Whether tokens of a slot hold numbers; one that is none spreads to the last layer."""
+    def _is_finite(self, slot: CacheSlot, start: int, end: int) -> bool:
+        """Whether tokens of a slot are finite; a NaN in any layer spreads to the last one."""
         last = self.kv_cache.pool_of(slot).kv[-1, slot.index, :, start:end]
         return bool(torch.isfinite(last).all())
 
-    def _make_room(self, tokens: int, beside: Sequence[PrefixNode] = ()) -> bool:
-        """Make room for so many tokens by evicting what nobody uses, nor is ``beside`` it."""
-        for span in beside:
-            span.users += 1
+    def _make_room(self, tokens: int, keep: Sequence[PrefixNode] = ()) -> bool:
+        """Evict unused prefixes, but for ``keep``, until ``tokens`` fit; False if they do not."""
+        for node in keep:
+            node.users += 1
         if self.free < tokens:
             self.prefix_cache.evict(tokens - self.free)
         if self.free < tokens:
             self.kv_cache.shrink()
-        for span in beside:
-            span.users -= 1
+        for node in keep:
+            node.users -= 1
         return self.free >= tokens
 
 
-def _is_shared(span: PrefixNode, crowds: Mapping[int, int]) -> bool:
-    return (
-        len(span) >= MIN_SHARED_NODE_TOKENS
-        and span.users + crowds.get(id(span), 0) >= MIN_NODE_SHARERS
-    )
+def _is_shared(node: PrefixNode, sharers: Mapping[int, int]) -> bool:
+    count = node.users + sharers.get(id(node), 0)
+    return len(node) >= MIN_SHARED_NODE_TOKENS and count >= MIN_NODE_SHARERS
 
 
 def min_cache_tokens(window: int) -> int:
-    """The smallest limit with which one row of a whole window always fits: while it moves
-    to a larger slot it has two."""
+    """The smallest limit, in tokens, with which one sequence of a whole window always fits:
+    while it moves to a larger slot it has two."""
     return 2 * slot_size(window + GENERATION_ROOM)
 
 
-CACHE_ARGUMENTS = (
-    "past_key_values",
-    "cache_params",
-    "state",
-)  # how models call what they go on from
-
-
-STATE_ROOM = 32  # tokens of room for what a row is about to write
-
-
 class EagerBackend:
-    """Each row alone, by the whole model, with the cache that the model itself makes; nothing
-    is shared. What is handed on as hidden states are the logits themselves.
+    """Runs each sequence alone with the model's own cache; nothing is shared.
 
-    ``limit``: bytes of all states together. Where a model does not go on from a state as it
-    should (some keep it to themselves), every step reads the whole text again.
+    Logits stand for hidden states. ``limit``: bytes of all states together; 0 is unlimited.
+    Where a model does not continue correctly from its state, every step computes the whole
+    sequence again.
     """
 
     whole_prompts = True
@@ -288,124 +275,134 @@ class EagerBackend:
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
         self._device = device
-        takes = inspect.signature(model.forward).parameters
-        self._forward_arguments = {name for name in ("use_cache", "position_ids") if name in takes}
-        self._limits_logits = "logits_to_keep" in takes
-        self._cache: str | None = next((name for name in CACHE_ARGUMENTS if name in takes), None)
+        accepted = inspect.signature(model.forward).parameters
+        names = ("use_cache", "position_ids")
+        self._forward_arguments = {name for name in names if name in accepted}
+        self._limits_logits = "logits_to_keep" in accepted
+        self._cache: str | None = next((n for n in CACHE_ARGUMENTS if n in accepted), None)
         self._fixed_bytes, self._bytes_per_token = 0.0, 0.0
         self._reserved: dict[int, int] = {}
         self.limit = 0
 
     @property
     def reuses_state(self) -> bool:
-        """Whether a row's next token is computed from the state behind its last."""
+        """Whether the next token is computed from the state of the tokens before it."""
         return self._cache is not None
 
     def state_bytes(self, tokens: int) -> int:
-        """Bytes of a state after so many tokens, or somewhat fewer."""
+        """Estimated bytes of the state after so many tokens."""
         return int(self._fixed_bytes + self._bytes_per_token * tokens)
 
     @torch.inference_mode()
     def probe(self, ids: Sequence[int], wanted: Tensor, tolerance: float) -> None:
-        """Find out whether the model goes on from its states, also with another sequence in
-        between, and how large they are: ``wanted`` (vocabulary,) are the logits behind ``ids``
-        (12), and ``tolerance`` how far the distributions may be apart (total variation)."""
+        """Measure the state's size and whether the model continues correctly from it.
+
+        Another sequence runs in between. ``wanted`` (vocabulary,) are the logits behind ``ids``
+        (12 tokens); ``tolerance`` is the largest total variation distance of the distributions.
+        """
         try:
-            half, state = self._forward(ids[:6], 0, None, 1)
+            logits, state = self._forward(ids[:6], 0, None, 1)
             first = _tensor_bytes(state)
             self._forward(ids[3:9], 0, None, 1)
-            for at in range(6, len(ids)):
-                half, state = self._forward(ids[at : at + 1], at, state, 1)
-            apart = float((half[-1].softmax(0) - wanted.softmax(0)).abs().sum() / 2)
+            for position in range(6, len(ids)):
+                token = ids[position : position + 1]
+                logits, state = self._forward(token, position, state, 1)
+            distance = float((logits[-1].softmax(0) - wanted.softmax(0)).abs().sum() / 2)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
-            apart = float("inf")
-        if apart <= tolerance:
+            distance = float("inf")
+        if distance <= tolerance:
             self._bytes_per_token = (_tensor_bytes(state) - first) / (len(ids) - 6)
             self._fixed_bytes = max(0.0, first - 6 * self._bytes_per_token)
         else:
             self._cache = None
 
-    def allocate(self, row: TokenSequence, crowds: Mapping[int, int]) -> bool:
-        """See Keeper."""
-        row.state, row.computed = None, 0
-        return self._reserve(row, len(row.ids) + STATE_ROOM)
+    def allocate(self, sequence: TokenSequence, sharers: Mapping[int, int]) -> bool:
+        """Reserve memory for the state of a sequence; False without room."""
+        sequence.state, sequence.computed = None, 0
+        return self._reserve(sequence, len(sequence.ids) + GENERATION_ROOM)
 
-    def ensure_room(self, row: TokenSequence, count: int) -> bool:
-        """See Keeper."""
-        return self._reserve(row, max(len(row.ids), row.computed + count))
+    def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
+        """Reserve memory for the next ``count`` tokens; False without room."""
+        return self._reserve(sequence, max(len(sequence.ids), sequence.computed + count))
 
-    def release(self, row: TokenSequence) -> None:
-        """See Keeper."""
-        row.state, row.computed = None, 0
-        self._reserved.pop(id(row), None)
+    def release(self, sequence: TokenSequence) -> None:
+        """Drop the state of a sequence."""
+        sequence.state, sequence.computed = None, 0
+        self._reserved.pop(id(sequence), None)
 
-    def cache_prefix(self, row: TokenSequence) -> None:
-        """See Keeper: nothing is kept."""
+    def cache_prefix(self, sequence: TokenSequence) -> None:
+        """Do nothing: there is no prefix cache."""
 
     @torch.inference_mode()
-    def run(self, pieces: Sequence[tuple[TokenSequence, int]]) -> Tensor:
-        """See Keeper. After its first piece a row goes on token by token: not every cache
-        takes several."""
-        wanted = []
-        for row, count in pieces:
-            end, want = row.computed + count, row.wanted_count(count)
-            if self._cache is None or row.computed == 0:
-                logits, row.state = self._forward(row.ids[:end], 0, None, want)
-                wanted.append(logits)
+    def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
+        """Run the sequences one after the other; logits (wanted, vocabulary).
+
+        After its prompt a sequence continues token by token: not every cache takes several.
+        """
+        outputs = []
+        for sequence, count in batch:
+            end, wanted = sequence.computed + count, sequence.wanted_count(count)
+            if self._cache is None or sequence.computed == 0:
+                logits, sequence.state = self._forward(sequence.ids[:end], 0, None, wanted)
+                outputs.append(logits)
                 continue
-            for at in range(row.computed, end):
-                logits, row.state = self._forward(row.ids[at : at + 1], at, row.state, 1)
-                if at >= end - want:
-                    wanted.append(logits)
-        return torch.cat(wanted)
+            for position in range(sequence.computed, end):
+                token = sequence.ids[position : position + 1]
+                logits, sequence.state = self._forward(token, position, sequence.state, 1)
+                if position >= end - wanted:
+                    outputs.append(logits)
+        return torch.cat(outputs)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Keeper; for the caller to change."""
+        """A copy of the logits, which the caller may change."""
         return hidden.clone()
 
     def cached_length(self, ids: Sequence[int]) -> int:
-        """See Keeper."""
+        """Always 0: there is no prefix cache."""
         return 0
 
-    def cached_path(self, row: TokenSequence) -> list[PrefixNode]:
-        """See Keeper."""
+    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
+        """Always empty: there is no prefix cache."""
         return []
 
     def clear_cache(self) -> None:
-        """See Keeper."""
+        """Do nothing: there is no prefix cache."""
 
-    def find_leaks(self, rows: Sequence[TokenSequence]) -> list[str]:
-        """See Keeper."""
-        if set(self._reserved) != {id(row) for row in rows}:
-            return [f"{len(self._reserved)} states are held, {len(rows)} are used"]
+    def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
+        """Reserved states that no running sequence uses, described; empty if none."""
+        if set(self._reserved) != {id(sequence) for sequence in running}:
+            return [f"{len(self._reserved)} states are held, {len(running)} are used"]
         return []
 
-    def _reserve(self, row: TokenSequence, tokens: int) -> bool:
-        """Reserve room for a row's state; one row alone always has it."""
-        others = sum(size for key, size in self._reserved.items() if key != id(row))
+    def _reserve(self, sequence: TokenSequence, tokens: int) -> bool:
+        """Reserve memory for a state of so many tokens; a sequence alone always gets it."""
+        others = sum(size for key, size in self._reserved.items() if key != id(sequence))
         size = self.state_bytes(tokens)
         if others and self.limit and others + size > self.limit:
             return False
-        self._reserved[id(row)] = max(size, self._reserved.get(id(row), 0))
+        self._reserved[id(sequence)] = max(size, self._reserved.get(id(sequence), 0))
         return True
 
-    def _forward(self, ids: Sequence[int], at: int, state: Any, want: int) -> tuple[Tensor, Any]:
-        """Logits (want, vocabulary) behind the last of ``ids``, which begin at position ``at``,
+    def _forward(
+        self, ids: Sequence[int], position: int, state: Any, wanted: int
+    ) -> tuple[Tensor, Any]:
+        """Logits (wanted, vocabulary) behind the last of ``ids``, which begin at ``position``,
         and the state after them."""
-        more: dict[str, Any] = {} if state is None else {str(self._cache): state}
+        arguments: dict[str, Any] = {} if state is None else {str(self._cache): state}
         if "use_cache" in self._forward_arguments:
-            more["use_cache"] = self._cache is not None
+            arguments["use_cache"] = self._cache is not None
         if "position_ids" in self._forward_arguments:
-            more["position_ids"] = torch.arange(at, at + len(ids), device=self._device)[None]
+            positions = torch.arange(position, position + len(ids), device=self._device)
+            arguments["position_ids"] = positions[None]
         if self._limits_logits:
-            more["logits_to_keep"] = max(1, want)
-        out = self._model(input_ids=torch.tensor([list(ids)], device=self._device), **more)
-        logits: Tensor = out.logits[0].float()
-        return logits[len(logits) - want :], getattr(out, self._cache or "", None)
+            arguments["logits_to_keep"] = max(1, wanted)
+        output = self._model(input_ids=torch.tensor([list(ids)], device=self._device), **arguments)
+        logits: Tensor = output.logits[0].float()
+        return logits[len(logits) - wanted :], getattr(output, self._cache or "", None)
 
 
 def _tensor_bytes(state: Any) -> int:
-    """Memory of all tensors in a state."""
+    """Bytes of all tensors in a state."""
     if isinstance(state, Tensor):
         return state.nbytes
     if isinstance(state, Mapping):

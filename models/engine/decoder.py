@@ -1,6 +1,6 @@
-"""A causal model's layers over a flat row of tokens, whatever sequences they belong to.
+"""A causal language model's layers over a flat row of tokens of any sequences.
 
-The attention is handed in: it alone knows which token may look at which keys.
+The attention is passed in as a function, which knows which token may read which keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FUSED_ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
-    """Dimensions that a cache of keys and values needs."""
+    """Dimensions that the KV cache needs."""
 
     layers: int
     heads: int
@@ -35,20 +35,20 @@ class DecoderShape:
 
     @property
     def token_bytes(self) -> int:
-        """Memory of one cached token."""
+        """Bytes of the keys and values of one token."""
         width = 2 if self.dtype in (torch.bfloat16, torch.float16) else 4
         return self.layers * 2 * self.kv_heads * self.head_size * width
 
 
 class Decoder(Protocol):
-    """What the engine runs."""
+    """The model as the engine runs it."""
 
     shape: DecoderShape
 
     def hidden_states(
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
-        """Hidden states of the ``wanted`` of all tokens (n,), shape (wanted, width)."""
+        """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width)."""
         ...
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """One decoder layer: its two norms and its four products."""
+    """Weights of one decoder layer: norms and products."""
 
     input_norm: Tensor
     qkv: LinearOp
@@ -70,25 +70,24 @@ class DecoderLayer:
 
 
 class FusedDecoder:
-    """Llama, Mistral and Qwen without the framework around them.
+    """Llama, Mistral and Qwen without the transformers modules.
 
-    Query, key and value are one product, gate and up another, weights are packed, and the
-    last layer works on the wanted tokens only: one row decodes in half of the time that the
-    transformers module takes. The numbers are the module's own up to rounding.
+    Query, key and value are one product, gate and up another, weights are packed, and the last
+    layer runs on the wanted tokens only: one row decodes in half the time of the transformers
+    module. The results are equal up to rounding.
     """
 
     def __init__(self, model: Any, *, int8: bool = False) -> None:
         config = model.config
-        rounder = ActivationQuantizer() if int8 else None
-        first = model.model.layers[0].self_attn
-        weight = first.q_proj.weight
-        size = int(first.head_dim)
+        quantizer = ActivationQuantizer() if int8 else None
+        attention = model.model.layers[0].self_attn
+        weight = attention.q_proj.weight
         self.shape = DecoderShape(
             layers=len(model.model.layers),
             heads=int(config.num_attention_heads),
             kv_heads=int(config.num_key_value_heads),
-            head_size=size,
-            scale=float(first.scaling),
+            head_size=int(attention.head_dim),
+            scale=float(attention.scaling),
             dtype=weight.dtype,
             device=weight.device,
         )
@@ -96,15 +95,15 @@ class FusedDecoder:
         self._embedding = model.model.embed_tokens.weight.detach()
         self._rotary = model.model.rotary_emb
         self._norm = model.model.norm.weight.detach()
-        self._layers = [_fused_layer(layer, rounder) for layer in model.model.layers]
+        self._layers = [_fused_layer(layer, quantizer) for layer in model.model.layers]
         head = model.get_output_embeddings()
-        self._head = make_linear([head.weight], [getattr(head, "bias", None)], rounder)
+        self._head = make_linear([head.weight], [getattr(head, "bias", None)], quantizer)
 
     @torch.inference_mode()
     def hidden_states(
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
-        """See Decoder."""
+        """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width)."""
         shape = self.shape
         x = nn.functional.embedding(ids, self._embedding)
         cos, sin = self._rotary_tables(x, positions)
@@ -113,17 +112,17 @@ class FusedDecoder:
             qkv = layer.qkv(self._rms_norm(x, layer.input_norm))
             qkv = qkv.view(len(ids), shape.heads + 2 * shape.kv_heads, shape.head_size)
             q, kv = self._rotate(qkv, layer.qk_norms, cos, sin)
-            seen = attend(number, q, kv)
+            attended = attend(number, q, kv)
             if number == last:
-                seen, x = seen[wanted], x[wanted]
-            x = layer.out(seen).add_(x)
+                attended, x = attended[wanted], x[wanted]
+            x = layer.out(attended).add_(x)
             gate, up = layer.gate_up(self._rms_norm(x, layer.post_attention_norm)).chunk(2, dim=1)
             x = layer.down(nn.functional.silu(gate).mul_(up)).add_(x)
         return x
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Decoder."""
+        """Next-token logits, float32 of shape (rows, vocabulary)."""
         return self._head(self._rms_norm(hidden, self._norm)).float()
 
     def _rotary_tables(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,49 +135,46 @@ class FusedDecoder:
     def _rotate(
         self, qkv: Tensor, norms: tuple[Tensor, Tensor] | None, cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Queries, and keys with values behind them; rotated by position (Su et al. 2021)."""
+        """Queries, and keys followed by values; queries and keys are rotated by position
+        (RoPE, Su et al. 2021)."""
         heads, half = self.shape.heads, self.shape.head_size // 2
         split = heads + self.shape.kv_heads
-        both = qkv[:, :split]
+        qk = qkv[:, :split]
         if norms is not None:
-            both = torch.cat(
-                [
-                    self._rms_norm(both[:, :heads], norms[0]),
-                    self._rms_norm(both[:, heads:], norms[1]),
-                ],
-                dim=1,
-            )
-        both = torch.addcmul(both * cos, both.roll(half, -1), sin)
-        qkv[:, heads:split] = both[:, heads:]
-        return both[:, :heads], qkv[:, heads:]
+            q, k = self._rms_norm(qk[:, :heads], norms[0]), self._rms_norm(qk[:, heads:], norms[1])
+            qk = torch.cat([q, k], dim=1)
+        qk = torch.addcmul(qk * cos, qk.roll(half, -1), sin)
+        qkv[:, heads:split] = qk[:, heads:]
+        return qk[:, :heads], qkv[:, heads:]
 
     def _rms_norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.rms_norm(x, (x.shape[-1],), weight, self._eps)
 
 
-def _fused_layer(layer: Any, rounder: ActivationQuantizer | None) -> DecoderLayer:
+def _fused_layer(layer: Any, quantizer: ActivationQuantizer | None) -> DecoderLayer:
     attention, mlp = layer.self_attn, layer.mlp
 
-    def product(*linears: Any) -> LinearOp:
-        return make_linear([one.weight for one in linears], [one.bias for one in linears], rounder)
+    def fused(*linears: Any) -> LinearOp:
+        weights, biases = [one.weight for one in linears], [one.bias for one in linears]
+        return make_linear(weights, biases, quantizer)
 
     norms = None
     if hasattr(attention, "q_norm"):
         norms = (attention.q_norm.weight.detach(), attention.k_norm.weight.detach())
     return DecoderLayer(
         input_norm=layer.input_layernorm.weight.detach(),
-        qkv=product(attention.q_proj, attention.k_proj, attention.v_proj),
+        qkv=fused(attention.q_proj, attention.k_proj, attention.v_proj),
         qk_norms=norms,
-        out=product(attention.o_proj),
+        out=fused(attention.o_proj),
         post_attention_norm=layer.post_attention_layernorm.weight.detach(),
-        gate_up=product(mlp.gate_proj, mlp.up_proj),
-        down=product(mlp.down_proj),
+        gate_up=fused(mlp.gate_proj, mlp.up_proj),
+        down=fused(mlp.down_proj),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionContext:
-    """What the attention function needs to know of the pass it is in."""
+    """What the attention function that transformers calls must know of the current pass."""
 
     attend: AttentionFn
     scale: float
@@ -186,11 +182,11 @@ class AttentionContext:
 
 
 class TransformersDecoder:
-    """Any transformers model whose attention goes through the library's interface.
+    """Any transformers model whose attention uses the library's AttentionInterface.
 
-    ``window``: the longest context it will be given. ``logits_scale`` multiplies its head's logits:
-    each architecture that does so has another name for it, so it is measured. Raises
-    NotImplementedError for attention with more to it than keys, values and a scale.
+    ``window``: the longest context that it will run. ``logits_scale`` multiplies the logits of
+    the head; each architecture has another configuration key for it, so it is measured. Raises
+    NotImplementedError for attention that needs more than keys, values and a scale.
     """
 
     NAME = "denizens"
@@ -211,39 +207,39 @@ class TransformersDecoder:
     def hidden_states(
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
-        """See Decoder."""
-        out = self._model.base_model(
+        """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width)."""
+        output = self._model.base_model(
             input_ids=ids.unsqueeze(0),
             position_ids=positions.unsqueeze(0),
             use_cache=False,
-            denizens_call=AttentionContext(attend, self.shape.scale, self._window),
+            denizens_context=AttentionContext(attend, self.shape.scale, self._window),
         )
-        found: Tensor = out.last_hidden_state[0][wanted]
-        return found
+        hidden: Tensor = output.last_hidden_state[0][wanted]
+        return hidden
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
-        """See Decoder."""
-        logits = self._head(hidden).float() * self.logits_scale
+        """Next-token logits, float32 of shape (rows, vocabulary)."""
+        logits: Tensor = self._head(hidden).float() * self.logits_scale
         cap = getattr(self._model.config.get_text_config(), "final_logit_softcapping", None)
-        found: Tensor = logits if cap is None else torch.tanh(logits / cap) * cap
-        return found
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
 def _attention_interface(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **more: Any
+    module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **options: Any
 ) -> tuple[Tensor, None]:
-    """The attention function that transformers calls; each of shape (1, heads, tokens, size)."""
-    call: AttentionContext | None = more.pop("denizens_call", None)
-    odd = [name for name in ("softcap", "s_aux") if more.get(name) is not None]
-    slides = more.get("sliding_window")
-    if call is None or odd or query.shape[-1] != value.shape[-1]:
-        raise NotImplementedError(f"attention of {type(module).__name__} ({', '.join(odd)})")
-    if slides is not None and slides < call.window:
-        raise NotImplementedError(f"attention of {type(module).__name__} to the last {slides} only")
-    own = more.get("scaling")
-    if own is not None and own != call.scale:
-        query = query * (own / call.scale)
-    both = torch.cat([key[0], value[0]]).transpose(0, 1)
-    seen = call.attend(module.layer_idx, query[0].transpose(0, 1), both)
-    return seen.view(1, query.shape[2], query.shape[1], query.shape[3]), None
+    """The attention function that transformers calls; tensors (1, heads, tokens, size)."""
+    context: AttentionContext | None = options.pop("denizens_context", None)
+    unsupported = [name for name in ("softcap", "s_aux") if options.get(name) is not None]
+    sliding_window = options.get("sliding_window")
+    name = type(module).__name__
+    if context is None or unsupported or query.shape[-1] != value.shape[-1]:
+        raise NotImplementedError(f"attention of {name} ({', '.join(unsupported)})")
+    if sliding_window is not None and sliding_window < context.window:
+        raise NotImplementedError(f"attention of {name} to the last {sliding_window} tokens only")
+    scale = options.get("scaling")
+    if scale is not None and scale != context.scale:
+        query = query * (scale / context.scale)
+    kv = torch.cat([key[0], value[0]]).transpose(0, 1)
+    out = context.attend(module.layer_idx, query[0].transpose(0, 1), kv)
+    return out.view(1, query.shape[2], query.shape[1], query.shape[3]), None

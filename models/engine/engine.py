@@ -1,7 +1,4 @@
-"""What may go wrong with one ask while the engine goes on.
-
-Continuous batching: asks enter and leave the running batch between passes.
-"""
+"""Continuous batching: requests enter and leave the running batch between forward passes."""
 
 from __future__ import annotations
 
@@ -31,30 +28,25 @@ from .request import (
 )
 from .sampling import apply_penalties, sample_tokens
 from .scheduler import BatchLimits, Scheduler
-from .sequence import (
-    SchedulingKey,
-    TokenPair,
-    TokenSequence,
-)
+from .sequence import SchedulingKey, TokenPair, TokenSequence
 
 REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
-"""What an ask's text, schema or numbers may raise; anything else is an error of the engine."""
+"""What the text, schema or numbers of one ask may raise; any other error is the engine's own."""
+
+AGE_GROUP = 256  # requests within which those with an equal prefix may overtake others
+PREFIX_GROUP_TOKENS = 32  # tokens of a prompt by which its prefix group is told
+SINGLE_PASS_TARGET = 64  # tokens of a scored target up to which none of its keys are kept
 
 
 def failed_answer(error: Exception) -> Failed:
-    """The answer to an ask that raised."""
+    """The answer to an ask that raised ``error``."""
     return Failed(reason="engine", detail=f"{type(error).__name__}: {error}")
-
-
-AGE_GROUP = 256  # asks among which those that begin alike may overtake others
-PREFIX_GROUP_TOKENS = 32  # tokens by which beginnings are held alike
-SINGLE_PASS_TARGET = 64  # tokens of a scored target up to which nothing of it is kept
 
 
 @dataclass(slots=True)
 class EngineStats:
-    """What the engine has done since it was made; ``rows`` adds up those of all passes,
-    ``pass_seconds`` are the seconds of the last ones."""
+    """Totals since the engine was created: ``sequences`` is summed over all passes, ``reused``
+    counts prompt tokens taken from the cache, ``pass_seconds`` are the last 4,096 durations."""
 
     passes: int = 0
     sequences: int = 0
@@ -65,103 +57,103 @@ class EngineStats:
 
 
 class Engine:
-    """Answers Generate, Choose and Rate. Not for several threads at a time."""
+    """Answers Generate, Choose and Rate. Not thread-safe."""
 
     def __init__(
         self,
-        keeper: Backend,
-        prompter: PromptBuilder,
-        voice: GenerationConfig,
+        backend: Backend,
+        prompt_builder: PromptBuilder,
+        generation_config: GenerationConfig,
         decider: DecisionScorer,
-        ledger: UsageLedger,
+        usage: UsageLedger,
         limits: BatchLimits,
     ) -> None:
-        self.backend = keeper
+        self.backend = backend
         self.limits = limits
         self.stats = EngineStats()
-        self.scheduler = Scheduler(keeper, limits)
-        self.prompt_builder, self.generation_config, self.decider = prompter, voice, decider
-        self._usage = ledger
-        self._suppressed = torch.tensor(voice.suppressed_tokens, dtype=torch.long)
+        self.scheduler = Scheduler(backend, limits)
+        self.prompt_builder = prompt_builder
+        self.decider = decider
+        self._usage = usage
         self._arrived: list[EngineRequest] = []
         self._finished: list[tuple[EngineRequest, Answer]] = []
         self._requests: dict[Ticket, EngineRequest] = {}
         self._jobs: dict[TokenPair, ScoringJob] = {}
-        self._epoch = (0, 0)
+        self._age_group = (0, 0)
         self._prefix_groups: dict[tuple[int, tuple[int, ...]], int] = {}
+        self.set_generation_config(generation_config)
 
     def __len__(self) -> int:
         return len(self._requests)
 
-    def set_generation_config(self, voice: GenerationConfig) -> None:
-        """Write with another voice from now on; between asks only."""
-        self.generation_config = voice
-        self._suppressed = torch.tensor(voice.suppressed_tokens, dtype=torch.long)
+    def set_generation_config(self, config: GenerationConfig) -> None:
+        """Use another configuration from now on; only while no request is open."""
+        self.generation_config = config
+        self._suppressed = torch.tensor(config.suppressed_tokens, dtype=torch.long)
 
     def submit(self, ticket: Ticket, ask: ModelAsk, owner: str, priority: int) -> None:
-        """Take an ask in."""
-        started, count = self._epoch
-        self._epoch = (ticket, 1) if count >= AGE_GROUP else (started, count + 1)
-        order = EngineRequest(ticket, ask, owner, (priority, self._epoch[0], ticket, ticket))
-        self._requests[ticket] = order
-        self._arrived.append(order)
+        """Add a request for an ask."""
+        first, count = self._age_group
+        self._age_group = (ticket, 1) if count >= AGE_GROUP else (first, count + 1)
+        request = EngineRequest(ticket, ask, owner, (priority, self._age_group[0], ticket, ticket))
+        self._requests[ticket] = request
+        self._arrived.append(request)
 
     @torch.inference_mode()
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask, wherever it is; what only it needed is freed."""
-        order = self._requests.pop(ticket, None)
-        if order is not None:
-            self._arrived = [one for one in self._arrived if one is not order]
-            self._drop_sequences(order)
+        """Remove a request and free what it alone needed."""
+        request = self._requests.pop(ticket, None)
+        if request is not None:
+            self._arrived = [other for other in self._arrived if other is not request]
+            self._drop_sequences(request)
 
     @torch.inference_mode()
     def step(self) -> ModelEvents:
-        """One pass at most; what it brought, for any ticket."""
-        out: ModelEvents = []
-        self._start_requests(out)
+        """Run at most one forward pass; the events of all tickets."""
+        events: ModelEvents = []
+        self._start_requests(events)
         self.scheduler.admit()
-        pieces = self.scheduler.schedule()
-        if pieces:
-            self._run_pass(pieces, out)
+        batch = self.scheduler.schedule()
+        if batch:
+            self._run_pass(batch, events)
         self._record_usage()
-        return out
+        return events
 
     def check_invariants(self) -> list[str]:
-        """What is held though nothing uses it; empty when all is well."""
-        found = self.backend.find_leaks(self.scheduler.running)
-        if any(row.slot is not None or row.prefix_nodes for row in self.scheduler.waiting):
-            found.append("a waiting row holds memory")
-        rows = [*self.scheduler.waiting, *self.scheduler.running]
-        for row in rows:
-            orders = row.owner.requests if isinstance(row.owner, ScoringJob) else [row.owner]
-            if not any(order.ticket in self._requests for order in orders):
-                found.append("a row runs for nobody")
-        if not self._requests and (rows or self._jobs or self._arrived):
-            found.append("something is left though no ask is open")
-        return found
+        """Memory and sequences that no open request uses; empty if there are none."""
+        problems = self.backend.find_leaks(self.scheduler.running)
+        if any(seq.slot is not None or seq.prefix_nodes for seq in self.scheduler.waiting):
+            problems.append("a waiting sequence holds memory")
+        sequences = [*self.scheduler.waiting, *self.scheduler.running]
+        for sequence in sequences:
+            if not any(one.ticket in self._requests for one in _requests_of(sequence)):
+                problems.append("a sequence runs for no request")
+        if not self._requests and (sequences or self._jobs or self._arrived):
+            problems.append("something is left though no request is open")
+        return problems
 
-    # -- from asks to rows ----------------------------------------------------------
+    # -- from asks to sequences -----------------------------------------------------
 
-    def _start_requests(self, out: ModelEvents) -> None:
-        """Make rows of new asks; what needs none, or cannot be, is answered here."""
-        opening, self._arrived = self._arrived, []
-        if self.limits.exclusive and opening:
-            if len(self._requests) > len(opening):
-                self._arrived = opening
+    def _start_requests(self, events: ModelEvents) -> None:
+        """Add sequences for new requests; answer those that need none or are invalid."""
+        arrived, self._arrived = self._arrived, []
+        if self.limits.exclusive and arrived:
+            if len(self._requests) > len(arrived):
+                self._arrived = arrived
                 return
             self.backend.clear_cache()
-            opening.sort(key=lambda order: order.key)
-            self._arrived = opening[1:]
-            opening = opening[:1]
-        decisions = [order.ask for order in opening if isinstance(order.ask, Choose | Rate)]
-        began = time.perf_counter()
-        with suppress(*REQUEST_ERRORS):  # the ask whose text it is meets it again
+            arrived.sort(key=lambda request: request.key)
+            self._arrived = arrived[1:]
+            arrived = arrived[:1]
+        decisions = [request.ask for request in arrived if isinstance(request.ask, Choose | Rate)]
+        started = time.perf_counter()
+        with suppress(*REQUEST_ERRORS):  # raised again for the ask whose text it is
             self.decider.embed_ahead(decisions)
-        share = (time.perf_counter() - began) / max(1, len(decisions))
-        for order in opening:
-            order.seconds += share if isinstance(order.ask, Choose | Rate) else 0.0
+        share = (time.perf_counter() - started) / max(1, len(decisions))
+        for request in arrived:
+            request.seconds += share if isinstance(request.ask, Choose | Rate) else 0.0
             try:
-                answer = self._start_request(order)
+                answer = self._start_request(request)
             except ContextTooLong as error:
                 answer = Failed(reason="context_too_long", detail=str(error))
             except SchemaError as error:
@@ -169,262 +161,265 @@ class Engine:
             except REQUEST_ERRORS as error:
                 answer = failed_answer(error)
             if answer is not None:
-                self._finish(order, answer, out)
+                self._finish(request, answer, events)
 
-    def _start_request(self, order: EngineRequest) -> Answer | None:
-        if isinstance(order.ask, Generate):
-            writer = GenerationState.begin(order.ask, self.prompt_builder, self.generation_config)
-            order.generation = writer
-            ids = list(writer.prompt.ids)
+    def _start_request(self, request: EngineRequest) -> Answer | None:
+        if isinstance(request.ask, Generate):
+            config = self.generation_config
+            request.generation = GenerationState.begin(request.ask, self.prompt_builder, config)
+            ids = list(request.generation.prompt.ids)
             last = len(ids) - 1
-            self.scheduler.add(
-                TokenSequence(ids, last, last, self._scheduling_key(order, ids), order)
-            )
+            key = self._scheduling_key(request, ids)
+            self.scheduler.add(TokenSequence(ids, last, last, key, request))
             return None
-        if not isinstance(order.ask, Choose | Rate):
-            return Failed(reason="refused", detail=f"an engine answers no {order.ask.kind}")
-        plan = self.decider.prepare(order.ask)
+        if not isinstance(request.ask, Choose | Rate):
+            detail = f"the engine answers no {request.ask.kind}"
+            return Failed(reason="refused", detail=detail)
+        plan = self.decider.prepare(request.ask)
         if isinstance(plan, Failed):
             return plan
         if not plan.pairs:
             return plan.finish({})
-        order.decision = PendingDecision(plan, set(plan.pairs))
-        start = () if self.backend.whole_prompts else shared_prefix(plan.pairs)
-        if start and self.backend.cached_length(start) < len(start):
-            key = self._scheduling_key(order, start)
-            order.prefix_sequence = TokenSequence(list(start), len(start), len(start), key, order)
-            self.scheduler.add(order.prefix_sequence)
-        for pair in sorted(order.decision.waiting):
+        request.decision = PendingDecision(plan, set(plan.pairs))
+        prefix = () if self.backend.whole_prompts else shared_prefix(plan.pairs)
+        if prefix and self.backend.cached_length(prefix) < len(prefix):
+            size, key = len(prefix), self._scheduling_key(request, prefix)
+            request.prefix_sequence = TokenSequence(list(prefix), size, size, key, request)
+            self.scheduler.add(request.prefix_sequence)
+        for pair in sorted(request.decision.waiting):
             if pair in self._jobs:
-                self._jobs[pair].requests.append(order)
-                self.scheduler.raise_priority(self._jobs[pair], order.key)
+                self._jobs[pair].requests.append(request)
+                self.scheduler.raise_priority(self._jobs[pair], request.key)
                 continue
-            score = self._jobs[pair] = ScoringJob(pair, [order])
-            ids, known = list(pair[0] + pair[1])[:-1], len(pair[0]) - 1
-            brief = bool(start) and known == len(start) and len(pair[1]) <= SINGLE_PASS_TARGET
-            keep = 0 if brief else known
-            self.scheduler.add(
-                TokenSequence(ids, known, keep, self._scheduling_key(order, ids), score, brief)
-            )
+            job = self._jobs[pair] = ScoringJob(pair, [request])
+            context, target = pair
+            ids, known = list(context + target)[:-1], len(context) - 1
+            short = bool(prefix) and known == len(prefix) and len(target) <= SINGLE_PASS_TARGET
+            cacheable, key = 0 if short else known, self._scheduling_key(request, ids)
+            self.scheduler.add(TokenSequence(ids, known, cacheable, key, job, short))
         return None
 
-    def _scheduling_key(self, order: EngineRequest, ids: Sequence[int]) -> SchedulingKey:
-        """The order's key, put beside those of its age that begin alike."""
-        priority, age, _, ticket = order.key
+    def _scheduling_key(self, request: EngineRequest, ids: Sequence[int]) -> SchedulingKey:
+        """The request's key, next to those of its age group with an equal prefix."""
+        priority, age, _, ticket = request.key
         if self.limits.exclusive:
-            return order.key  # what was asked before must not show
+            return request.key  # results must not depend on earlier requests
         if len(self._prefix_groups) > 4 * AGE_GROUP:
             self._prefix_groups.clear()
-        group = self._prefix_groups.setdefault((age, tuple(ids[:PREFIX_GROUP_TOKENS])), ticket)
-        return priority, age, group, ticket
+        prefix = (age, tuple(ids[:PREFIX_GROUP_TOKENS]))
+        return priority, age, self._prefix_groups.setdefault(prefix, ticket), ticket
 
-    # -- a pass ---------------------------------------------------------------------
+    # -- a forward pass -------------------------------------------------------------
 
-    def _run_pass(self, pieces: list[tuple[TokenSequence, int]], out: ModelEvents) -> None:
-        began = time.perf_counter()
-        running = [(row, count) for row, count in pieces if count]
-        orders = [(_requests_of(row), count) for row, count in running]
-        for row, count in pieces:
+    def _run_pass(self, batch: list[tuple[TokenSequence, int]], events: ModelEvents) -> None:
+        """Run the next ``count`` tokens of each sequence of ``batch`` and use the outputs."""
+        started = time.perf_counter()
+        running = [(sequence, count) for sequence, count in batch if count]
+        requests = [(_requests_of(sequence), count) for sequence, count in running]
+        for sequence, count in batch:
             if not count:
-                self._mark_computed(row, 0)
+                self._mark_computed(sequence, 0)
         if not running:
             return
         try:
             hidden = self.backend.run(running)
         except REQUEST_ERRORS as error:
-            self._run_separately(running, error, out)
+            self._run_separately(running, error, events)
         else:
-            self._process_outputs(running, hidden, out)
-        spent = time.perf_counter() - began
+            self._process_outputs(running, hidden, events)
+        seconds = time.perf_counter() - started
         tokens = sum(count for _, count in running)
         self.stats.passes += 1
         self.stats.sequences += len(running)
         self.stats.tokens += tokens
-        self.stats.seconds += spent
-        self.stats.pass_seconds.append(spent)
-        for sharing, count in orders:
-            for order in sharing:
-                order.seconds += spent * count / tokens / len(sharing)
+        self.stats.seconds += seconds
+        self.stats.pass_seconds.append(seconds)
+        for sharing, count in requests:
+            for request in sharing:
+                request.seconds += seconds * count / tokens / len(sharing)
 
     def _run_separately(
-        self, pieces: list[tuple[TokenSequence, int]], error: Exception, out: ModelEvents
+        self, batch: list[tuple[TokenSequence, int]], error: Exception, events: ModelEvents
     ) -> None:
-        """After a failed pass: each row alone, so that a fault stays with its ask."""
-        for row, count in pieces:
-            if row not in self.scheduler.running:
+        """After a failed pass, run each sequence alone, so that only the faulty one fails."""
+        for sequence, count in batch:
+            if sequence not in self.scheduler.running:
                 continue
-            if len(pieces) == 1:
-                self._fail(row, failed_answer(error), out)
+            if len(batch) == 1:
+                self._fail(sequence, failed_answer(error), events)
                 continue
             if self.backend.whole_prompts:
-                self.backend.release(row)
-                self.backend.allocate(row, {})
-                count = row.pending
+                self.backend.release(sequence)
+                self.backend.allocate(sequence, {})
+                count = sequence.pending
             try:
-                hidden = self.backend.run([(row, count)])
-            except REQUEST_ERRORS as own:
-                self._fail(row, failed_answer(own), out)
+                hidden = self.backend.run([(sequence, count)])
+            except REQUEST_ERRORS as own_error:
+                self._fail(sequence, failed_answer(own_error), events)
             else:
-                self._process_outputs([(row, count)], hidden, out)
+                self._process_outputs([(sequence, count)], hidden, events)
 
     def _process_outputs(
-        self, pieces: list[tuple[TokenSequence, int]], hidden: Tensor, out: ModelEvents
+        self, batch: list[tuple[TokenSequence, int]], hidden: Tensor, events: ModelEvents
     ) -> None:
-        """Draw tokens and enter scores by what a pass gave."""
-        at = 0
-        writing: list[tuple[TokenSequence, EngineRequest, int]] = []
+        """Sample tokens and record likelihoods from the hidden states of a pass."""
+        row = 0
+        generating: list[tuple[TokenSequence, EngineRequest, int]] = []
         scoring: list[tuple[TokenSequence, ScoringJob, int, int]] = []
-        for row, count in pieces:
-            want = row.wanted_count(count)
-            self._mark_computed(row, count)
-            if isinstance(row.owner, ScoringJob):
-                scoring.append((row, row.owner, at, want))
-            elif want:
-                writing.append((row, row.owner, at))
-            at += want
-        if writing:
-            self._extend_generations(writing, hidden, out)
-        for row, score, start, want in scoring:
-            for begin in range(start, start + want, MAX_LOGIT_ROWS):
-                end = min(begin + MAX_LOGIT_ROWS, start + want)
-                self._extend_score(row, score, hidden[begin:end], out)
+        for sequence, count in batch:
+            wanted = sequence.wanted_count(count)
+            self._mark_computed(sequence, count)
+            if isinstance(sequence.owner, ScoringJob):
+                scoring.append((sequence, sequence.owner, row, wanted))
+            elif wanted:
+                generating.append((sequence, sequence.owner, row))
+            row += wanted
+        if generating:
+            self._extend_generations(generating, hidden, events)
+        for sequence, job, first, wanted in scoring:
+            for start in range(first, first + wanted, MAX_LOGIT_ROWS):
+                end = min(start + MAX_LOGIT_ROWS, first + wanted)
+                self._extend_score(sequence, job, hidden[start:end], events)
 
-    def _mark_computed(self, row: TokenSequence, count: int) -> None:
-        """Count tokens as run; keep a beginning once it is whole."""
-        row.computed += count
+    def _mark_computed(self, sequence: TokenSequence, count: int) -> None:
+        """Count tokens as computed; cache the prefix once it is complete."""
+        sequence.computed += count
         if count:
-            row.mark_finite(False)
-        if row.cacheable and not row.cached and row.computed >= row.cacheable:
-            row.cached = True
-            self.backend.cache_prefix(row)
-        if row.pending == 0 and row.logits_from == len(row.ids):
-            self.scheduler.remove(row)
+            sequence.mark_finite(False)
+        complete = sequence.cacheable and sequence.computed >= sequence.cacheable
+        if complete and not sequence.cached:
+            sequence.cached = True
+            self.backend.cache_prefix(sequence)
+        if sequence.pending == 0 and sequence.logits_from == len(sequence.ids):
+            self.scheduler.remove(sequence)
 
     def _extend_generations(
-        self, rows: list[tuple[TokenSequence, EngineRequest, int]], hidden: Tensor, out: ModelEvents
+        self,
+        rows: list[tuple[TokenSequence, EngineRequest, int]],
+        hidden: Tensor,
+        events: ModelEvents,
     ) -> None:
-        """Go on by a token in some rows, each with its place in ``hidden``."""
-        writers = [order.generation for _, order, _ in rows if order.generation is not None]
-        places = torch.tensor([place for _, _, place in rows], device=hidden.device)
+        """Sample the next token of some generations, each with its row of ``hidden``."""
+        states = [request.generation for _, request, _ in rows if request.generation is not None]
+        index = torch.tensor([row for _, _, row in rows], device=hidden.device)
         try:
-            tokens = self._sample(self.backend.logits(hidden[places]), writers)
+            tokens = self._sample(self.backend.logits(hidden[index]), states)
         except REQUEST_ERRORS as error:
-            for one in rows if len(rows) > 1 else ():
-                self._extend_generations([one], hidden, out)
+            for row in rows if len(rows) > 1 else ():
+                self._extend_generations([row], hidden, events)
             if len(rows) == 1:
-                self._fail(rows[0][0], failed_answer(error), out)
+                self._fail(rows[0][0], failed_answer(error), events)
             return
-        for (row, _, _), token in zip(rows, tokens):
-            row.mark_finite(token is not None)
-        for (row, order, _), writer, token in zip(rows, writers, tokens):
+        for (sequence, _, _), token in zip(rows, tokens):
+            sequence.mark_finite(token is not None)
+        for (sequence, request, _), state, token in zip(rows, states, tokens):
+            length = len(state.token_ids)
             if token is None:
-                where = f"after {len(writer.token_ids)} tokens of the answer"
-                self._fail(
-                    row, Failed(reason="engine", detail=f"no token has a likelihood ({where})"), out
-                )
+                detail = f"no token has a likelihood (after {length} tokens of the answer)"
+                self._fail(sequence, Failed(reason="engine", detail=detail), events)
                 continue
-            before = len(writer.token_ids)
             try:
-                answer = writer.extend(token, order.ticket, out)
+                answer = state.extend(token, request.ticket, events)
             except REQUEST_ERRORS as error:
-                self._fail(row, failed_answer(error), out)
+                self._fail(sequence, failed_answer(error), events)
                 continue
-            row.ids += writer.token_ids[before:]
-            row.logits_from = len(row.ids) - 1
+            sequence.ids += state.token_ids[length:]
+            sequence.logits_from = len(sequence.ids) - 1
             if answer is not None:
-                order.reused = row.reused
-                self.scheduler.remove(row)
-                self._finish(order, answer, out)
+                request.reused = sequence.reused
+                self.scheduler.remove(sequence)
+                self._finish(request, answer, events)
 
-    def _sample(self, logits: Tensor, writers: list[GenerationState]) -> list[int | None]:
-        """A token for each writer by its row of logits, which are changed."""
+    def _sample(self, logits: Tensor, states: list[GenerationState]) -> list[int | None]:
+        """A token for each generation by its row of logits, which are changed in place."""
         logits.index_fill_(1, self._suppressed.to(logits.device), -torch.inf)
-        matching = [(i, one.matcher) for i, one in enumerate(writers) if one.matcher is not None]
-        if matching:
-            apply_grammar_masks(logits, matching)
-        apply_penalties(
-            logits,
-            [(i, one.token_penalties()) for i, one in enumerate(writers) if one.matcher is None],
-        )
-        return sample_tokens(logits, [writer.sampling_params for writer in writers])
+        matchers = [(row, s.matcher) for row, s in enumerate(states) if s.matcher is not None]
+        if matchers:
+            apply_grammar_masks(logits, matchers)
+        free = [(row, state) for row, state in enumerate(states) if state.matcher is None]
+        apply_penalties(logits, [(row, state.token_penalties()) for row, state in free])
+        return sample_tokens(logits, [state.sampling_params for state in states])
 
     def _extend_score(
-        self, row: TokenSequence, score: ScoringJob, hidden: Tensor, out: ModelEvents
+        self, sequence: TokenSequence, job: ScoringJob, hidden: Tensor, events: ModelEvents
     ) -> None:
-        if row not in self.scheduler.running:
+        """Score the next target tokens of a pair; answer the requests that it completes."""
+        if sequence not in self.scheduler.running:
             return
         try:
-            done = score.score_logits(self.backend.logits(hidden))
+            complete = job.score_logits(self.backend.logits(hidden))
         except REQUEST_ERRORS as error:
-            self._fail(row, failed_answer(error), out)
+            self._fail(sequence, failed_answer(error), events)
             return
-        if not score.is_finite:
-            self._fail(row, Failed(reason="engine", detail="the likelihoods are no numbers"), out)
+        if not job.is_finite:
+            failed = Failed(reason="engine", detail="the likelihoods are not numbers (NaN)")
+            self._fail(sequence, failed, events)
             return
-        row.mark_finite(True)
-        if not done:
+        sequence.mark_finite(True)
+        if not complete:
             return
-        self.scheduler.remove(row)
-        del self._jobs[score.pair]
-        for order in score.requests:
-            order.reused += row.reused
-            assert order.decision is not None
-            if order.decision.add_score(score.pair, tuple(score.logprobs)):
+        self.scheduler.remove(sequence)
+        del self._jobs[job.pair]
+        for request in job.requests:
+            request.reused += sequence.reused
+            assert request.decision is not None
+            if request.decision.add_score(job.pair, tuple(job.logprobs)):
                 try:
-                    answer = order.decision.answer(self.decider)
+                    answer = request.decision.answer(self.decider)
                 except REQUEST_ERRORS as error:
                     answer = failed_answer(error)
-                self._finish(order, answer, out)
+                self._finish(request, answer, events)
 
-    # -- ends -----------------------------------------------------------------------
+    # -- the end of a request -------------------------------------------------------
 
-    def _fail(self, row: TokenSequence, failed: Failed, out: ModelEvents) -> None:
-        """Answer everybody for whom a row runs that it cannot be."""
-        self.scheduler.remove(row)
-        for order in [order for order in _requests_of(row) if order.ticket in self._requests]:
-            self._drop_sequences(order)
-            self._finish(order, failed, out)
+    def _fail(self, sequence: TokenSequence, failed: Failed, events: ModelEvents) -> None:
+        """Answer all requests of a sequence with an error."""
+        self.scheduler.remove(sequence)
+        for request in _requests_of(sequence):
+            if request.ticket in self._requests:
+                self._drop_sequences(request)
+                self._finish(request, failed, events)
 
-    def _drop_sequences(self, order: EngineRequest) -> None:
-        """Drop what runs for an order alone."""
-        if order.decision is not None:
-            for pair in order.decision.waiting:
-                score = self._jobs.get(pair)
-                if score is not None:
-                    score.requests = [one for one in score.requests if one is not order]
-                    if not score.requests:
-                        del self._jobs[pair]
+    def _drop_sequences(self, request: EngineRequest) -> None:
+        """Remove the sequences that run for this request only."""
+        for pair in request.decision.waiting if request.decision is not None else ():
+            job = self._jobs.get(pair)
+            if job is not None:
+                job.requests = [other for other in job.requests if other is not request]
+                if not job.requests:
+                    del self._jobs[pair]
 
-        def unwanted(row: TokenSequence) -> bool:
-            if isinstance(row.owner, ScoringJob):
-                return not row.owner.requests
-            return row.owner is order
+        def unused(sequence: TokenSequence) -> bool:
+            if isinstance(sequence.owner, ScoringJob):
+                return not sequence.owner.requests
+            return sequence.owner is request
 
-        self.scheduler.remove_where(unwanted)
+        self.scheduler.remove_where(unused)
 
-    def _finish(self, order: EngineRequest, answer: Answer, out: ModelEvents) -> None:
-        self._requests.pop(order.ticket, None)
-        if order.prefix_sequence is not None:
-            # Others may have scored all its pairs before it was its turn.
-            self.scheduler.remove(order.prefix_sequence)
-        self.stats.reused += order.reused
-        self._finished.append((order, answer))
-        out.append(Done(order.ticket, answer))
+    def _finish(self, request: EngineRequest, answer: Answer, events: ModelEvents) -> None:
+        self._requests.pop(request.ticket, None)
+        if request.prefix_sequence is not None:
+            # Other requests may have scored all its pairs before the prefix was scheduled.
+            self.scheduler.remove(request.prefix_sequence)
+        self.stats.reused += request.reused
+        self._finished.append((request, answer))
+        events.append(Done(request.ticket, answer))
 
     def _record_usage(self) -> None:
-        """Enter in the ledger what was answered, once its last pass is charged too."""
-        for order, answer in self._finished:
+        """Record the usage of finished requests, after the time of their last pass is added."""
+        for request, answer in self._finished:
             self._usage.add(
-                order.owner,
-                order.ask.kind,
-                order.ask.role,
+                request.owner,
+                request.ask.kind,
+                request.ask.role,
                 tokens_in=getattr(answer, "tokens_in", 0),
                 tokens_out=getattr(answer, "tokens_out", 0),
-                tokens_reused=order.reused,
-                seconds=order.seconds,
+                tokens_reused=request.reused,
+                seconds=request.seconds,
             )
         self._finished.clear()
 
 
-def _requests_of(row: TokenSequence) -> list[EngineRequest]:
-    return list(row.owner.requests) if isinstance(row.owner, ScoringJob) else [row.owner]
+def _requests_of(sequence: TokenSequence) -> list[EngineRequest]:
+    owner = sequence.owner
+    return list(owner.requests) if isinstance(owner, ScoringJob) else [owner]

@@ -1,4 +1,4 @@
-"""A Generate on its way: its tokens, its text, what it may write next, when it ends."""
+"""The state of one Generate: its tokens, its text, what it may generate next, when it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .sampling import NGramIndex, RepetitionLimits, SamplingParams, TokenPenalti
 
 @dataclass(frozen=True, slots=True)
 class GenerationConfig:
-    """How the loaded model writes: its tokenizer, where it ends, what it may not write."""
+    """How the loaded model generates.
+
+    ``stop_tokens`` end a reply, ``suppressed_tokens`` are never generated, ``newline_tokens``
+    consist of blanks and a line break.
+    """
 
     tokenizer: Any
     stop_tokens: frozenset[int]
@@ -25,15 +29,17 @@ class GenerationConfig:
     grammars: GrammarCompiler
 
     def text(self, ids: Sequence[int]) -> str:
-        """Decoded without control tokens."""
+        """The decoded text without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 @dataclass(slots=True)
 class GenerationState:
-    """What has been written of one Generate.
+    """What has been generated for one Generate.
 
-    The text grows by what the last few tokens add to it; only the end decodes it whole.
+    ``text`` grows by what the last few tokens add to it (``settled`` and ``decoded`` are the
+    token counts of the incremental decoding); the whole is decoded at the end only. ``sent`` is
+    the number of characters streamed so far.
     """
 
     ask: Generate
@@ -51,61 +57,61 @@ class GenerationState:
 
     @classmethod
     def begin(
-        cls, ask: Generate, prompter: PromptBuilder, voice: GenerationConfig
+        cls, ask: Generate, prompt_builder: PromptBuilder, config: GenerationConfig
     ) -> GenerationState:
-        """Raises ContextTooLong, SchemaError."""
+        """The state before the first token. Raises ContextTooLong, SchemaError."""
         if ask.max_tokens < 1:
             raise ContextTooLong(f"max_tokens is {ask.max_tokens}; ask for at least 1")
-        prompt = prompter.fit(ask.messages, ask.max_tokens)
+        prompt = prompt_builder.fit(ask.messages, ask.max_tokens)
         matcher = None
         if ask.schema is not None:
-            matcher = voice.grammars.matcher(ask.schema, ask.max_tokens)
-        size = voice.repetition_limits.ngram
-        return cls(ask, prompt, matcher, voice, own_ngrams=NGramIndex(size) if size else None)
+            matcher = config.grammars.matcher(ask.schema, ask.max_tokens)
+        size = config.repetition_limits.ngram
+        return cls(ask, prompt, matcher, config, own_ngrams=NGramIndex(size) if size else None)
 
     @property
     def sampling_params(self) -> SamplingParams:
-        """How the next token is drawn."""
-        ask = self.ask
-        return SamplingParams(
-            ask.temperature, ask.top_p, ask.seed, len(self.token_ids), ask.top_k, ask.min_p
-        )
+        """How the next token is sampled."""
+        ask, position = self.ask, len(self.token_ids)
+        return SamplingParams(ask.temperature, ask.top_p, ask.seed, position, ask.top_k, ask.min_p)
 
     def token_penalties(self) -> TokenPenalties:
-        """What the next token may not be; a grammar says that by itself."""
-        guard, ends = self.config.repetition_limits, self.config.stop_tokens
+        """Which tokens are banned or penalized next; only without a grammar."""
+        limits, stop_tokens = self.config.repetition_limits, self.config.stop_tokens
         if not self.token_ids:
-            # An empty line is no answer: the first token is neither the end nor a stop.
-            blank = set(ends)
+            # An empty reply is no answer: the first token is neither a stop token nor a stop
+            # sequence.
+            banned = set(stop_tokens)
             if any(stop.startswith("\n") for stop in self.ask.stop):
-                blank |= self.config.newline_tokens
-            return TokenPenalties(blank)
-        never = set() if self.own_ngrams is None else set(self.own_ngrams.repeats())
-        if 0 < guard.prompt_ngram <= len(self.token_ids) + 1:
+                banned |= self.config.newline_tokens
+            return TokenPenalties(banned)
+        banned = set() if self.own_ngrams is None else set(self.own_ngrams.repeats())
+        if 0 < limits.prompt_ngram <= len(self.token_ids) + 1:
             if self.prompt_ngrams is None:
-                self.prompt_ngrams = NGramIndex(guard.prompt_ngram, self.prompt.ids)
-            never |= self.prompt_ngrams.repeats_after(self.token_ids)
-        own = self.ask.repetition_penalty
-        penalty = guard.penalty if own is None else own
-        return TokenPenalties(never - ends, self.used_tokens, penalty)
+                self.prompt_ngrams = NGramIndex(limits.prompt_ngram, self.prompt.ids)
+            banned |= self.prompt_ngrams.repeats_after(self.token_ids)
+        penalty = self.ask.repetition_penalty
+        if penalty is None:
+            penalty = limits.penalty
+        return TokenPenalties(banned - stop_tokens, self.used_tokens, penalty)
 
     def forced(self) -> list[int]:
-        """Tokens that the grammar leaves no choice about, as many as may still be written."""
+        """Tokens without an alternative in the grammar, up to the token limit."""
         if self.matcher is None:
             return []
         return self.matcher.forced_tokens()[: self.ask.max_tokens - len(self.token_ids)]
 
-    def extend(self, token: int, ticket: Ticket, out: list[Any]) -> Answer | None:
-        """Take a token, and those that the grammar forces behind it."""
-        answer = self.append(token, ticket, out)
+    def extend(self, token: int, ticket: Ticket, events: list[Any]) -> Answer | None:
+        """Add a token and those that the grammar forces after it; the answer once complete."""
+        answer = self.append(token, ticket, events)
         for forced in self.forced() if answer is None else ():
-            answer = self.append(forced, ticket, out)
+            answer = self.append(forced, ticket, events)
             if answer is not None:
                 break
         return answer
 
-    def append(self, token: int, ticket: Ticket, out: list[Any]) -> Answer | None:
-        """Go on by a token. Streamed text is added to ``out``; the answer once complete."""
+    def append(self, token: int, ticket: Ticket, events: list[Any]) -> Answer | None:
+        """Add one token; streamed text is appended to ``events``. The answer once complete."""
         ended = token in self.config.stop_tokens
         if not ended:
             self.token_ids.append(token)
@@ -115,42 +121,44 @@ class GenerationState:
         if self.matcher is not None:
             ended = self.matcher.accept_token(token) or ended
         if not ended and (self.ask.stop or self.ask.stream):
-            self._extend()
+            self._extend_text()
         finished = ended or len(self.token_ids) >= self.ask.max_tokens
         if finished:
             self.text = self.config.text(self.token_ids)
-        cut = min((at for stop in self.ask.stop if (at := self._find(stop)) >= 0), default=-1)
+        cut = self._find_stop()
         if cut >= 0:
-            # Whole once more: the pieces may have been put together otherwise.
+            # Decoded as a whole once more: the parts may have been decoded differently.
             self.text = self.config.text(self.token_ids)
-            cut = min((at for stop in self.ask.stop if (at := self._find(stop)) >= 0), default=-1)
+            cut = self._find_stop()
         finished = finished or cut >= 0
         if cut >= 0:
             self.text = self.text[:cut]
         if self.ask.stream:
-            self._stream(ticket, finished, out)
+            self._stream(ticket, finished, events)
         if not finished:
             return None
         return self._answer("stop" if cut >= 0 else "end" if ended else "limit")
 
-    def _find(self, stop: str) -> int:
-        return self.text.find(stop) if stop else -1
+    def _find_stop(self) -> int:
+        """Where the first stop sequence begins in the text; -1 if there is none."""
+        starts = [self.text.find(stop) for stop in self.ask.stop if stop]
+        return min((start for start in starts if start >= 0), default=-1)
 
-    def _extend(self) -> None:
-        """Add to the text what the new tokens say, once no character of it is half there."""
+    def _extend_text(self) -> None:
+        """Append the text of the new tokens, unless it ends within a character."""
         before = self.config.text(self.token_ids[self.settled : self.decoded])
         after = self.config.text(self.token_ids[self.settled :])
         if len(after) > len(before) and not after.endswith("\ufffd"):
             self.text += after[len(before) :]
             self.settled, self.decoded = self.decoded, len(self.token_ids)
 
-    def _stream(self, ticket: Ticket, finished: bool, out: list[Any]) -> None:
-        """Send what can no longer change: no half of a stop."""
+    def _stream(self, ticket: Ticket, finished: bool, events: list[Any]) -> None:
+        """Stream the text that cannot change any more: no part of a stop sequence."""
         ready = len(self.text)
         if not finished:
             ready -= max((len(stop) for stop in self.ask.stop if stop), default=1) - 1
         if ready > self.sent:
-            out.append(Delta(ticket, self.text[self.sent : ready]))
+            events.append(Delta(ticket, self.text[self.sent : ready]))
             self.sent = ready
 
     def _answer(self, stopped: Any) -> Answer:

@@ -1,12 +1,9 @@
-"""Where the keys and values of running sequences lie: slots in classes of doubling length.
+"""The KV cache of running sequences and the prefix cache.
 
-All sequences of a class lie side by side in one tensor, without holes, so that one
-attention call over a view of it serves them all and nothing is copied to gather them.
-
-Keys and values of beginnings that prompts share, in a radix tree over token ids.
-
-As in SGLang's RadixAttention (Zheng et al. 2024): a node holds the stretch of tokens
-between two branchings, so what many prompts have in common is held once.
+`KVCache`: slots in pools of doubling size. All sequences of a pool lie side by side in one
+tensor, without holes, so one attention call over a view of it serves them all and nothing is
+gathered. `PrefixCache`: keys and values of common prompt prefixes in a radix tree over token
+ids, as in SGLang's RadixAttention (Zheng et al. 2024).
 """
 
 from __future__ import annotations
@@ -21,14 +18,16 @@ from torch import Tensor
 
 from .decoder import DecoderShape
 
-MIN_SLOT_TOKENS = 64  # tokens of the shortest class
+MIN_SLOT_TOKENS = 64  # tokens of the smallest slot
+MIN_NODE_TOKENS = 8  # tokens; a shorter common prefix saves less than a node of its own costs
 
 
 @dataclass(slots=True, eq=False)
 class CacheSlot:
-    """A sequence's place: it holds up to ``head_size`` tokens at ``index`` of its class.
-    ``finite``:
-    what is written in it is known to be numbers."""
+    """Memory of one sequence: up to ``size`` tokens at ``index`` of its pool.
+
+    ``finite``: all keys and values in it are known to be finite.
+    """
 
     size: int
     index: int
@@ -38,15 +37,20 @@ class CacheSlot:
 @dataclass(slots=True)
 class SlotPool:
     """Slots of one size. ``kv`` has the shape (layers, slots, 2 * kv_heads, size, head size);
-    the first ``len(slots)`` are taken."""
+    the first ``len(slots)`` are in use."""
 
     size: int
     kv: Tensor
     slots: list[CacheSlot] = field(default_factory=list)
 
+    @property
+    def capacity(self) -> int:
+        """Number of allocated slots, in use or not."""
+        return self.kv.shape[1]
+
 
 class KVCache:
-    """All classes. ``allocated_tokens`` counts what is allocated, taken or not."""
+    """The slot pools by size."""
 
     def __init__(self, shape: DecoderShape) -> None:
         self._shape = shape
@@ -54,66 +58,71 @@ class KVCache:
 
     @property
     def allocated_tokens(self) -> int:
-        """Tokens that the allocated slots could hold."""
-        return sum(one.size * one.kv.shape[1] for one in self._pools.values())
+        """Tokens that the allocated slots can hold, in use or not."""
+        return sum(pool.size * pool.capacity for pool in self._pools.values())
 
     @property
     def used_slots(self) -> int:
-        """Slots that are in use."""
-        return sum(len(one.slots) for one in self._pools.values())
+        """Number of slots in use."""
+        return sum(len(pool.slots) for pool in self._pools.values())
 
     def pool_of(self, slot: CacheSlot) -> SlotPool:
-        """The class that a slot is in."""
+        """The pool that a slot is in."""
         return self._pools[slot.size]
 
     def cost(self, length: int) -> int:
-        """Tokens that ``allocate(length)`` would allocate."""
+        """Tokens that ``allocate(length)`` would add to the allocated ones."""
         size = slot_size(length)
-        found = self._pools.get(size)
-        return 0 if found is not None and len(found.slots) < found.kv.shape[1] else size
+        pool = self._pools.get(size)
+        return 0 if pool is not None and len(pool.slots) < pool.capacity else size
 
     def allocate(self, length: int, room: int) -> CacheSlot:
-        """A slot for ``length`` tokens, zeroed where new. ``room``: tokens that may be
-        allocated, at least ``cost(length)``."""
+        """A slot for ``length`` tokens, zeroed where new.
+
+        ``room``: tokens that may be allocated, at least ``cost(length)``.
+        """
         size = slot_size(length)
-        found = self._pools.get(size)
-        if found is None:
-            found = self._pools[size] = SlotPool(size, self._blank(1, size))
-        elif len(found.slots) == found.kv.shape[1]:
-            # Doubled, since growing copies the class.
-            more = max(1, min(found.kv.shape[1], room // size))
-            grown = self._blank(found.kv.shape[1] + more, size)
-            grown[:, : len(found.slots)] = found.kv
-            found.kv = grown
-        slot = CacheSlot(size, len(found.slots))
-        found.slots.append(slot)
+        pool = self._pools.get(size)
+        if pool is None:
+            pool = self._pools[size] = SlotPool(size, self._zeros(1, size))
+        elif len(pool.slots) == pool.capacity:
+            # Doubled, because growing copies the pool.
+            added = max(1, min(pool.capacity, room // size))
+            grown = self._zeros(pool.capacity + added, size)
+            grown[:, : len(pool.slots)] = pool.kv
+            pool.kv = grown
+        slot = CacheSlot(size, len(pool.slots))
+        pool.slots.append(slot)
         return slot
 
     def free(self, slot: CacheSlot) -> None:
-        """Give a slot back; the last of its class moves into the hole. Where that is not sound
-        its old place is wiped: no mask could keep numbers that are none from the next owner."""
-        home = self._pools[slot.size]
-        last = home.slots.pop()
+        """Free a slot; the last slot of its pool moves into the hole.
+
+        The place of a slot that may hold NaN is zeroed: a mask does not keep NaN from the next
+        sequence there, since 0 * NaN is NaN.
+        """
+        pool = self._pools[slot.size]
+        last = pool.slots.pop()
         if last is not slot:
-            home.kv[:, slot.index].copy_(home.kv[:, last.index])
-            home.slots[slot.index] = last
+            pool.kv[:, slot.index].copy_(pool.kv[:, last.index])
+            pool.slots[slot.index] = last
             last.index = slot.index
         if not last.finite:
-            home.kv[:, len(home.slots)].zero_()
-        if not home.slots:
+            pool.kv[:, len(pool.slots)].zero_()
+        if not pool.slots:
             del self._pools[slot.size]
 
     def shrink(self) -> None:
-        """Give back what is allocated and not taken."""
-        for home in self._pools.values():
-            if len(home.slots) < home.kv.shape[1]:
-                home.kv = home.kv[:, : len(home.slots)].clone()
+        """Release the memory of slots that are not in use."""
+        for pool in self._pools.values():
+            if len(pool.slots) < pool.capacity:
+                pool.kv = pool.kv[:, : len(pool.slots)].clone()
 
-    def grow(self, slot: CacheSlot, held: int, length: int, room: int) -> CacheSlot:
-        """Move the first ``held`` tokens of a slot into a larger one, and free it."""
+    def grow(self, slot: CacheSlot, used: int, length: int, room: int) -> CacheSlot:
+        """Move the first ``used`` tokens of a slot into a larger one, and free the slot."""
         larger = self.allocate(length, room)
         source, target = self.pool_of(slot).kv, self.pool_of(larger).kv
-        target[:, larger.index, :, :held] = source[:, slot.index, :, :held]
+        target[:, larger.index, :, :used] = source[:, slot.index, :, :used]
         larger.finite = slot.finite
         self.free(slot)
         return larger
@@ -123,22 +132,22 @@ class KVCache:
         return self.pool_of(slot).kv[:, slot.index, :, start:end].clone()
 
     def write(self, slot: CacheSlot, start: int, kv: Tensor) -> None:
-        """Put tokens that ``read`` gave at ``start``."""
+        """Write tokens in the shape of ``read`` from ``start`` on."""
         self.pool_of(slot).kv[:, slot.index, :, start : start + kv.shape[2]] = kv
 
-    def _blank(self, count: int, size: int) -> Tensor:
+    def _zeros(self, count: int, size: int) -> Tensor:
         shape = self._shape
         full = (shape.layers, count, 2 * shape.kv_heads, size, shape.head_size)
         if shape.device.type != "cpu":
             return torch.zeros(full, dtype=shape.dtype, device=shape.device)
-        # Of numpy, whose zeros the system hands out page by page as they are written to:
-        # hundreds of megabytes at once would hold up whoever is being answered.
+        # By numpy, whose zeros the system maps page by page when they are written: zeroing
+        # hundreds of megabytes at once would delay all running requests.
         raw = np.zeros(math.prod(full) * shape.dtype.itemsize, np.uint8)
         return torch.from_numpy(raw).view(shape.dtype).view(full)
 
 
 def slot_size(length: int) -> int:
-    """The class of a length: powers of two and the halves between them.
+    """The size of a slot for ``length`` tokens: 64 * 2**n or 96 * 2**n.
 
     >>> slot_size(10), slot_size(65), slot_size(100), slot_size(700)
     (64, 96, 128, 768)
@@ -149,13 +158,13 @@ def slot_size(length: int) -> int:
     return size
 
 
-MIN_NODE_TOKENS = 8  # tokens; a shorter common stretch saves less than it costs to keep apart
-
-
 @dataclass(slots=True, eq=False)
 class PrefixNode:
-    """A stretch of cached tokens. ``kv``: (layers, 2 * kv_heads, tokens, head size), never
-    changed, only replaced. ``users`` counts the running sequences that attend to it."""
+    """A node of the radix tree: the token ids from its parent's end to the next branch.
+
+    ``kv``: (layers, 2 * kv_heads, tokens, head size), replaced but never changed in place.
+    ``users`` counts the running sequences that read it; ``last_used`` is a logical time.
+    """
 
     ids: tuple[int, ...]
     kv: Tensor
@@ -169,113 +178,122 @@ class PrefixNode:
 
 
 class PrefixCache:
-    """The tree. ``tokens`` counts what it holds; callers evict to keep it bounded."""
+    """A radix tree of cached prefixes.
+
+    ``tokens`` counts the cached tokens; callers evict to keep it bounded.
+    """
 
     def __init__(self) -> None:
         self._roots: dict[int, PrefixNode] = {}
         self._clock = 0
         self.tokens = 0
 
-    def match(self, ids: Sequence[int], least: int = MIN_NODE_TOKENS) -> list[PrefixNode]:
-        """The spans that ``ids`` begins with, from the root; a span that ``ids`` leaves half
-        way is split there, so that all who share its first half share one span. One left
-        after less than ``least`` tokens does not count."""
+    def match(self, ids: Sequence[int], minimum: int = MIN_NODE_TOKENS) -> list[PrefixNode]:
+        """The nodes that ``ids`` begins with, from the root down.
+
+        A node that ``ids`` matches in part is split, so that all sequences with the first half
+        share one node; less than ``minimum`` matching tokens are ignored.
+        """
         self._clock += 1
         path: list[PrefixNode] = []
-        at = 0
-        while at < len(ids):
-            span = self._children(path).get(ids[at])
-            if span is None:
+        start = 0
+        while start < len(ids):
+            node = self._children(path).get(ids[start])
+            if node is None:
                 break
-            shared = common_prefix_length(span.ids, ids[at : at + len(span)])
-            if shared < len(span):
-                if shared < least:
+            shared = common_prefix_length(node.ids, ids[start : start + len(node)])
+            if shared < len(node):
+                if shared < minimum:
                     break
-                span = self._split(span, shared)
-            span.last_used = self._clock
-            path.append(span)
-            at += len(span)
+                node = self._split(node, shared)
+            node.last_used = self._clock
+            path.append(node)
+            start += len(node)
         return path
 
     def match_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens of ``ids`` are held; changes nothing."""
-        at, below = 0, self._roots
-        while at < len(ids) and (span := below.get(ids[at])) is not None:
-            shared = common_prefix_length(span.ids, ids[at : at + len(span)])
-            at += shared
-            if shared < len(span):
+        """How many leading tokens of ``ids`` are cached; changes nothing."""
+        length, children = 0, self._roots
+        while length < len(ids) and (node := children.get(ids[length])) is not None:
+            shared = common_prefix_length(node.ids, ids[length : length + len(node)])
+            length += shared
+            if shared < len(node):
                 break
-            below = span.children
-        return at
+            children = node.children
+        return length
 
     def insert(self, ids: Sequence[int], read: Callable[[int, int], Tensor]) -> int:
-        """Hold ``ids``; ``read(start, end)`` gives copies of the keys and values of what is
-        missing. Returns the number of tokens added."""
+        """Cache ``ids``; the number of tokens added.
+
+        ``read(start, end)`` returns a copy of the keys and values of the missing tokens.
+        """
         if len(ids) - self.match_length(ids) < MIN_NODE_TOKENS:
             return 0
-        # Down to a single token, or two prompts that share the template's first words could
-        # not both be held.
-        path = self.match(ids, least=1)
-        at = sum(len(span) for span in path)
+        # Down to a single token, or two prompts with the same first words of the chat template
+        # could not both be cached.
+        path = self.match(ids, minimum=1)
+        start = sum(len(node) for node in path)
         parent = path[-1] if path else None
-        span = PrefixNode(tuple(ids[at:]), read(at, len(ids)), parent, last_used=self._clock)
-        self._children(path)[ids[at]] = span
-        self.tokens += len(span)
-        return len(span)
+        node = PrefixNode(tuple(ids[start:]), read(start, len(ids)), parent, last_used=self._clock)
+        self._children(path)[ids[start]] = node
+        self.tokens += len(node)
+        return len(node)
 
     def evict(self, tokens: int) -> int:
-        """Let go of the least recently used leaves that nobody uses, until ``tokens`` are
-        free or none is left; the number freed."""
+        """Remove the least recently used leaves without users until ``tokens`` are freed or
+        none is left; the number of tokens freed."""
         freed = 0
         while freed < tokens:
-            leaves = [span for span in self if not span.children and not span.users]
+            leaves = [node for node in self if not node.children and not node.users]
             if not leaves:
                 break
-            leaves.sort(key=lambda span: span.last_used)
-            for span in leaves:
-                freed += self._drop(span)
+            leaves.sort(key=lambda node: node.last_used)
+            for node in leaves:
+                freed += self._remove(node)
                 if freed >= tokens:
                     break
         return freed
 
     def clear(self) -> None:
-        """Let go of everything that nobody uses."""
+        """Remove all nodes without users."""
         self.evict(self.tokens + 1)
 
     def __iter__(self) -> Iterator[PrefixNode]:
         stack = [*self._roots.values()]
         while stack:
-            span = stack.pop()
-            stack.extend(span.children.values())
-            yield span
+            node = stack.pop()
+            stack.extend(node.children.values())
+            yield node
 
     def _children(self, path: Sequence[PrefixNode]) -> dict[int, PrefixNode]:
         return path[-1].children if path else self._roots
 
-    def _drop(self, span: PrefixNode) -> int:
-        below = span.parent.children if span.parent else self._roots
-        del below[span.ids[0]]
-        self.tokens -= len(span)
-        return len(span)
+    def _remove(self, node: PrefixNode) -> int:
+        siblings = node.parent.children if node.parent else self._roots
+        del siblings[node.ids[0]]
+        self.tokens -= len(node)
+        return len(node)
 
-    def _split(self, span: PrefixNode, at: int) -> PrefixNode:
-        """Cut a span in two; the first half. Who attends to the whole keeps its tensor. The
-        second half stays the same object, so its users protect both: only leaves go."""
-        first = PrefixNode(
-            span.ids[:at], span.kv[:, :, :at].clone(), span.parent, last_used=span.last_used
-        )
-        below = span.parent.children if span.parent else self._roots
-        below[first.ids[0]] = first
-        first.children[span.ids[at]] = span
-        span.ids, span.parent = span.ids[at:], first
-        span.kv = span.kv[:, :, at:].clone()
-        return first
+    def _split(self, node: PrefixNode, length: int) -> PrefixNode:
+        """Split a node after ``length`` tokens; the new node of the first half.
+
+        Sequences that read the whole node keep its tensor. The second half stays the same
+        object, so its users protect both: only leaves are evicted.
+        """
+        siblings = node.parent.children if node.parent else self._roots
+        head = PrefixNode(node.ids[:length], node.kv[:, :, :length].clone(), node.parent)
+        head.last_used = node.last_used
+        siblings[head.ids[0]] = head
+        head.children[node.ids[length]] = node
+        node.ids, node.parent = node.ids[length:], head
+        node.kv = node.kv[:, :, length:].clone()
+        return head
 
 
 def common_prefix_length(a: Sequence[int], b: Sequence[int]) -> int:
     """How many leading ids two sequences share.
 
-    >>> common([1, 2, 3], [1, 2, 4, 5])
+    >>> common_prefix_length([1, 2, 3], [1, 2, 4, 5])
     2
     """
     shortest = min(len(a), len(b))

@@ -1,11 +1,9 @@
-"""Linear layers in 8-bit integers for processors without bfloat16.
+"""Linear layers: packed for the processor once, or in 8-bit integers.
 
-Weights are rounded once, each output row to its own scale; activations at each call, each
-token to its own scale. The products are summed exactly in 32 bits, so a row's result does
-not depend on its neighbours. Four to six times the speed of float32 with AVX-512 VNNI; the
-perplexity of SmolLM2-135M rises by under 2 percent.
-
-Matrix products with weights packed once for the processor.
+int8 is for processors without bfloat16. Weights are rounded once, each output row with its own
+scale; activations at each call, each token with its own scale. Products are summed exactly in
+32 bits, so a row's result does not depend on the rest of the batch. Four to six times the speed
+of float32 with AVX-512 VNNI; the perplexity of SmolLM2-135M rises by less than 2 percent.
 """
 
 from __future__ import annotations
@@ -16,73 +14,71 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-MIN_WIDTH = 16  # narrower layers are not worth it
+MIN_WIDTH = 16  # narrower layers are not quantized
+
+LinearOp: TypeAlias = Callable[[Tensor], Tensor]
+"""From (tokens, in) to (tokens, out)."""
 
 
 class ActivationQuantizer:
-    """Rounds activations to int8, and remembers the last: several layers read the same."""
+    """Rounds activations to int8 and caches the last result: several layers read one input."""
 
     def __init__(self) -> None:
         self._last: Tensor | None = None
-        self._pair: tuple[Tensor, Tensor] | None = None
+        self._result: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """int8 of shape (tokens, width) and float32 scales of shape (tokens, 1)."""
-        if self._pair is None or self._last is not x:
+        if self._result is None or self._last is not x:
             flat = x.reshape(-1, x.shape[-1])
             scale = flat.abs().amax(dim=1, keepdim=True).clamp_min(1e-8).div_(127.0)
-            self._pair = (torch.round(flat / scale).to(torch.int8), scale)
-            # Kept alive, so that its identity cannot pass to another tensor.
-            self._last = x
-        return self._pair
+            quantized = torch.round(flat / scale).to(torch.int8)
+            self._last, self._result = x, (quantized, scale)
+        return self._result
 
 
 class Int8Linear(nn.Module):
-    """Stands in for an ``nn.Linear`` of this weight (out, in); float32 in and out."""
+    """Replaces an ``nn.Linear`` of this weight (out, in); float32 in and out."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, rounder: ActivationQuantizer) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, quantizer: ActivationQuantizer) -> None:
         super().__init__()
-        whole = weight.detach().float()
-        scale = whole.abs().amax(dim=1).clamp_min(1e-8) / 127.0
-        rounded = torch.round(whole / scale.unsqueeze(1)).to(torch.int8)
-        # The transposed view of contiguous rows is the layout the kernel is fastest with.
+        exact = weight.detach().float()
+        scale = exact.abs().amax(dim=1).clamp_min(1e-8) / 127.0
+        rounded = torch.round(exact / scale.unsqueeze(1)).to(torch.int8)
+        # The kernel is fastest with the transposed view of contiguous rows.
         self.register_buffer("rounded", rounded.contiguous())
         self.register_buffer("scale", scale)
         self.bias = bias
         self.out_features, self.in_features = weight.shape
-        self._rounder = rounder
+        self._quantizer = quantizer
 
     def forward(self, x: Tensor) -> Tensor:
         """The product, shape (..., out_features)."""
-        whole, scale = self._rounder(x)
+        quantized, token_scale = self._quantizer(x)
         rounded: Any = self.rounded
-        own: Any = self.scale
-        out = torch._int_mm(whole, rounded.t()).to(torch.float32)
-        out.mul_(scale).mul_(own)
+        row_scale: Any = self.scale
+        out = torch._int_mm(quantized, rounded.t()).to(torch.float32)
+        out.mul_(token_scale).mul_(row_scale)
         if self.bias is not None:
             out.add_(self.bias)
         return out.reshape(*x.shape[:-1], self.out_features)
 
 
 def quantize_int8(model: nn.Module) -> None:
-    """Replace the model's linear layers in place."""
-    rounder = ActivationQuantizer()
-    for name, layer in list(model.named_modules()):
+    """Replace the model's linear layers by Int8Linear, in place."""
+    quantizer = ActivationQuantizer()
+    for path, layer in list(model.named_modules()):
         if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= MIN_WIDTH:
-            parent, _, own = name.rpartition(".")
-            small = Int8Linear(layer.weight, layer.bias, rounder)
-            setattr(model.get_submodule(parent), own, small)
-
-
-LinearOp: TypeAlias = Callable[[Tensor], Tensor]
-"""From (tokens, in) to (tokens, out)."""
+            parent, _, name = path.rpartition(".")
+            replacement = Int8Linear(layer.weight, layer.bias, quantizer)
+            setattr(model.get_submodule(parent), name, replacement)
 
 
 class PackedLinear:
-    """A linear layer whose weight (out, in) lies in oneDNN's own blocked order.
+    """A linear layer whose weight (out, in) is stored in oneDNN's blocked layout.
 
-    ``torch.nn.functional.linear`` brings the weight into that order at every call: 1.4 times
-    slower at one row, and still a tenth slower at a thousand.
+    ``torch.nn.functional.linear`` converts the weight to that layout at every call: 1.4 times
+    slower for one row, and still a tenth slower for a thousand.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -97,7 +93,7 @@ class PackedLinear:
 
 
 class PlainLinear:
-    """A linear layer as it is."""
+    """A linear layer with torch's own layout."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight, self._bias = weight.detach(), None if bias is None else bias.detach()
@@ -107,29 +103,28 @@ class PlainLinear:
 
 
 def make_linear(
-    weights: list[Tensor], biases: list[Tensor | None], rounder: ActivationQuantizer | None
+    weights: list[Tensor], biases: list[Tensor | None], quantizer: ActivationQuantizer | None
 ) -> LinearOp:
-    """One product in place of several that read the same input: their weights stacked.
+    """One product for several layers that read the same input: their weights are stacked.
 
-    With ``rounder`` in 8-bit integers, else packed where oneDNN can, else as they are.
+    In 8-bit integers with ``quantizer``, else packed where oneDNN can, else plain.
     """
     weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-    some = [bias for bias in biases if bias is not None]
     bias = None
-    if some:
+    if any(part is not None for part in biases):
         parts = [
-            torch.zeros(len(weight), dtype=weight.dtype, device=weight.device) if b is None else b
-            for weight, b in zip(weights, biases)
+            weight.new_zeros(len(rows)) if part is None else part.detach()
+            for rows, part in zip(weights, biases)
         ]
         bias = torch.cat(parts)
-    if rounder is not None and min(weight.shape) >= MIN_WIDTH:
-        return Int8Linear(weight, bias, rounder)
+    if quantizer is not None and min(weight.shape) >= MIN_WIDTH:
+        return Int8Linear(weight, bias, quantizer)
     return PackedLinear(weight, bias) if can_pack(weight) else PlainLinear(weight, bias)
 
 
 def can_pack(weight: Tensor) -> bool:
     """Whether oneDNN has a packed product for this weight on this machine."""
-    # Untyped as released; Any says so once.
+    # Untyped as released.
     backend: Any = torch.backends.mkldnn
     mkldnn: Any = torch.ops.mkldnn
     if weight.device.type != "cpu" or not backend.is_available():

@@ -1,4 +1,8 @@
-"""Chat messages to token ids: the chat template, neutralised special tokens, truncation."""
+"""From chat messages to token ids: chat template, neutral special tokens, truncation.
+
+Every message appears in the prompt, which begins as the tokenizer begins a text (BOS), and
+templates that can are told to switch reasoning off.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,15 @@ from typing import Any, TypeAlias
 
 from ...core import ContextTooLong, Message, ModelError, Part, replace_surrogates
 
-# Private-use characters: they only ever stand in the skeleton, never beside real text.
+# Placeholders for the messages' texts, in private-use characters; never next to real text.
 MARK = "\ue000{}\ue001"
-
-
 MARKS = re.compile("\ue000(\\d+)\ue001")
 
-
 TemplateFrame: TypeAlias = tuple[int | tuple[int, ...], ...]
+"""A rendered chat: token ids of the template's own text, and indices of the messages whose texts
+are between them."""
 
-
-"""A rendered chat: ids of the template's own pieces, and the numbers of the messages whose
-texts stand between them."""
-
-
-# What templates call the variable that turns reasoning off, and the value that does.
+# Template variables that turn reasoning off, and their values.
 REASONING_SWITCHES: dict[str, Any] = {
     "enable_thinking": False,
     "enable_reasoning": False,
@@ -39,54 +37,39 @@ REASONING_SWITCHES: dict[str, Any] = {
     "no_thinking": True,
     "skip_thinking": True,
 }
-
-
-# What templates compare thinking_mode with where it is off.
+# Values of thinking_mode that templates compare with to turn it off.
 REASONING_OFF_MODES = ("off", "disabled", "disable", "none", "no_think", "nothink", "chat", "fast")
-
-
-# The day that templates are told where they ask for today's: with the real one the same run
-# would have another prompt each day, and no world's time stands in the system's own words.
+# The date for templates that ask for today's: with the real one, prompts would differ from day
+# to day, and the date of a simulated world does not belong into the system prompt.
 TEMPLATE_DATE = datetime(2024, 7, 26)
-
-
-# What opens a piece of reasoning, and what closes it.
+# What begins reasoning, and what ends it.
 REASONING_MARKERS = (
     (re.compile(r"<((?:\w+:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?))>"), r"</\1>"),
     (re.compile(r"\[THINK\]"), "[/THINK]"),
     (re.compile(r"<\|START_THINKING\|>"), "<|END_THINKING|>"),
     (re.compile("◁think▷"), "◁/think▷"),
 )
-
-
-# Templates with channels: the reasoning's, the answer's, and where a channel is still to come.
+# Templates with channels: those of reasoning and answer, and a turn whose channel is not written.
 CHANNEL = "<|channel|>"
-
-
 ANALYSIS_CHANNEL = re.compile(r"<\|channel\|>analysis<\|message\|>\s*$")
-
-
 FINAL_CHANNEL = f"{CHANNEL}final<|message|>"
-
-
 CHANNEL_PENDING = re.compile(r"<\|start\|>assistant$")
-
-
 REASONING_TOKENS = ("<think>", "<thinking>", "<thought>", "<seed:think>", "[THINK]")
 
 
 class ChatTemplate:
-    """Renders roles as a frame in which texts are put. Raises ModelError for a template that
-    cannot show a user's message."""
+    """Renders a chat as a frame for the messages' texts.
+
+    Raises ModelError for a template that cannot render a user's message.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         name = getattr(tokenizer, "name_or_path", "") or "the model"
         remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
         try:
-            self._source = (
-                _with_fixed_date(tokenizer.get_chat_template()) if tokenizer.chat_template else ""
-            )
+            source = tokenizer.get_chat_template() if tokenizer.chat_template else ""
+            self._source = _with_fixed_date(source)
             self._settings = _reasoning_settings(self._source)
             self.start = _start_tokens(tokenizer)
             for roles in (("user",), ("system", "user"), ("user", "assistant", "user")):
@@ -97,61 +80,67 @@ class ChatTemplate:
             ) from error
 
     def frame(self, roles: tuple[str, ...], reply: bool) -> TemplateFrame:
-        """The frame for some roles; with ``reply`` it opens the assistant's turn. A last role
-        of the assistant is left open then. Raises ValueError where a message finds no place."""
+        """The frame of a chat with these roles.
+
+        With ``reply`` it opens the assistant's turn; if the last role is the assistant's, that
+        turn is left open. Raises ValueError if the template leaves a message out.
+        """
         open_end = reply and roles[-1:] == ("assistant",)
         skeleton = self._skeleton(roles, reply and not open_end)
         if open_end:
             last = MARK.format(len(roles) - 1)
             skeleton = skeleton[: skeleton.rindex(last) + len(last)]
-        pieces: list[int | tuple[int, ...]] = []
-        at = 0
+        frame: list[int | tuple[int, ...]] = []
+        start = 0
         for mark in MARKS.finditer(skeleton):
-            pieces.append(self._ids(skeleton[at : mark.start()]))
-            pieces.append(int(mark.group(1)))
-            at = mark.end()
-        pieces.append(self._ids(skeleton[at:]))
-        pieces[0] = self._started(MARKS.split(skeleton, maxsplit=1)[0])
-        return tuple(pieces)
+            frame.append(self._ids(skeleton[start : mark.start()]))
+            frame.append(int(mark.group(1)))
+            start = mark.end()
+        frame.append(self._ids(skeleton[start:]))
+        frame[0] = self._start_ids(MARKS.split(skeleton, maxsplit=1)[0])
+        return tuple(frame)
 
-    def _started(self, text: str) -> tuple[int, ...]:
-        """Ids of the template's first piece, which begin as the tokenizer begins a text."""
+    def _start_ids(self, text: str) -> tuple[int, ...]:
+        """Ids of the template's first text, with the tokenizer's own start tokens."""
         for ids in (self._ids(text), self._ids(text.lstrip())):
             if ids[: len(self.start[:1])] == self.start[:1]:
                 return ids
         return self.start + self._ids(text)
 
     def end_tokens(self) -> set[int]:
-        """Control tokens by which the template ends an assistant's message; where it has none,
-        the one by which it begins the next."""
+        """The control token that ends an assistant's message, or the one that begins the next
+        message; empty if there is neither."""
         control = set(self._tokenizer.added_tokens_decoder) | set(self._tokenizer.all_special_ids)
         for roles in (("user", "assistant"), ("user", "assistant", "user")):
             try:
                 frame = self.frame(roles, False)
-            except ValueError:  # a user's message alone can be rendered
+            except ValueError:  # only a user's message can be rendered
                 continue
-            behind = frame[frame.index(1) + 1] if 1 in frame else ()
-            found = [i for i in behind if i in control] if isinstance(behind, tuple) else []
-            if found:
-                return {found[0]}
+            after = frame[frame.index(1) + 1] if 1 in frame else ()
+            ends = (
+                [token for token in after if token in control] if isinstance(after, tuple) else []
+            )
+            if ends:
+                return {ends[0]}
         return set()
 
-    def holds(self, token: str) -> bool:
-        """Whether the template writes a token, or it begins reasoning."""
+    def uses(self, token: str) -> bool:
+        """Whether the template writes a token, or the token begins reasoning."""
         return token in self._source or token in REASONING_TOKENS
 
     def reasoning_tokens(self) -> set[int]:
-        """Tokens that begin a piece of reasoning, which nobody would cut out of the answer."""
-        known = self._tokenizer.get_vocab()
-        return {known[token] for token in REASONING_TOKENS if token in known}
+        """Tokens that begin reasoning; they are suppressed, since replies are not searched."""
+        vocabulary = self._tokenizer.get_vocab()
+        return {vocabulary[token] for token in REASONING_TOKENS if token in vocabulary}
 
     def _skeleton(self, roles: tuple[str, ...], reply: bool) -> str:
+        """The rendered chat with a mark for each message. Raises ValueError."""
         if not self._source:
             lines = [f"{role.title()}: {MARK.format(i)}\n" for i, role in enumerate(roles)]
             return "".join(lines) + ("Assistant:" if reply else "")
         reason = ""
-        plain = list(_arrangements(roles))
-        for chat in [*plain, *map(_as_text_parts, plain)]:
+        chats = list(_arrangements(roles))
+        for chat in [*chats, *map(_as_text_parts, chats)]:
             try:
                 text = self._apply(chat, reply)
             except _template_errors() as error:
@@ -162,9 +151,9 @@ class ChatTemplate:
             if set(order) != set(range(len(roles))):
                 reason = reason or f"it leaves out messages of {', '.join(roles)}"
                 continue
-            # What the system says has a place of its own in some.
-            said = [i for i in order if roles[i] != "system"]
-            if said == sorted(said):
+            # Some put system messages in a place of their own.
+            turns = [i for i in order if roles[i] != "system"]
+            if turns == sorted(turns):
                 return text
             reason = reason or "it shows messages in another order"
         raise ValueError(reason)
@@ -174,20 +163,20 @@ class ChatTemplate:
         if not reply:
             return text
         if text == self._render(chat, False):
-            text += self._opening(chat, text)
+            text += self._reply_opening(chat, text)
         return _close_reasoning(text, channels=CHANNEL in self._source)
 
-    def _opening(self, chat: list[dict[str, Any]], text: str) -> str:
-        """What a template that does not open the assistant's turn when asked to writes before
-        an answer; empty where an answer follows at once."""
-        content: Any = MARK.format("0" * 9)
+    def _reply_opening(self, chat: list[dict[str, Any]], text: str) -> str:
+        """What a template without a generation prompt writes before an assistant's message."""
+        mark = MARK.format("0" * 9)
+        content: Any = mark
         if chat and isinstance(chat[0]["content"], list):
             content = [{"type": "text", "text": content}]
         try:
             answered = self._render([*chat, {"role": "assistant", "content": content}], False)
         except _template_errors():
             return ""
-        before = answered.partition(MARK.format("0" * 9))[0]
+        before = answered.partition(mark)[0]
         added = before.removeprefix(text)
         return added if added.strip() and before != added and before != answered else ""
 
@@ -207,15 +196,14 @@ class ChatTemplate:
 
 
 def _close_reasoning(text: str, channels: bool) -> str:
-    """A prompt that ends where the answer begins: reasoning that the template has opened by
-    itself is closed."""
+    """A prompt that ends where the answer begins: reasoning opened by the template is closed."""
     if channels:
         text = ANALYSIS_CHANNEL.sub(FINAL_CHANNEL, text)
         return text + FINAL_CHANNEL if CHANNEL_PENDING.search(text) else text
     last = max((mark.end() for mark in MARKS.finditer(text)), default=0)
-    for pattern, closing in REASONING_MARKERS:
+    for pattern, end_marker in REASONING_MARKERS:
         for opened in list(pattern.finditer(text, last))[-1:]:
-            end = opened.expand(closing)
+            end = opened.expand(end_marker)
             if end not in text[opened.end() :]:
                 return f"{text.rstrip()}\n\n{end}\n\n"
     return text
@@ -228,14 +216,13 @@ def _template_errors() -> tuple[type[Exception], ...]:
 
 
 def _reasoning_settings(source: str) -> dict[str, Any]:
-    """Which switches a template knows, with the values that turn reasoning off."""
+    """The switches that a template knows, with the values that turn reasoning off."""
     words = set(re.findall(r"\w+", source))
     settings = {name: value for name, value in REASONING_SWITCHES.items() if name in words}
     if "thinking_mode" in words:
         modes = re.findall(r"""thinking_mode\s*[!=]=\s*["']([\w-]+)["']""", source)
-        settings["thinking_mode"] = next(
-            (mode for mode in REASONING_OFF_MODES if mode in modes), "off"
-        )
+        off = next((mode for mode in REASONING_OFF_MODES if mode in modes), "off")
+        settings["thinking_mode"] = off
     if "reasoning_effort" in words:
         settings["reasoning_effort"] = "none" if re.search("""["']none["']""", source) else "low"
     if "date_string" in words:
@@ -244,7 +231,7 @@ def _reasoning_settings(source: str) -> dict[str, Any]:
 
 
 def _with_fixed_date(source: str) -> str:
-    """The template with one day where it asks for today's date."""
+    """The template with a fixed date in place of today's."""
     return re.sub(
         r"""strftime_now\(\s*(['"])([^'"\\]*)\1\s*\)""",
         lambda call: call[1] + TEMPLATE_DATE.strftime(call[2]) + call[1],
@@ -253,23 +240,23 @@ def _with_fixed_date(source: str) -> str:
 
 
 def _start_tokens(tokenizer: Any) -> tuple[int, ...]:
-    """What the tokenizer itself puts before a text, mostly BOS or nothing."""
-    text = list(tokenizer("a", add_special_tokens=False).input_ids)
-    whole = list(tokenizer("a").input_ids)
-    for at in range(len(whole) - len(text) + 1 if text else 0):
-        if whole[at : at + len(text)] == text:
-            return tuple(whole[:at])
+    """What the tokenizer itself puts before a text: BOS or nothing, as a rule."""
+    bare = list(tokenizer("a", add_special_tokens=False).input_ids)
+    full = list(tokenizer("a").input_ids)
+    for start in range(len(full) - len(bare) + 1 if bare else 0):
+        if full[start : start + len(bare)] == bare:
+            return tuple(full[:start])
     return ()
 
 
 def _as_text_parts(chat: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same for templates that take a message as a list of texts and pictures."""
+    """The chat for templates that take a message as a list of texts and images."""
     return [{**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in chat]
 
 
 def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    """A chat as it is; with each system message at the head of the next user's turn, for
-    templates that leave it out; as turns that alternate; as one user's turn."""
+    """A chat in the forms that templates accept: as it is; with each system message at the head
+    of the next user's turn; as alternating turns; as one user's turn."""
     yield [{"role": role, "content": MARK.format(i)} for i, role in enumerate(roles)]
     if "system" in roles:
         yield _fold_system(roles)
@@ -282,19 +269,19 @@ def _arrangements(roles: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
 
 def _fold_system(roles: Sequence[str]) -> list[dict[str, Any]]:
     chat: list[dict[str, Any]] = []
-    waiting = ""
+    system = ""
     for i, role in enumerate(roles):
         if role == "system":
-            waiting += MARK.format(i) + "\n"
-        elif role == "user" or not waiting:
-            chat.append({"role": role, "content": waiting + MARK.format(i)})
-            waiting = ""
+            system += MARK.format(i) + "\n"
+        elif role == "user" or not system:
+            chat.append({"role": role, "content": system + MARK.format(i)})
+            system = ""
         else:
-            chat.append({"role": "user", "content": waiting.rstrip("\n")})
+            chat.append({"role": "user", "content": system.rstrip("\n")})
             chat.append({"role": role, "content": MARK.format(i)})
-            waiting = ""
-    if waiting:
-        chat.append({"role": "user", "content": waiting.rstrip("\n")})
+            system = ""
+    if system:
+        chat.append({"role": "user", "content": system.rstrip("\n")})
     return chat
 
 
@@ -311,18 +298,19 @@ def _alternating(roles: Sequence[str]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Token ids ready for the model, and the texts that did not fit."""
+    """The token ids of a chat, and the texts of the parts that did not fit."""
 
     ids: tuple[int, ...]
     dropped: tuple[str, ...] = ()
 
 
 class PromptBuilder:
-    """Renders messages with a tokenizer's chat template. Raises ModelError where it cannot.
+    """Builds token ids of messages with a tokenizer's chat template.
 
-    Only the template's own pieces may hold control tokens: a message's text is tokenised
-    apart with the splitting of special tokens off, so "<|im_end|>" in it is plain text.
-    ``rows``: how many tokens the model knows, which may be fewer than the tokenizer has.
+    Only the template's own text may contain control tokens: a message's text is tokenised
+    separately, without special tokens, so "<|im_end|>" in it is plain text. ``rows``: the size
+    of the model's vocabulary, which may be smaller than the tokenizer's. Raises ModelError for
+    a template that cannot be used.
     """
 
     def __init__(self, tokenizer: Any, window: int, rows: int | None = None) -> None:
@@ -333,14 +321,15 @@ class PromptBuilder:
         names = sorted(self._excluded.values(), key=len, reverse=True)
         self._excluded_pattern = re.compile("|".join(map(re.escape, names))) if names else None
         self._cached_text_ids = lru_cache(maxsize=4096)(self._tokenise_text)
-        self._cached_template = lru_cache(maxsize=1024)(self.template.frame)
+        self._cached_frame = lru_cache(maxsize=1024)(self.template.frame)
         self._require_rows(rows)
 
     def _require_rows(self, rows: int | None) -> None:
-        for piece in self._cached_template(("user",), True):
-            for id in piece if isinstance(piece, tuple) else ():
-                if rows is not None and id >= rows:
-                    name = self._tokenizer.convert_ids_to_tokens(id)
+        """Raises ModelError for a template that writes a token the model has no row for."""
+        for ids in self._cached_frame(("user",), True):
+            for token in ids if isinstance(ids, tuple) else ():
+                if rows is not None and token >= rows:
+                    name = self._tokenizer.convert_ids_to_tokens(token)
                     raise ModelError(
                         f"{self._tokenizer.name_or_path}: its chat template writes the token "
                         f"'{name}', for which the model has no row; take the tokenizer and the "
@@ -348,7 +337,7 @@ class PromptBuilder:
                     )
 
     def _excluded_tokens(self, rows: int | None) -> dict[int, str]:
-        """Added tokens that a message's text may not hold though they are not marked as
+        """Added tokens that a message's text may not contain although they are not marked as
         special: the template's own, and those that the model has no row for."""
         added = self._tokenizer.added_tokens_decoder.items()
         texts = {i: str(token.content) for i, token in added if not token.special}
@@ -356,7 +345,7 @@ class PromptBuilder:
             i: text
             for i, text in texts.items()
             if (rows is not None and i >= rows)
-            or (re.search(r"[^\w\s]", text) and self.template.holds(text))
+            or (re.search(r"[^\w\s]", text) and self.template.uses(text))
         }
 
     def text_ids(self, text: str) -> tuple[int, ...]:
@@ -366,8 +355,9 @@ class PromptBuilder:
     def ids(self, messages: Sequence[Message], reply: bool = True) -> tuple[int, ...]:
         """Ids of a whole chat; with ``reply`` the template opens the assistant's turn.
 
-        A last message of the assistant is the beginning of its answer: its turn is left
-        open, so that what is generated goes on from its last word."""
+        A last message of the assistant is the beginning of its answer: its turn is left open,
+        so that generation continues after its last word.
+        """
         texts = [message.text for message in messages]
         roles = tuple(message.role for message in messages)
         return self.fill_template(roles, texts, reply)
@@ -376,71 +366,70 @@ class PromptBuilder:
         self, roles: tuple[str, ...], texts: Sequence[str], reply: bool
     ) -> tuple[int, ...]:
         """Ids of texts in the template's frame for ``roles``."""
-        out: list[int] = []
-        begun = reply and roles[-1:] == ("assistant",)
-        frame = (
-            self._cached_template(roles, False)[:-1]
-            if begun
-            else self._cached_template(roles, reply)
-        )
+        continued = reply and roles[-1:] == ("assistant",)
+        frame = self._cached_frame(roles, reply and not continued)
+        if continued:
+            frame = frame[:-1]
+        ids: list[int] = []
         for piece in frame:
-            if isinstance(piece, int):
-                out.extend(self._cached_text_ids(texts[piece]))
-            else:
-                out.extend(piece)
-        return tuple(out)
+            ids.extend(self._cached_text_ids(texts[piece]) if isinstance(piece, int) else piece)
+        return tuple(ids)
 
-    def opening_ids(self, roles: tuple[str, ...], told: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        """Ids up to where the last role's text begins; ``told`` are the ids of the texts
-        before it."""
-        out: list[int] = []
-        for piece in self._cached_template(roles, False):
+    def opening_ids(
+        self, roles: tuple[str, ...], texts: Sequence[Sequence[int]]
+    ) -> tuple[int, ...]:
+        """Ids up to the text of the last role; ``texts`` are the ids of the texts before it."""
+        ids: list[int] = []
+        for piece in self._cached_frame(roles, False):
             if piece == len(roles) - 1:
                 break
-            out.extend(told[piece] if isinstance(piece, int) else piece)
-        return tuple(out)
+            ids.extend(texts[piece] if isinstance(piece, int) else piece)
+        return tuple(ids)
 
     def closing_ids(self) -> tuple[int, ...]:
-        """The id by which the template ends an assistant's message; empty where it has none."""
-        last = self._cached_template(("user", "assistant"), False)[-1]
+        """The id with which the template ends an assistant's message; empty if it has none."""
+        last = self._cached_frame(("user", "assistant"), False)[-1]
         return last[:1] if isinstance(last, tuple) else ()
 
     def fit(self, messages: Sequence[Message], reserve: int) -> Prompt:
-        """The chat's ids, trimmed so that ``reserve`` more tokens fit the window.
+        """The chat's ids, truncated so that ``reserve`` more tokens fit the window.
 
-        Parts go whole, highest ``drop`` first, the earlier of equals first; a message whose
-        parts are all gone goes too. Raises ContextTooLong when the undroppable does not fit.
+        Whole parts are dropped, those with the highest ``drop`` first, the earlier of equals
+        first; a message without parts is dropped too. Raises ContextTooLong if the parts that
+        must stay do not fit.
         """
-        prompt = self.ids(messages)
-        if len(prompt) + reserve <= self.window:
-            return Prompt(prompt)
-        parts = [
-            (-part.drop, where, place)
-            for where, message in enumerate(messages)
-            for place, part in enumerate(message.parts)
+        ids = self.ids(messages)
+        if len(ids) + reserve <= self.window:
+            return Prompt(ids)
+        droppable = sorted(
+            (-part.drop, place, index)
+            for place, message in enumerate(messages)
+            for index, part in enumerate(message.parts)
             if part.drop > 0
-        ]
-        parts = sorted(parts)
+        )
 
         def without(count: int) -> tuple[int, ...]:
-            return self.ids(_without(messages, {(where, at) for _, where, at in parts[:count]}))
+            dropped = {(place, index) for _, place, index in droppable[:count]}
+            return self.ids(_without(messages, dropped))
 
-        # Each try renders all that is left: by halves, since there may be thousands of parts.
-        count = bisect_left(
-            range(len(parts)), True, lo=1, key=lambda n: len(without(n)) + reserve <= self.window
-        )
-        prompt = without(count)
-        texts = tuple(messages[where].parts[at].text for _, where, at in parts[:count])
-        if len(prompt) + reserve <= self.window:
-            return Prompt(prompt, texts)
+        def fits(count: int) -> bool:
+            return len(without(count)) + reserve <= self.window
+
+        # By bisection, since each attempt tokenises the chat and there may be thousands of parts.
+        count = bisect_left(range(len(droppable)), True, lo=1, key=fits)
+        ids = without(count)
+        texts = tuple(messages[place].parts[index].text for _, place, index in droppable[:count])
+        if len(ids) + reserve <= self.window:
+            return Prompt(ids, texts)
         raise ContextTooLong(
-            f"the prompt takes {len(prompt)} tokens and {reserve} are reserved for the answer, "
+            f"the prompt takes {len(ids)} tokens and {reserve} are reserved for the answer, "
             f"more than the window of {self.window}, with {len(texts)} part(s) dropped; shorten "
             "it, give more parts a drop priority, or load the model with a larger window"
         )
 
     def _tokenise_text(self, text: str) -> tuple[int, ...]:
         text = replace_surrogates(text)
+        # Split within the name of each excluded token, so that no token stands for it.
         pieces: list[str] = []
         start = 0
         for match in self._excluded_pattern.finditer(text) if self._excluded_pattern else ():
@@ -450,14 +439,14 @@ class PromptBuilder:
         for piece in [*pieces, text[start:]]:
             encoded = self._tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
             ids.extend(encoded.input_ids)
-        return tuple(id for id in ids if id not in self._excluded)
+        return tuple(token for token in ids if token not in self._excluded)
 
 
 def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:
     kept: list[Message] = []
-    for where, message in enumerate(messages):
+    for place, message in enumerate(messages):
         parts: tuple[Part, ...] = tuple(
-            part for place, part in enumerate(message.parts) if (where, place) not in dropped
+            part for index, part in enumerate(message.parts) if (place, index) not in dropped
         )
         if parts or not message.parts:
             kept.append(Message(message.role, parts, message.who))

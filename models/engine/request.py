@@ -1,4 +1,4 @@
-"""Choose and Rate on their way: the likelihoods they wait for."""
+"""Requests in the engine: an ask with its generation, or with the likelihoods it waits for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 
 from ...core import Answer, Choose, Delta, Done, Failed, ModelAsk, Rate, Ticket
@@ -14,9 +15,10 @@ from .generation import GenerationState
 from .kv_cache import common_prefix_length
 from .sequence import SchedulingKey, TokenPair, TokenSequence
 
-MIN_SHARED_PREFIX = 24  # tokens; a longer beginning of several contexts is run once, before them
+MIN_SHARED_PREFIX = 24  # tokens; a longer common prefix of several contexts runs once, before them
 MAX_LOGIT_ROWS = 256  # rows of logits at a time: 50 MB of float32 at 49,152 columns
 
+ModelEvents: TypeAlias = list[Delta | Done]
 
 PairScores: TypeAlias = Mapping[TokenPair, tuple[float, ...]]
 """Log-probability of each target token after its context, by pair."""
@@ -60,29 +62,31 @@ class DecisionScorer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PendingDecision:
-    """A Choose or a Rate whose pairs are being scored."""
+    """A Choose or a Rate and the pairs that still have to be scored."""
 
     plan: ScoringPlan
     waiting: set[TokenPair]
     scores: dict[TokenPair, tuple[float, ...]] = field(default_factory=dict)
 
     def add_score(self, pair: TokenPair, score: tuple[float, ...]) -> bool:
-        """Enter a pair's score; whether all are there."""
+        """Add the score of a pair; True if it was the last one."""
         self.scores[pair] = score
         self.waiting.discard(pair)
         return not self.waiting
 
     def answer(self, decider: DecisionScorer) -> Answer:
-        """Once all are there."""
+        """The answer, once all pairs are scored."""
         decider.cache_scores(self.scores)
         return self.plan.finish(self.scores)
 
 
 @dataclass(slots=True, eq=False)
 class EngineRequest:
-    """An ask in the engine. ``seconds`` of the engine's time and ``reused`` tokens are its
-    share so far; ``key`` says when it is its turn. ``prefix_sequence`` runs what its pairs begin
-    with."""
+    """An ask in the engine.
+
+    ``seconds`` and ``reused`` are its share of engine time and of cached tokens so far. ``key``
+    orders requests. ``prefix_sequence`` computes the common prefix of its pairs.
+    """
 
     ticket: Ticket
     ask: ModelAsk
@@ -95,12 +99,9 @@ class EngineRequest:
     reused: int = 0
 
 
-ModelEvents: TypeAlias = list[Delta | Done]
-
-
 @dataclass(slots=True, eq=False)
 class ScoringJob:
-    """A pair on its way for some orders; ``logprobs`` are the log-probabilities so far."""
+    """A pair that is being scored for one or more requests; ``logprobs`` are those so far."""
 
     pair: TokenPair
     requests: list[EngineRequest]
@@ -113,12 +114,11 @@ class ScoringJob:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all that was found are numbers; minus infinity is one."""
-        return not any(math.isnan(one) for one in self.logprobs)
+        """Whether no log-probability is NaN; minus infinity is allowed."""
+        return not any(map(math.isnan, self.logprobs))
 
     def score_logits(self, logits: Tensor) -> bool:
-        """Score the next tokens of the target by their logits (n, vocabulary); whether that
-        were the last."""
+        """Score the next target tokens by their logits (n, vocabulary); True after the last."""
         tokens = self.target[len(self.logprobs) : len(self.logprobs) + len(logits)]
         self.logprobs += token_logprobs(logits, tokens)
         return len(self.logprobs) == len(self.target)
@@ -126,16 +126,14 @@ class ScoringJob:
 
 def token_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     """Log-probability of each token by its row of logits (n, vocabulary)."""
-    import torch
-
-    wanted = torch.tensor(tokens, device=logits.device).unsqueeze(1)
-    found = logits.gather(1, wanted).squeeze(1) - logits.logsumexp(dim=1)
-    return [float(one) for one in found]
+    columns = torch.tensor(tokens, device=logits.device).unsqueeze(1)
+    logprobs = logits.gather(1, columns).squeeze(1) - logits.logsumexp(dim=1)
+    return [float(logprob) for logprob in logprobs]
 
 
 def shared_prefix(pairs: Iterable[TokenPair]) -> tuple[int, ...]:
-    """What the contexts of several pairs have in common, all but its last token; empty when
-    that is not worth a row of its own."""
+    """The common prefix of several contexts without its last token; empty if it is too short
+    for a sequence of its own."""
     contexts = sorted({context for context, _ in pairs})
     if not contexts:
         return ()

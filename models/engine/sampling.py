@@ -1,4 +1,4 @@
-"""Drawing the next token: reproducible row by row, whatever the neighbours."""
+"""Sampling of the next token: reproducible for each row, whatever the rest of the batch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ...core import uniform
 
-# A full sort of 49,152 columns costs fifty times as much as the first of these, which holds
-# the nucleus of nearly every row; the second is for the rest.
+# A full sort of 49,152 columns takes fifty times as long as 64 candidates, which hold the
+# nucleus of nearly every row; 1,024 are for the rest.
 FIRST_CANDIDATES, MAX_CANDIDATES = 64, 1024
-GREEDY_TEMPERATURE = 1e-6  # of temperature; below, only the likeliest token has any probability
+GREEDY_TEMPERATURE = 1e-6  # up to this temperature the most likely token is taken
 
 _FloatArray = NDArray[np.float64]
 _IntArray = NDArray[np.int64]
@@ -23,9 +23,12 @@ _IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How one row draws its token number ``position``: ``temperature`` 0 is the likeliest;
-    candidates are the ``top_k`` likeliest (0: all), the smallest set with ``top_p`` of the
-    mass, and those with at least ``min_p`` of the likeliest one's probability."""
+    """How token number ``position`` of a reply is sampled.
+
+    ``temperature`` 0 takes the most likely token. Candidates are the ``top_k`` most likely
+    tokens (0: all), the smallest set with ``top_p`` of the probability mass, and those with at
+    least ``min_p`` times the largest probability.
+    """
 
     temperature: float
     top_p: float
@@ -37,12 +40,11 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class RepetitionLimits:
-    """What keeps a small model from looping.
+    """Keeps small models from looping.
 
-    ``penalty`` divides the positive (multiplies the negative) logits of tokens already in
-    the reply, as in CTRL (Keskar et al. 2019); 1 is off. ``ngram`` forbids a second
-    occurrence of that many tokens in a row within the reply, ``prompt_ngram`` of that many copied
-    from the prompt; 0 is off.
+    ``penalty`` divides positive (multiplies negative) logits of tokens that are in the reply, as
+    in CTRL (Keskar et al. 2019); 1 is off. ``ngram`` forbids that many tokens in a row to occur
+    twice in the reply, ``prompt_ngram`` to be copied from the prompt; 0 is off.
     """
 
     penalty: float = 1.0
@@ -51,40 +53,40 @@ class RepetitionLimits:
 
 
 class NGramIndex:
-    """Runs of ``size`` tokens in a sequence, which may grow: what may not follow a second time.
+    """The n-grams of a growing token sequence, to find tokens that would repeat one.
 
-    >>> runs = NGramIndex(3, (1, 2, 3, 1, 2))
-    >>> runs.repeats(), runs.repeats_after((0, 3, 1))
+    >>> ngrams = NGramIndex(3, (1, 2, 3, 1, 2))
+    >>> ngrams.repeats(), ngrams.repeats_after((0, 3, 1))
     ({3}, {2})
     """
 
     def __init__(self, size: int, tokens: Sequence[int] = ()) -> None:
         self._size = size
         self._tail: tuple[int, ...] = ()
-        self._seen: dict[tuple[int, ...], set[int]] = {}
+        self._next_tokens: dict[tuple[int, ...], set[int]] = {}
         for token in tokens:
             self.add(token)
 
     def add(self, token: int) -> None:
-        """Go on by a token."""
+        """Append a token to the sequence."""
         if len(self._tail) == self._size - 1:
-            self._seen.setdefault(self._tail, set()).add(token)
+            self._next_tokens.setdefault(self._tail, set()).add(token)
         self._tail = (*self._tail, token)[-(self._size - 1) :] if self._size > 1 else ()
 
     def repeats(self) -> set[int]:
-        """Tokens that would complete a run that was there before."""
-        return self._seen.get(self._tail, set())
+        """Tokens that would repeat an n-gram of the sequence."""
+        return self._next_tokens.get(self._tail, set())
 
-    def repeats_after(self, written: Sequence[int]) -> set[int]:
-        """Tokens that would complete one of these runs at the end of another sequence."""
-        tail = tuple(written[-(self._size - 1) :]) if self._size > 1 else ()
-        return self._seen.get(tail, set())
+    def repeats_after(self, tokens: Sequence[int]) -> set[int]:
+        """Tokens that would repeat an n-gram of the sequence at the end of another one."""
+        tail = tuple(tokens[-(self._size - 1) :]) if self._size > 1 else ()
+        return self._next_tokens.get(tail, set())
 
 
 @dataclass(slots=True)
 class TokenPenalties:
-    """What one row may not or should not write next: ``banned`` gets no probability, ``penalized``
-    tokens are penalised."""
+    """Limits on the next token of one row: ``banned`` tokens get no probability, the logits of
+    ``penalized`` ones are reduced by ``penalty``."""
 
     banned: set[int] = field(default_factory=set)
     penalized: set[int] = field(default_factory=set)
@@ -92,69 +94,71 @@ class TokenPenalties:
 
 
 def apply_penalties(logits: Tensor, rows: Sequence[tuple[int, TokenPenalties]]) -> None:
-    """Apply the restraints of some rows of ``logits`` (rows, vocabulary) in place."""
-    worn = [(row, held.penalized) for row, held in rows if held.penalty != 1.0 and held.penalized]
-    if worn:
-        where = _token_index(worn, logits.device)
-        by_row = {row: held.penalty for row, held in rows}
-        penalties = np.repeat([by_row[row] for row, _ in worn], [len(some) for _, some in worn])
-        penalty = torch.from_numpy(penalties).to(logits)
+    """Apply the penalties of some rows of ``logits`` (rows, vocabulary) in place."""
+    penalized = [(row, one) for row, one in rows if one.penalty != 1.0 and one.penalized]
+    if penalized:
+        where = _token_index([(row, one.penalized) for row, one in penalized], logits.device)
+        counts = [len(one.penalized) for _, one in penalized]
+        factors = np.repeat([one.penalty for _, one in penalized], counts)
+        factor = torch.from_numpy(factors).to(logits)
         old = logits[where]
-        logits[where] = torch.where(old > 0, old / penalty, old * penalty)
-    never = [(row, held.banned) for row, held in rows if held.banned]
-    if never:
-        logits[_token_index(never, logits.device)] = -torch.inf
+        logits[where] = torch.where(old > 0, old / factor, old * factor)
+    banned = [(row, one.banned) for row, one in rows if one.banned]
+    if banned:
+        logits[_token_index(banned, logits.device)] = -torch.inf
 
 
 def _token_index(
     rows: Sequence[tuple[int, set[int]]], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of some tokens, without a Python step for each of them."""
+    """Row and column indices of the tokens of each row."""
     index = np.repeat([row for row, _ in rows], [len(tokens) for _, tokens in rows])
     columns = [np.fromiter(tokens, np.int64, len(tokens)) for _, tokens in rows]
     return torch.from_numpy(index).to(device), torch.from_numpy(np.concatenate(columns)).to(device)
 
 
-def sample_tokens(logits: Tensor, draws: Sequence[SamplingParams]) -> list[int | None]:
-    """One token a row from ``logits`` (rows, vocabulary), float32; None for a row that has
-    no finite logit or one that is no number.
+def sample_tokens(logits: Tensor, params: Sequence[SamplingParams]) -> list[int | None]:
+    """One token for each row of ``logits`` (rows, vocabulary), float32; None for a row with NaN
+    or without a finite logit.
 
-    Inverse of the cumulative distribution at the row's own uniform number, over the
-    candidates from the likeliest down, the lower id of equals first. At most 1,024
-    candidates are looked at.
+    Inverse transform sampling with the uniform number of each row's seed and position, over at
+    most 1,024 candidates in order of probability, equals in order of their ids.
     """
-    heat = [1.0 if draw.temperature <= GREEDY_TEMPERATURE else draw.temperature for draw in draws]
-    shares = torch.softmax(logits / torch.tensor(heat, device=logits.device).unsqueeze(1), dim=1)
-    out: list[int | None] = [None] * len(draws)
-    rows = np.arange(len(draws))
+    temperatures = [
+        1.0 if one.temperature <= GREEDY_TEMPERATURE else one.temperature for one in params
+    ]
+    scale = torch.tensor(temperatures, device=logits.device).unsqueeze(1)
+    probabilities = torch.softmax(logits / scale, dim=1)
+    sampled: list[int | None] = [None] * len(params)
+    rows = np.arange(len(params))
     most = min(MAX_CANDIDATES, logits.shape[1])
     for count in sorted({min(FIRST_CANDIDATES, most), most}):
         last = count == most
-        some = len(rows) < len(draws)
         index = torch.from_numpy(rows).to(logits.device)
-        values, likely = (logits[index], shares[index]) if some else (logits, shares)
+        some = len(rows) < len(params)
+        values, likely = (logits[index], probabilities[index]) if some else (logits, probabilities)
         ids = stable_top_k_indices(values, count) if last else top_k_indices(values, count)
-        tokens, wider = _sample_candidates(
+        tokens, undecided = _sample_candidates(
             values.gather(1, ids).cpu().numpy(),
             likely.gather(1, ids).cpu().numpy(),
             ids.cpu().numpy(),
-            [draws[int(row)] for row in rows],
+            [params[int(row)] for row in rows],
             last=last,
         )
-        for row, token in zip(rows[~wider], tokens[~wider]):
-            out[row] = int(token) if token >= 0 else None
-        rows = rows[wider]
+        for row, token in zip(rows[~undecided], tokens[~undecided]):
+            sampled[row] = int(token) if token >= 0 else None
+        rows = rows[undecided]
         if not len(rows):
             break
-    return out
+    return sampled
 
 
 def top_k_indices(values: Tensor, count: int, block: int = 64) -> Tensor:
-    """Places of the ``count`` largest in each row (rows, columns), in no order; which of
-    equals at the edge is left open.
+    """Indices of the ``count`` largest in each row (rows, columns), in any order; which of
+    several equal values at the end are taken is undefined.
 
-    They lie in the blocks of columns with the ``count`` largest maxima: to look there alone
-    is faster than ``topk`` over all.
+    They are in the ``count`` blocks of columns with the largest maxima: searching these is
+    faster than ``topk`` over all columns.
     """
     rows, columns = values.shape
     if columns % block or columns < 4 * block * count:
@@ -162,55 +166,56 @@ def top_k_indices(values: Tensor, count: int, block: int = 64) -> Tensor:
     split = values.view(rows, columns // block, block)
     blocks = torch.topk(split.amax(dim=2), count, dim=1).indices
     inside = split.gather(1, blocks.unsqueeze(2).expand(-1, -1, block)).view(rows, -1)
-    found = torch.topk(inside, count, dim=1).indices
-    return blocks.gather(1, found // block) * block + found % block
+    index = torch.topk(inside, count, dim=1).indices
+    return blocks.gather(1, index // block) * block + index % block
 
 
 def stable_top_k_indices(values: Tensor, count: int) -> Tensor:
-    """Places of the ``count`` largest in each row (rows, columns); of equals at the edge those
-    with the lowest ids."""
+    """Indices of the ``count`` largest in each row (rows, columns); of several equal values at
+    the end those with the lowest indices."""
     ids = top_k_indices(values, count)
-    found = values.gather(1, ids)
-    edge = found.amin(dim=1, keepdim=True)
-    last = found == edge
-    more = (values == edge).sum(dim=1) > last.sum(dim=1)
-    for row in (more & edge.isfinite().squeeze(1)).nonzero().flatten().tolist():
-        equal = (values[row] == edge[row]).nonzero().flatten()
-        ids[row, last[row]] = equal[: int(last[row].sum())]
+    largest = values.gather(1, ids)
+    smallest = largest.amin(dim=1, keepdim=True)
+    tied = largest == smallest
+    more = (values == smallest).sum(dim=1) > tied.sum(dim=1)
+    for row in (more & smallest.isfinite().squeeze(1)).nonzero().flatten().tolist():
+        equal = (values[row] == smallest[row]).nonzero().flatten()
+        ids[row, tied[row]] = equal[: int(tied[row].sum())]
     return ids
 
 
 def _sample_candidates(
     values: _FloatArray,
-    shares: _FloatArray,
+    probabilities: _FloatArray,
     ids: _IntArray,
-    draws: Sequence[SamplingParams],
+    params: Sequence[SamplingParams],
     *,
     last: bool,
 ) -> tuple[_IntArray, NDArray[np.bool_]]:
-    """A token for each row of candidates by their logits and ``shares`` (rows, count), -1 where
-    there is none; and which rows need more candidates than these."""
-    # Ties are common in half precision and topk leaves their order open.
+    """A token for each row of candidates by their logits and probabilities (rows, count), -1 for
+    a row with NaN; and which rows need more candidates, unless these are the ``last``."""
+    # Equal logits are frequent in half precision, and topk leaves their order undefined.
     order = np.lexsort((ids, -values), axis=-1)
     values, ids = np.take_along_axis(values, order, axis=1), np.take_along_axis(ids, order, axis=1)
-    shares = np.take_along_axis(shares, order, axis=1).astype(np.float64)
-    top_p = np.array([draw.top_p for draw in draws])
-    least = np.array([draw.min_p for draw in draws]) * shares[:, 0]
-    kept = (shares > 0).sum(axis=1)
-    top_k = np.array([draw.top_k or shares.shape[1] + 1 for draw in draws])
-    mass = np.cumsum(shares, axis=1)
+    probabilities = np.take_along_axis(probabilities, order, axis=1).astype(np.float64)
+    top_p = np.array([one.top_p for one in params])
+    least = np.array([one.min_p for one in params]) * probabilities[:, 0]
+    top_k = np.array([one.top_k or probabilities.shape[1] + 1 for one in params])
+    mass = np.cumsum(probabilities, axis=1)
     nucleus = (mass < top_p[:, None]).sum(axis=1) + 1
-    kept = np.minimum.reduce([kept, nucleus, top_k, (shares >= least[:, None]).sum(axis=1)])
-    greedy = np.array([draw.temperature <= GREEDY_TEMPERATURE for draw in draws])
+    positive = (probabilities > 0).sum(axis=1)
+    likely = (probabilities >= least[:, None]).sum(axis=1)
+    kept = np.minimum.reduce([positive, nucleus, top_k, likely])
+    greedy = np.array([one.temperature <= GREEDY_TEMPERATURE for one in params])
     kept = np.where(greedy, 1, kept)
-    broken = ~np.isfinite(shares).all(axis=1)
-    kept = np.clip(kept, 1, shares.shape[1])
-    # What equals the least of the candidates may have equals that are none.
-    edge = np.take_along_axis(values, kept[:, None] - 1, axis=1)[:, 0] == values[:, -1]
-    wider = edge & ~broken & (not last)
-    whole = np.take_along_axis(mass, kept[:, None] - 1, axis=1)
-    noise = np.array([uniform(draw.seed, draw.position) for draw in draws])
-    place = (mass <= noise[:, None] * whole).sum(axis=1)
+    broken = ~np.isfinite(probabilities).all(axis=1)
+    kept = np.clip(kept, 1, probabilities.shape[1])
+    # Tokens beyond these candidates may equal the least likely one that is kept.
+    tied = np.take_along_axis(values, kept[:, None] - 1, axis=1)[:, 0] == values[:, -1]
+    undecided = tied & ~broken & (not last)
+    total = np.take_along_axis(mass, kept[:, None] - 1, axis=1)
+    noise = np.array([uniform(one.seed, one.position) for one in params])
+    place = (mass <= noise[:, None] * total).sum(axis=1)
     place = np.minimum(place, kept - 1)
     tokens = np.take_along_axis(ids, place[:, None], axis=1)[:, 0]
-    return np.where(broken, -1, tokens), wider
+    return np.where(broken, -1, tokens), undecided

@@ -10,26 +10,24 @@ from torch import Tensor
 from .kv_cache import CacheSlot, PrefixNode
 
 TokenPair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-"""Token ids of a context, and of a target whose likelihood after it is wanted."""
-
+"""Token ids of a context, and of a target whose likelihood after the context is wanted."""
 
 SchedulingKey: TypeAlias = tuple[int, int, int, int]
-
-
-"""What orders asks: priority, age, beginning, number; the lowest goes first."""
+"""Order of requests: priority, age group, prefix group, ticket; the lowest goes first."""
 
 
 @dataclass(slots=True, eq=False)
 class TokenSequence:
-    """One sequence. ``ids`` are all its tokens; of the first ``computed`` the keys are there.
+    """One token sequence and its place in the caches.
 
-    The logits behind every token from ``logits_from`` on are wanted. The first ``cacheable`` tokens
-    are worth keeping for others; the first ``initial_computed`` were known when it was seated.
-    ``owner``
-    is what is told of the logits. ``single_pass``: it runs in one pass, so that its own keys need
-    no place. ``last_pass`` is the pass it last took part in, or was added before.
+    ``ids`` are all its tokens; keys and values of the first ``computed`` are cached. Logits are
+    wanted behind every token from ``logits_from`` on. The first ``cacheable`` tokens go to the
+    prefix cache (``cached`` once they did); the first ``initial_computed`` were in it when the
+    sequence was allocated. ``owner`` receives the logits: an EngineRequest or a ScoringJob.
+    ``single_pass``: the sequence runs in one pass, so its own keys need no slot.
+    ``last_pass`` is the number of the last pass it took part in, or before which it was added.
+    ``prefix_nodes`` are read in place, ``prefix_kvs`` are their tensors and ``prefix_tokens``
+    their length; ``slot`` holds the rest. ``state`` is the cache of an EagerBackend.
     """
 
     ids: list[int]
@@ -51,13 +49,13 @@ class TokenSequence:
 
     @property
     def pending(self) -> int:
-        """Tokens that are still to be run."""
+        """Number of tokens that are not computed yet."""
         return len(self.ids) - self.computed
 
-    def mark_finite(self, sound: bool) -> None:
-        """Say whether the last logits seen of it were numbers, and so all behind them."""
+    def mark_finite(self, finite: bool) -> None:
+        """Record whether the last logits were finite, and so all cached keys and values."""
         if self.slot is not None:
-            self.slot.finite = sound
+            self.slot.finite = finite
 
     def wanted_count(self, count: int) -> int:
         """Of how many of the next ``count`` tokens the logits are wanted."""

@@ -1,7 +1,4 @@
-"""The shortest way to complete a JSON text that a schema's grammar has let begin.
-
-How a number, or a string with a pattern, can end from where a grammar stands.
-"""
+"""The shortest completion of a partial JSON text, so that a value ends within a token limit."""
 
 from __future__ import annotations
 
@@ -23,14 +20,17 @@ EndingSearch = Callable[[], "str | None"]
 
 
 class OpenContainer:
-    """An open object or array. ``state``: open, colon, value, done or comma. ``members``:
-    the texts of the properties that are whole by name, or of the elements by number (None:
-    an object or an array). ``has_duplicate``: an element came again."""
+    """An object or array that is not closed yet.
+
+    ``state``, after the last lexeme: open, colon, value, done or comma. ``members`` are the texts
+    of the complete properties by name, or of the elements by index; None for an object or array.
+    ``has_duplicate``: two elements are equal.
+    """
 
     __slots__ = ("bracket", "count", "has_duplicate", "key", "members", "seen", "state")
 
-    def __init__(self, kind: str) -> None:
-        self.bracket = kind
+    def __init__(self, bracket: str) -> None:
+        self.bracket = bracket
         self.state = "open"
         self.key = ""
         self.count = 0
@@ -39,336 +39,364 @@ class OpenContainer:
         self.has_duplicate = False
 
     def copy(self) -> OpenContainer:
-        """A frame of its own."""
-        made = OpenContainer(self.bracket)
-        made.state, made.key, made.count = self.state, self.key, self.count
-        made.members, made.seen, made.has_duplicate = (
-            dict(self.members),
-            dict(self.seen),
-            self.has_duplicate,
-        )
-        return made
+        """An independent copy."""
+        clone = OpenContainer(self.bracket)
+        clone.state, clone.key, clone.count = self.state, self.key, self.count
+        clone.members, clone.seen = dict(self.members), dict(self.seen)
+        clone.has_duplicate = self.has_duplicate
+        return clone
 
 
 class PartialJson:
-    """The beginning of a JSON text: its open objects and arrays, and the scalar being written.
+    """The state of an incomplete JSON text: its open containers and its incomplete scalar.
 
-    ``duplicate_key``: a property was named twice, which readers of JSON take for one.
+    ``pending`` is the text of the scalar, ``partial_bytes`` an incomplete UTF-8 character.
+    ``duplicate_key``: an object has two properties of one name, of which parsers keep one.
     """
 
     def __init__(self) -> None:
-        self.frames: list[OpenContainer] = []
+        self.containers: list[OpenContainer] = []
         self.pending = ""
         self.separator = ""
         self.partial_bytes = b""
         self.duplicate_key = False
 
     def copy(self) -> PartialJson:
-        """A beginning of its own."""
-        made = PartialJson()
-        made.frames = [frame.copy() for frame in self.frames]
-        made.pending, made.separator, made.partial_bytes = (
-            self.pending,
-            self.separator,
-            self.partial_bytes,
-        )
-        made.duplicate_key = self.duplicate_key
-        return made
+        """An independent copy."""
+        clone = PartialJson()
+        clone.containers = [container.copy() for container in self.containers]
+        clone.pending, clone.separator = self.pending, self.separator
+        clone.partial_bytes = self.partial_bytes
+        clone.duplicate_key = self.duplicate_key
+        return clone
 
-    def feed(self, more: bytes) -> None:
-        """Go on by some bytes, which may end within a character."""
-        text, self.partial_bytes = _decode_prefix(self.partial_bytes + more)
+    def feed(self, data: bytes) -> None:
+        """Append bytes, which may end within a character."""
+        text, self.partial_bytes = _decode_prefix(self.partial_bytes + data)
         text = self.pending + text
-        at = 0
-        while found := LEXEME.match(text, at):
-            word = found.group()
-            if word[0] not in '"{}[],: \n\r\t' and found.end() == len(text):
-                break  # a number or a word may go on
-            at = found.end()
-            self._add_lexeme(word)
-        self.pending = text[at:]
+        end = 0
+        while match := LEXEME.match(text, end):
+            lexeme = match.group()
+            if lexeme[0] not in '"{}[],: \n\r\t' and match.end() == len(text):
+                break  # a number or a literal may continue
+            end = match.end()
+            self._add_lexeme(lexeme)
+        self.pending = text[end:]
 
     @property
     def in_key(self) -> bool:
-        """Whether a property's name is being written, or must come."""
+        """Whether the next lexeme is a property's name."""
         return self.state in ("{open", "{comma")
 
     @property
     def state(self) -> str:
-        """The innermost frame's kind and state; empty outside of any."""
-        return self.frames[-1].bracket + self.frames[-1].state if self.frames else ""
+        """The innermost container's bracket and state; empty outside of any container."""
+        return self.containers[-1].bracket + self.containers[-1].state if self.containers else ""
 
     @property
     def in_array(self) -> bool:
-        """Whether an array's element is being written, or may be begun."""
-        return bool(self.frames) and self.frames[-1].bracket == "["
+        """Whether the innermost container is an array."""
+        return bool(self.containers) and self.containers[-1].bracket == "["
 
-    def _add_lexeme(self, word: str) -> None:
-        frame = self.frames[-1] if self.frames else None
-        if word.isspace():
+    def _add_lexeme(self, lexeme: str) -> None:
+        container = self.containers[-1] if self.containers else None
+        if lexeme.isspace():
             self.separator = ""
-        elif word in ",:":
+        elif lexeme in ",:":
             self.separator = " "
-            if frame:
-                frame.state = "value" if word == ":" else "comma"
-        elif word in "{[":
+            if container:
+                container.state = "value" if lexeme == ":" else "comma"
+        elif lexeme in "{[":
             self.separator = ""
-            self.frames.append(OpenContainer(word))
-        elif word in "}]":
-            self.frames.pop()
+            self.containers.append(OpenContainer(lexeme))
+        elif lexeme in "}]":
+            self.containers.pop()
             self._end_value(None)
-        elif frame is not None and self.in_key:
+        elif container is not None and self.in_key:
             self.separator = ""
-            frame.key = _decode_string(word)
-            self.duplicate_key |= frame.key in frame.members
-            frame.state = "colon"
+            container.key = _decode_string(lexeme)
+            self.duplicate_key |= container.key in container.members
+            container.state = "colon"
         else:
             self.separator = ""
-            self._end_value(word)
+            self._end_value(lexeme)
 
-    def _end_value(self, word: str | None) -> None:
-        if self.frames:
-            frame = self.frames[-1]
-            frame.members[frame.key if frame.bracket == "{" else str(frame.count)] = word
-            if frame.bracket == "[":
-                same = f"element {frame.count}" if word is None else json_text(_parse_scalar(word))
-                frame.has_duplicate |= same in frame.seen
-                frame.seen[same] = None
-            frame.count += 1
-            frame.state = "done"
+    def _end_value(self, lexeme: str | None) -> None:
+        if self.containers:
+            container = self.containers[-1]
+            container.members[
+                container.key if container.bracket == "{" else str(container.count)
+            ] = lexeme
+            if container.bracket == "[":
+                text = (
+                    f"element {container.count}"
+                    if lexeme is None
+                    else json_text(_parse_scalar(lexeme))
+                )
+                container.has_duplicate |= text in container.seen
+                container.seen[text] = None
+            container.count += 1
+            container.state = "done"
 
 
-def _parse_scalar(word: str) -> Json:
+def _parse_scalar(lexeme: str) -> Json:
     try:
-        return json.loads(word)
+        return json.loads(lexeme)
     except ValueError:
-        return word
+        return lexeme
 
 
-def _decode_string(word: str) -> str:
-    return str(_parse_scalar(word))
+def _decode_string(lexeme: str) -> str:
+    return str(_parse_scalar(lexeme))
 
 
-def _decode_prefix(raw: bytes) -> tuple[str, bytes]:
-    """The whole characters, and the bytes of one that is not whole."""
-    for cut in range(min(4, len(raw) + 1)):
+def _decode_prefix(data: bytes) -> tuple[str, bytes]:
+    """The complete characters, and the bytes of an incomplete one at the end."""
+    for size in range(min(4, len(data) + 1)):
         try:
-            return raw[: len(raw) - cut].decode(), raw[len(raw) - cut :]
+            return data[: len(data) - size].decode(), data[len(data) - size :]
         except UnicodeDecodeError:
             continue
-    return raw.decode(errors="replace"), b""
+    return data.decode(errors="replace"), b""
 
 
-def _complete_character(broken: bytes) -> bytes:
-    """The bytes that make a whole character of its beginning."""
-    if not broken:
+def _complete_character(prefix: bytes) -> bytes:
+    """The bytes that complete a UTF-8 character."""
+    if not prefix:
         return b""
-    lead = broken[0]
-    missing = (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - len(broken)
-    for first in (0x80, 0xA0, 0x90, 0xBF):
-        more = (bytes([first]) + b"\x80" * 3)[:missing]
-        if not _decode_prefix(broken + more)[1]:
-            return more
+    lead = prefix[0]
+    missing = (2 if lead < 0xE0 else 3 if lead < 0xF0 else 4) - len(prefix)
+    for second in (0x80, 0xA0, 0x90, 0xBF):
+        rest = (bytes([second]) + b"\x80" * 3)[:missing]
+        if not _decode_prefix(prefix + rest)[1]:
+            return rest
     return b""
 
 
 class JsonCompleter:
-    """Completes the beginnings of one schema's values."""
+    """Completes partial values of one schema."""
 
-    def __init__(self, shapes: SchemaIR) -> None:
-        self._schema_ir = shapes
+    def __init__(self, schema_ir: SchemaIR) -> None:
+        self._schema_ir = schema_ir
 
-    def shortest_completion(self, begun: PartialJson, ending: ScalarEnding) -> bytes | None:
-        """The shortest text known that completes the value; None where none is known.
+    def shortest_completion(self, partial: PartialJson, find_ending: ScalarEnding) -> bytes | None:
+        """The shortest text found that completes the value; None where none is found.
 
-        ``ending`` finds what ends a number, or a string with a pattern or a format, at the
-        present place of the grammar, once it has taken some bytes.
+        ``find_ending`` returns the rest of the scalar that the grammar is in, a number or a string
+        with a pattern or format, after the bytes it is given.
         """
-        lone = (len(begun.pending) - len(begun.pending.rstrip("\\"))) % 2
-        first = _complete_character(begun.partial_bytes) + b"n" * lone
+        odd_backslashes = (len(partial.pending) - len(partial.pending.rstrip("\\"))) % 2
+        first = _complete_character(partial.partial_bytes) + b"n" * odd_backslashes
         if first:
-            begun = begun.copy()
-            begun.feed(first)
-        text = self._value(begun, 0, self._schema_ir.root, lambda: ending(first))
+            partial = partial.copy()
+            partial.feed(first)
+        text = self._value(partial, 0, self._schema_ir.root, lambda: find_ending(first))
         return None if text is None else first + text.encode()
 
     def _value(
-        self, begun: PartialJson, depth: int, node: SchemaNode | None, ending: EndingSearch
+        self, partial: PartialJson, depth: int, node: SchemaNode | None, find_ending: EndingSearch
     ) -> str | None:
         if node is None:
             return None
-        if depth == len(begun.frames):
-            if not begun.pending:
-                return None if node.shortest is None else begun.separator + node.shortest
-            return self._scalar(begun.pending, node, ending)
-        frame = begun.frames[depth]
+        if depth == len(partial.containers):
+            if not partial.pending:
+                return None if node.shortest is None else partial.separator + node.shortest
+            return self._scalar(partial.pending, node, find_ending)
+        container = partial.containers[depth]
         texts: list[str] = []
         for shape in node.alternatives or ():
-            if shape.kind == "object" and frame.bracket == "{" and _may_be_object(shape, frame):
-                texts += self._object(begun, depth, shape, ending)
-            elif shape.kind == "array" and frame.bracket == "[" and _may_be_array(shape, frame):
-                texts += self._array(begun, depth, shape, ending)
+            if (
+                shape.kind == "object"
+                and container.bracket == "{"
+                and _may_be_object(shape, container)
+            ):
+                texts += self._object(partial, depth, shape, find_ending)
+            elif (
+                shape.kind == "array"
+                and container.bracket == "["
+                and _may_be_array(shape, container)
+            ):
+                texts += self._array(partial, depth, shape, find_ending)
         return self._schema_ir.cheapest(texts)
 
-    def _scalar(self, begun: str, node: SchemaNode, ending: EndingSearch) -> str | None:
+    def _scalar(self, prefix: str, node: SchemaNode, find_ending: EndingSearch) -> str | None:
         texts = []
         for shape in node.alternatives or ():
             if shape.kind == "literal":
-                texts += [t[len(begun) :] for t in shape.texts if t.startswith(begun)]
-            elif shape.kind == "string" and begun[0] == '"' and not shape.constrained:
-                size = len(ESCAPE.sub("x", begun[1:]))
-                texts.append(f'{FILLER * (shape.min_size - size)}"')
-            elif shape.kind == _lexeme_kind(begun):
-                found = ending()
-                if found is not None and _is_multiple(shape, begun + found):
-                    texts.append(found)
+                texts += [text[len(prefix) :] for text in shape.texts if text.startswith(prefix)]
+            elif shape.kind == "string" and prefix[0] == '"' and not shape.constrained:
+                length = len(ESCAPE.sub("x", prefix[1:]))
+                texts.append(f'{FILLER * (shape.min_size - length)}"')
+            elif shape.kind == _lexeme_kind(prefix):
+                end = find_ending()
+                if end is not None and _is_multiple(shape, prefix + end):
+                    texts.append(end)
         return self._schema_ir.cheapest(texts)
 
     def _array(
-        self, begun: PartialJson, depth: int, shape: ValueShape, ending: EndingSearch
+        self, partial: PartialJson, depth: int, shape: ValueShape, find_ending: EndingSearch
     ) -> Iterator[str]:
-        frame = begun.frames[depth]
-        inmost = depth == len(begun.frames) - 1
-        if inmost and (frame.state == "done" or (frame.state == "open" and not begun.pending)):
-            yield from self._close_array(shape, dict(frame.seen))
+        container = partial.containers[depth]
+        is_innermost = depth == len(partial.containers) - 1
+        if is_innermost and (
+            container.state == "done" or (container.state == "open" and not partial.pending)
+        ):
+            yield from self._close_array(shape, dict(container.seen))
             return
-        inner = self._value(begun, depth + 1, shape.element(frame.count), ending)
-        if inner is None:
+        element = self._value(partial, depth + 1, shape.element(container.count), find_ending)
+        if element is None:
             return
-        there: dict[str, object] = dict(frame.seen)
-        last = f"element {frame.count}"
+        present: dict[str, object] = dict(container.seen)
+        key = f"element {container.count}"
         if shape.unique:
-            inner, last = self._distinct_element(begun, inner, shape.element(frame.count), there)
-        if inner is not None:
-            yield from (inner + text for text in self._close_array(shape, {**there, last: None}))
+            element, key = self._distinct_element(
+                partial, element, shape.element(container.count), present
+            )
+        if element is not None:
+            yield from (element + text for text in self._close_array(shape, {**present, key: None}))
 
     def _distinct_element(
-        self, begun: PartialJson, inner: str, node: SchemaNode | None, there: Mapping[str, object]
+        self,
+        partial: PartialJson,
+        shortest: str,
+        node: SchemaNode | None,
+        present: Mapping[str, object],
     ) -> tuple[str | None, str]:
-        """An element that is not there yet, as it begins, and its text."""
-        tries = [inner]
-        if begun.pending.startswith('"'):
-            tries += [FILLER * more + '"' for more in range(1, 20)]
-        elif begun.pending:
-            tries += [f"{inner}{digit}" for digit in "123456789"]
+        """The rest of an element that differs from those present, and the element's whole text."""
+        candidates = [shortest]
+        if partial.pending.startswith('"'):
+            candidates += [FILLER * candidate + '"' for candidate in range(1, 20)]
+        elif partial.pending:
+            candidates += [f"{shortest}{digit}" for digit in "123456789"]
         for shape in node.alternatives if node and node.alternatives else ():
-            tries += [
-                (begun.separator if not begun.pending else "") + text[len(begun.pending) :]
+            candidates += [
+                (partial.separator if not partial.pending else "") + text[len(partial.pending) :]
                 for text in shape.texts
-                if text.startswith(begun.pending)
+                if text.startswith(partial.pending)
             ]
-        if node and not begun.pending:
-            tries += [begun.separator + text for text in more_texts(node)]
-        for more in tries:
-            same = json_text(_parse_scalar((begun.pending + more).strip()))
-            if same not in there:
-                return more, same
+        if node and not partial.pending:
+            candidates += [partial.separator + text for text in more_texts(node)]
+        for candidate in candidates:
+            element = json_text(_parse_scalar((partial.pending + candidate).strip()))
+            if element not in present:
+                return candidate, element
         return None, ""
 
-    def _close_array(self, shape: ValueShape, there: Mapping[str, object]) -> Iterator[str]:
-        """What closes an array with the elements ``there``."""
-        more = self._schema_ir.missing_elements(shape, there)
-        if more is not None:
-            comma = ", " if there and more else ""
-            yield f"{comma}{', '.join(more)}]"
+    def _close_array(self, shape: ValueShape, present: Mapping[str, object]) -> Iterator[str]:
+        """The rest of an array with the element texts ``present``."""
+        elements = self._schema_ir.missing_elements(shape, present)
+        if elements is not None:
+            comma = ", " if present and elements else ""
+            yield f"{comma}{', '.join(elements)}]"
 
     def _object(
-        self, begun: PartialJson, depth: int, shape: ValueShape, ending: EndingSearch
+        self, partial: PartialJson, depth: int, shape: ValueShape, find_ending: EndingSearch
     ) -> Iterator[str]:
-        frame = begun.frames[depth]
-        there: dict[str, str | None] = dict(frame.members)
-        if depth < len(begun.frames) - 1 or frame.state == "value":
-            inner = self._value(begun, depth + 1, shape.member(frame.key), ending)
-            there[frame.key] = None
-        elif frame.state == "colon":
-            node = shape.member(frame.key)
-            inner = f": {node.shortest}" if node and node.shortest is not None else None
-            there[frame.key] = None
-        elif frame.state == "done":
-            inner = ""
+        container = partial.containers[depth]
+        present: dict[str, str | None] = dict(container.members)
+        if depth < len(partial.containers) - 1 or container.state == "value":
+            value = self._value(partial, depth + 1, shape.member(container.key), find_ending)
+            present[container.key] = None
+        elif container.state == "colon":
+            node = shape.member(container.key)
+            value = f": {node.shortest}" if node and node.shortest is not None else None
+            present[container.key] = None
+        elif container.state == "done":
+            value = ""
         else:
-            yield from self._open_property(begun, shape, frame, ending)
+            yield from self._open_property(partial, shape, container, find_ending)
             return
-        if inner is not None:
-            yield from (inner + text for text in self._close_object(shape, there))
+        if value is not None:
+            yield from (value + text for text in self._close_object(shape, present))
 
-    def _close_object(self, shape: ValueShape, there: Mapping[str, object]) -> Iterator[str]:
-        """What closes an object with the properties ``there``."""
-        more = self._schema_ir.missing_members(shape, there)
-        if more is not None:
-            comma = ", " if there and more else ""
-            yield f"{comma}{', '.join(more)}}}"
+    def _close_object(self, shape: ValueShape, present: Mapping[str, object]) -> Iterator[str]:
+        """The rest of an object with the properties ``present``."""
+        members = self._schema_ir.missing_members(shape, present)
+        if members is not None:
+            comma = ", " if present and members else ""
+            yield f"{comma}{', '.join(members)}}}"
 
     def _open_property(
-        self, begun: PartialJson, shape: ValueShape, frame: OpenContainer, ending: EndingSearch
+        self,
+        partial: PartialJson,
+        shape: ValueShape,
+        container: OpenContainer,
+        find_ending: EndingSearch,
     ) -> Iterator[str]:
-        """What closes an object in which a property's name is begun, or must come."""
-        if frame.state == "open" and not begun.pending:
+        """The rest of an object whose next or incomplete lexeme is a property's name."""
+        if container.state == "open" and not partial.pending:
             yield from self._close_object(shape, {})
-        for name in self._next_names(shape, frame):
+        for name in self._next_names(shape, container):
             quoted, node = json_text(name), shape.member(name)
-            if quoted.startswith(begun.pending) and node and node.shortest is not None:
-                there = {**frame.members, name: None}
-                opening = f"{begun.separator}{quoted[len(begun.pending) :]}: {node.shortest}"
-                yield from (opening + text for text in self._close_object(shape, there))
-        if begun.pending and shape.additional:
-            yield from self._free_name(begun, shape, frame, ending)
+            if quoted.startswith(partial.pending) and node and node.shortest is not None:
+                present = {**container.members, name: None}
+                prefix = f"{partial.separator}{quoted[len(partial.pending) :]}: {node.shortest}"
+                yield from (prefix + text for text in self._close_object(shape, present))
+        if partial.pending and shape.additional:
+            yield from self._free_name(partial, shape, container, find_ending)
 
-    def _next_names(self, shape: ValueShape, frame: OpenContainer) -> list[str]:
-        """The names that may come next: those after the last one, up to a required one."""
-        named = list(dict.fromkeys([*shape.properties, *shape.required]))
-        used = [place for place, name in enumerate(named) if name in frame.members]
+    def _next_names(self, shape: ValueShape, container: OpenContainer) -> list[str]:
+        """The names that may come next: those after the last written one, up to a required one,
+        else also one that the schema does not name."""
+        ordered = list(dict.fromkeys([*shape.properties, *shape.required]))
+        written = [index for index, name in enumerate(ordered) if name in container.members]
         names = []
-        for name in named[used[-1] + 1 if used else 0 :]:
+        for name in ordered[written[-1] + 1 if written else 0 :]:
             names.append(name)
             if name in shape.required:
                 return names
-        fresh = (a for a in "abcdefghijklmnopqrstuvwxyz" if a not in frame.members)
-        letter = next((a for a in fresh if a not in named and shape.member(a)), None)
+        unused = (a for a in "abcdefghijklmnopqrstuvwxyz" if a not in container.members)
+        letter = next((a for a in unused if a not in ordered and shape.member(a)), None)
         return [*names, *([letter] if letter else [])]
 
     def _free_name(
-        self, begun: PartialJson, shape: ValueShape, frame: OpenContainer, ending: EndingSearch
+        self,
+        partial: PartialJson,
+        shape: ValueShape,
+        container: OpenContainer,
+        find_ending: EndingSearch,
     ) -> Iterator[str]:
-        end = ending()
+        end = find_ending()
         if end is None:
             return
-        name = _decode_string(begun.pending + end)
-        while name in frame.members or name in shape.properties:
+        name = _decode_string(partial.pending + end)
+        while name in container.members or name in shape.properties:
             end, name = f"_{end}", f"{name}_"
         node = shape.member(name)
         if node and node.shortest is not None:
-            there = {**frame.members, name: None}
-            for text in self._close_object(shape, there):
+            present = {**container.members, name: None}
+            for text in self._close_object(shape, present):
                 yield f"{end}: {node.shortest}{text}"
 
 
-def _may_be_object(shape: ValueShape, frame: OpenContainer) -> bool:
-    """Whether an object that begins like that may be of this shape."""
-    return all(_accepts(shape.member(name), text) for name, text in frame.members.items())
+def _may_be_object(shape: ValueShape, container: OpenContainer) -> bool:
+    """Whether an object with these properties may have this shape."""
+    return all(_accepts(shape.member(name), text) for name, text in container.members.items())
 
 
-def _may_be_array(shape: ValueShape, frame: OpenContainer) -> bool:
-    """Whether an array that begins like that may be of this shape."""
-    if shape.unique and frame.has_duplicate:
+def _may_be_array(shape: ValueShape, container: OpenContainer) -> bool:
+    """Whether an array with these elements may have this shape."""
+    if shape.unique and container.has_duplicate:
         return False
-    return all(_accepts(shape.element(int(n)), text) for n, text in frame.members.items())
+    return all(
+        _accepts(shape.element(int(index)), text) for index, text in container.members.items()
+    )
 
 
 def _accepts(node: SchemaNode | None, text: str | None) -> bool:
-    """Whether a value of that text (None: an object or an array) may stand there."""
+    """Whether a node accepts a value of that text (None: an object or an array)."""
     if node is None:
         return False
     for shape in node.alternatives or ():
         if text is None:
-            fits = shape.kind in ("array", "object")
+            accepted = shape.kind in ("array", "object")
         elif shape.kind == "literal":
-            fits = text in shape.texts
+            accepted = text in shape.texts
         elif shape.kind == "number":
-            fits = _lexeme_kind(text) == "number" and _is_multiple(shape, text)
+            accepted = _lexeme_kind(text) == "number" and _is_multiple(shape, text)
         else:
-            fits = shape.kind == "string" == _lexeme_kind(text)
-        if fits:
+            accepted = shape.kind == "string" == _lexeme_kind(text)
+        if accepted:
             return True
     return False
 
@@ -378,7 +406,7 @@ def _lexeme_kind(text: str) -> str:
 
 
 def _is_multiple(shape: ValueShape, text: str) -> bool:
-    """Whether validators, who divide in floating point, find a number to be a multiple."""
+    """Whether the number is a multiple when divided in floating point, as validators do."""
     if not shape.multiple_of:
         return True
     try:
@@ -387,63 +415,65 @@ def _is_multiple(shape: ValueShape, text: str) -> bool:
         return False
 
 
-MAX_LENGTH = 400
-BEAM_WIDTH = 24
-MAX_BRANCHES = 12
+MAX_LENGTH = 400  # bytes of a scalar
+BEAM_WIDTH = 24  # states per length
+MAX_BRANCHES = 12  # bytes tried after a state
 BYTE_ORDER = "0159aeAZ.-:@/T+_ 2346780bcdfxz"
 
 
 class ScalarCompleter:
-    """The tokens of one byte each, which every byte-level vocabulary has."""
+    """Completes scalars by a search over the single-byte tokens of a byte-level vocabulary."""
 
-    def __init__(self, table: Any, vocabulary: int, words: int) -> None:
-        self._mask: NDArray[np.int32] = np.zeros(words, dtype=np.int32)
+    def __init__(self, table: Any, vocab_size: int, mask_width: int) -> None:
+        self._mask: NDArray[np.int32] = np.zeros(mask_width, dtype=np.int32)
         self._tokens: dict[bytes, int] = {}
-        for token in range(vocabulary):
+        for token in range(vocab_size):
             if not table.is_special_token(token):
-                raw = table.decode_bytes([token])
-                if len(raw) == 1:
-                    self._tokens.setdefault(raw, token)
+                data = table.decode_bytes([token])
+                if len(data) == 1:
+                    self._tokens.setdefault(data, token)
         order = dict.fromkeys(
-            [c.encode() for c in BYTE_ORDER] + [bytes([i]) for i in range(32, 256)]
+            [character.encode() for character in BYTE_ORDER]
+            + [bytes([code]) for code in range(32, 256)]
         )
         self._ordered_bytes = [
-            (one, self._tokens[one]) for one in order if one in self._tokens and one not in b'"\\'
+            (byte, self._tokens[byte])
+            for byte in order
+            if byte in self._tokens and byte not in b'"\\'
         ]
         self._quote_token = self._tokens.get(b'"', -1)
         self._stop_tokens = [
-            [self._tokens[one]] for one in (b",", b"}", b"]") if one in self._tokens
+            [self._tokens[byte]] for byte in (b",", b"}", b"]") if byte in self._tokens
         ]
 
-    def shortest_ending(self, matcher: Any, first: bytes, string: bool) -> str | None:
-        """The shortest text, in characters, after which the scalar that is being written may
-        end, once ``first`` is written too (a string's closing quote is part of it); None where
-        the search finds none.
+    def shortest_ending(self, matcher: Any, prefix: bytes, is_string: bool) -> str | None:
+        """The shortest text after which the current scalar may end, once ``prefix`` is added; a
+        string's closing quote is part of it. None where the search finds none.
 
-        Breadth first over single bytes. Of the states that one more byte leads to only one
-        is kept for each set of bytes allowed next, so the text may not be the very shortest.
+        A breadth-first search over bytes. States with the same set of allowed next tokens count
+        as one, so a shorter text may be missed.
         """
         start = matcher.deep_copy()
-        for one in first:
-            start.consume_token(self._tokens.get(bytes([one]), -1))
+        for code in prefix:
+            start.consume_token(self._tokens.get(bytes([code]), -1))
         if start.is_error():
             return None
         layer = [(start, b"")]
         for _ in range(MAX_LENGTH):
-            found: dict[bytes, tuple[Any, bytes]] = {}
+            successors: dict[bytes, tuple[Any, bytes]] = {}
             for state, text in layer:
-                if string and state.validate_tokens([self._quote_token]):
+                if is_string and state.validate_tokens([self._quote_token]):
                     return _decode_or_none(text + b'"')
-                if not string and (
+                if not is_string and (
                     state.is_accepting() or any(map(state.validate_tokens, self._stop_tokens))
                 ):
                     return _decode_or_none(text)
                 for byte, token in self._next_bytes(state):
-                    after = state.deep_copy()
-                    after.consume_token(token)
-                    if len(found) < BEAM_WIDTH:
-                        found.setdefault(self._signature(after), (after, text + byte))
-            layer = list(found.values())
+                    successor = state.deep_copy()
+                    successor.consume_token(token)
+                    if len(successors) < BEAM_WIDTH:
+                        successors.setdefault(self._signature(successor), (successor, text + byte))
+            layer = list(successors.values())
             if not layer:
                 return None
         return None
@@ -453,8 +483,8 @@ class ScalarCompleter:
         return self._mask.tobytes()
 
     def _next_bytes(self, state: Any) -> Iterator[tuple[bytes, int]]:
-        """Some of the bytes allowed: few stand for many where many are. The mask does not
-        say, for where text is forced it holds only the longest token of it."""
+        """At most ``MAX_BRANCHES`` of the allowed bytes. The grammar's mask cannot tell them:
+        where text is forced, it has only the longest token."""
         count = 0
         for byte, token in self._ordered_bytes:
             if state.validate_tokens([token]):

@@ -1,9 +1,4 @@
-"""What grammars cost and spared, added up.
-
-JSON schemas as masks over the next token, by llguidance.
-
-Masks of one bit a token, laid on logits.
-"""
+"""JSON Schemas as masks over the next token, by llguidance."""
 
 from __future__ import annotations
 
@@ -23,30 +18,31 @@ from .completion import JsonCompleter, PartialJson, ScalarCompleter
 from .schema import SchemaError, check_schema, drop_unsupported, normalize_schema, restrict_schema
 from .schema_ir import SchemaIR
 
+MAX_COMPILED = 256  # schemas
+MAX_TOKENIZED = 20_000  # texts
+IGNORED_MASS = 0.002  # probability below which the remaining tokens are not checked
+STEERED_MASS = 0.01  # probability of rejected tokens above which a matcher counts as steered
+MAX_CHECKED_TOKENS = 32  # the likeliest tokens, of which each is checked where necessary
+
 
 @dataclass(slots=True)
 class GrammarStats:
-    """What all matchers took: tokens, those of them that were forced, and the matchers that
-    the nearness of the limit made close."""
+    """Counts over all matchers: tokens accepted, tokens that were forced, and matchers whose
+    completion was steered because the token limit was near."""
 
     tokens: int = 0
     forced: int = 0
     steered: int = 0
 
 
-__all__ = ["GrammarCompiler", "GrammarMatcher", "SchemaError", "apply_grammar_masks"]
-
-MAX_COMPILED = 256  # compiled schemas
-MAX_TOKENIZED = 20_000  # texts whose tokens are remembered
-IGNORED_MASS = 0.002  # of the probability: what is left for tokens that are not looked at
-STEERED_MASS = 0.01  # of the probability, taken away by the nearness of the limit
-
-
 @dataclass(frozen=True, slots=True)
 class CompiledGrammar:
-    """A schema as a grammar. ``min_tokens``: tokens of its shortest value; ``max_growth``: tokens
-    by which one more token can lengthen what is needed to complete a value, about;
-    ``unenforced``: what the grammar cannot see to by itself."""
+    """A schema as a grammar.
+
+    ``min_tokens`` is the length of its shortest value; ``max_growth`` about the number of tokens by
+    which one more token can lengthen the completion; ``unenforced`` what llguidance does not
+    enforce (see ``SchemaIR.unenforced``).
+    """
 
     matcher: Any
     completer: JsonCompleter
@@ -56,10 +52,10 @@ class CompiledGrammar:
 
 
 class GrammarCompiler:
-    """Makes matchers for one tokenizer; its table is built at the first use (about 0.5 s).
+    """Compiles JSON Schemas for one tokenizer, whose table is built at first use (about 0.5 s).
 
-    The grammar writes JSON on one line with ", " and ": " between: blanks of its own are
-    what a tiny model writes until its limit.
+    The grammar allows JSON on one line only, with the separators ", " and ": ": where blanks are
+    free, small models write blanks until the limit.
     """
 
     def __init__(self, tokenizer: Any, vocabulary: int, end: int) -> None:
@@ -77,9 +73,10 @@ class GrammarCompiler:
         self._executor: Any = None
 
     def matcher(self, schema: Json, max_tokens: int | None = None) -> GrammarMatcher:
-        """A fresh matcher that completes its value within ``max_tokens`` (None: whenever it
-        does). Raises SchemaError, with the reason "limit" where the shortest value known is
-        longer than that."""
+        """A new matcher, which completes its value within ``max_tokens`` (None: no limit).
+
+        Raises SchemaError; with the reason "limit" where the shortest value is longer than that.
+        """
         compiled = self._compiled_schema(schema)
         if max_tokens is not None and compiled.min_tokens > max_tokens:
             raise SchemaError(
@@ -105,7 +102,7 @@ class GrammarCompiler:
 
     @property
     def scalar_completer(self) -> ScalarCompleter:
-        """The tokens of one byte each."""
+        """Completes numbers, and strings with a pattern or format."""
         if self._scalar_completer is None:
             self._scalar_completer = ScalarCompleter(self.table, self.vocab_size, self.mask_width)
         return self._scalar_completer
@@ -119,31 +116,31 @@ class GrammarCompiler:
         return self._tokenized[text]
 
     def token_count(self, text: str) -> int:
-        """How many tokens a text takes."""
+        """The number of tokens of a text."""
         return len(self.tokenize(text))
 
-    def compute_masks(self, rows: Sequence[Any]) -> NDArray[np.int32]:
-        """The masks of llguidance's matchers, shape (rows, words): bit i of a row is token i."""
-        if len(self._mask_buffer) < len(rows):
-            self._mask_buffer = np.zeros((len(rows), self.mask_width), dtype=np.int32)
-        if len(rows) < 8:  # waking the workers costs more
-            for place, inner in enumerate(rows):
-                row = self._mask_buffer[place]
-                inner.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+    def compute_masks(self, matchers: Sequence[Any]) -> NDArray[np.int32]:
+        """The masks of llguidance matchers, shape (matchers, words): bit i of a row is token i."""
+        if len(self._mask_buffer) < len(matchers):
+            self._mask_buffer = np.zeros((len(matchers), self.mask_width), dtype=np.int32)
+        if len(matchers) < 8:  # starting the worker threads would cost more
+            for index, matcher in enumerate(matchers):
+                row = self._mask_buffer[index]
+                matcher.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         else:
             from llguidance import LLExecutor
 
             self._executor = self._executor or LLExecutor()
             self._executor.unsafe_compute_mask_ptr(
-                [(inner, place) for place, inner in enumerate(rows)],
+                [(matcher, index) for index, matcher in enumerate(matchers)],
                 self._mask_buffer.ctypes.data,
                 self.mask_width * 4,
                 len(self._mask_buffer),
             )
-        return self._mask_buffer[: len(rows)]
+        return self._mask_buffer[: len(matchers)]
 
     def _compiled_schema(self, schema: Json) -> CompiledGrammar:
-        # Not the canonical text: the order of properties is that of the answer.
+        # Not the canonical text: properties are written in the schema's order.
         try:
             key = json.dumps(schema)
         except (TypeError, ValueError, RecursionError) as error:
@@ -156,37 +153,39 @@ class GrammarCompiler:
             if len(self._compiled) > MAX_COMPILED:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        found = self._compiled[key]
-        if isinstance(found, SchemaError):
-            raise SchemaError(str(found), found.reason)
-        return found
+        compiled = self._compiled[key]
+        if isinstance(compiled, SchemaError):
+            raise SchemaError(str(compiled), compiled.reason)
+        return compiled
 
     def _compile(self, schema: Json) -> CompiledGrammar:
         check_schema(schema)
-        legal = drop_unsupported(normalize_schema(schema), lambda one: self._compile_raw(one)[1])
-        schema = restrict_schema(legal)
-        base, message = self._compile_raw(schema)
+        supported = drop_unsupported(
+            normalize_schema(schema), lambda subschema: self._compile_raw(subschema)[1]
+        )
+        schema = restrict_schema(supported)
+        matcher, message = self._compile_raw(schema)
         if message:
-            schema = legal
-            base, _ = self._compile_raw(schema)
-        shapes = SchemaIR(schema, self.token_count, self._shortest_scalar)
-        least = self.tokenize(shapes.root.shortest or "")
-        proof = base.deep_copy()
-        proven = proof.consume_tokens(least) and proof.is_accepting()
+            schema = supported
+            matcher, _ = self._compile_raw(schema)
+        schema_ir = SchemaIR(schema, self.token_count, self._shortest_scalar)
+        shortest = self.tokenize(schema_ir.root.shortest or "")
+        copy = matcher.deep_copy()
+        accepted = copy.consume_tokens(shortest) and copy.is_accepting()
         return CompiledGrammar(
-            base,
-            JsonCompleter(shapes),
-            min_tokens=len(least) if proven else 0,
-            max_growth=shapes.max_growth(),
-            unenforced=shapes.unenforced(),
+            matcher,
+            JsonCompleter(schema_ir),
+            min_tokens=len(shortest) if accepted else 0,
+            max_growth=schema_ir.max_growth(),
+            unenforced=schema_ir.unenforced(),
         )
 
     def _compile_raw(self, schema: Json) -> tuple[Any, str]:
-        """llguidance's matcher of a schema, or what is wrong with it."""
+        """The llguidance matcher of a schema, and its error (empty for none)."""
         from llguidance import LLMatcher
 
         text = json.dumps(schema, ensure_ascii=False)
-        # Escapes for control characters, NUL among them, only where the schema has some.
+        # Escapes of control characters, only where the schema has such characters.
         escapes = 'nrbtf\\"' + ("u" if "\\u00" in text or "\x7f" in text else "")
         options: Any = {
             "whitespace_flexible": False,
@@ -195,42 +194,44 @@ class GrammarCompiler:
             "json_allowed_escapes": escapes,
         }
         try:
-            made = LLMatcher(
+            matcher = LLMatcher(
                 self.table, LLMatcher.grammar_from_json_schema(text, None, options), log_level=0
             )
         except ValueError as error:
             return None, str(error)
-        warnings = made.get_grammar_warnings()
-        return made, made.get_error() if made.is_error() else "; ".join(warnings)
+        warnings = matcher.get_grammar_warnings()
+        return matcher, matcher.get_error() if matcher.is_error() else "; ".join(warnings)
 
     def _shortest_scalar(self, schema: Json) -> str | None:
-        """The shortest text found of a number, or of a string with a pattern or a format."""
+        """The shortest text of a number, or of a string with a pattern or format; None where
+        none is found."""
         key = json.dumps(schema)
         if key not in self._shortest_scalars:
-            made, message = self._compile_raw(schema)
-            found = None
+            matcher, message = self._compile_raw(schema)
+            shortest = None
             if not message and schema["type"] == "string":
-                end = self.scalar_completer.shortest_ending(made, b'"', string=True)
-                found = None if end is None else f'"{end}'
+                end = self.scalar_completer.shortest_ending(matcher, b'"', is_string=True)
+                shortest = None if end is None else f'"{end}'
             elif not message:
-                found = self.scalar_completer.shortest_ending(made, b"", string=False)
-            self._shortest_scalars[key] = found
+                shortest = self.scalar_completer.shortest_ending(matcher, b"", is_string=False)
+            self._shortest_scalars[key] = shortest
         return self._shortest_scalars[key]
 
 
 class GrammarMatcher:
-    """The state of one row's grammar.
+    """The grammar state of one sequence.
 
-    Where the grammar forces text, only the tokens that the tokenizer itself would make of
-    that text are allowed (all splits of it say the same; a model has learnt this one), so
-    that jumping over them gives the very tokens that single steps give.
+    Where the grammar forces text, only the tokens that the tokenizer itself makes of that text
+    are allowed. Jumping over forced tokens then gives the same tokens as single steps.
 
-    With a limit, a token is allowed only if the value can still be completed within it. As
-    long as there is room this excludes nothing and is not even looked at.
+    With a limit, a token is allowed only if the value can still be completed within it. This is
+    checked only near the limit; before, it excludes nothing.
     """
 
-    def __init__(self, home: GrammarCompiler, compiled: CompiledGrammar, limit: int | None) -> None:
-        self.compiler = home
+    def __init__(
+        self, compiler: GrammarCompiler, compiled: CompiledGrammar, limit: int | None
+    ) -> None:
+        self.compiler = compiler
         self.ll_matcher = compiled.matcher.deep_copy()
         self.tokens: list[int] = []
         self.steered = False
@@ -246,18 +247,18 @@ class GrammarMatcher:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more can or may be written."""
-        full = self._limit is not None and len(self.tokens) >= self._limit
-        return self._ended or full or bool(self.ll_matcher.is_stopped())
+        """Whether no further token is possible or allowed."""
+        limit_reached = self._limit is not None and len(self.tokens) >= self._limit
+        return self._ended or limit_reached or bool(self.ll_matcher.is_stopped())
 
     @property
     def complete(self) -> bool:
-        """Whether what is written is a value of the schema."""
+        """Whether the tokens so far are a value of the schema."""
         return not self.ll_matcher.is_error() and bool(self.ll_matcher.is_accepting())
 
     def forced_tokens(self) -> list[int]:
-        """The tokens that single steps would be forced to from here; [] where there is a
-        choice. The caller hands each of them to ``accept_token``."""
+        """The next tokens, as far as the grammar forces them; empty where it allows several. The
+        caller passes each of them to ``accept_token``."""
         if self._forced_tokens is None:
             self._forced_tokens = [] if self.finished else list(self.ll_matcher.compute_ff_tokens())
             if self._forced_tokens and (self._compiled.unenforced or self._near_limit()):
@@ -267,22 +268,22 @@ class GrammarMatcher:
         return list(self._forced_tokens)
 
     def accept_token(self, token: int) -> bool:
-        """Go on by a token; whether the row is finished."""
+        """Append a token; whether the sequence is finished."""
         if token == self.compiler.end_token:
             self._ended = True
             return True
-        waiting = self._forced_tokens or []
-        forced = waiting[:1] == [token]
+        expected = self._forced_tokens or []
+        forced = expected[:1] == [token]
         self.compiler.stats.tokens += 1
         self.compiler.stats.forced += forced
-        self._forced_tokens = (waiting[1:] or None) if forced else None
+        self._forced_tokens = (expected[1:] or None) if forced else None
         self.tokens.append(token)
         self.ll_matcher.consume_token(token)
         return self.finished
 
     def result(self) -> tuple[str, Json] | Failed:
-        """The text written and its value; Failed with the reason "limit" where it is not
-        complete, "engine" where the grammar engine gave up."""
+        """The text and its value; Failed with the reason "limit" where the value is incomplete,
+        "schema" where no value starts with the text, "engine" where llguidance failed."""
         text = self.compiler.table.decode_bytes(self.tokens).decode(errors="replace")
         if self.ll_matcher.is_error():
             return Failed(reason="engine", detail=f"grammar: {self.ll_matcher.get_error()}")
@@ -297,19 +298,19 @@ class GrammarMatcher:
         return text, json.loads(text)
 
     def apply_mask(self, logits: Tensor) -> None:
-        """Set the logits (vocabulary,) of tokens that do not fit to minus infinity."""
+        """Set the logits (vocabulary,) of tokens that are not allowed to minus infinity."""
         apply_grammar_masks(logits.unsqueeze(0), [(0, self)])
 
     def needs_token_check(self) -> bool:
-        """Whether tokens must be looked at one by one here."""
-        traits = self._compiled.unenforced
-        if traits:
-            begun = self._parse_tokens()
-            text = begun.pending.startswith('"')
+        """Whether the next token's candidates must be checked one by one."""
+        unenforced = self._compiled.unenforced
+        if unenforced:
+            partial = self._parse_tokens()
+            in_string = partial.pending.startswith('"')
             if (
-                ("names" in traits and begun.state in ("{open", "{comma", "{done"))
-                or ("unique" in traits and begun.in_array)
-                or ("step" in traits and not text)
+                ("names" in unenforced and partial.state in ("{open", "{comma", "{done"))
+                or ("unique" in unenforced and partial.in_array)
+                or ("step" in unenforced and not in_string)
             ):
                 return True
         return self._near_limit()
@@ -317,36 +318,40 @@ class GrammarMatcher:
     def valid_tokens(
         self, allowed: NDArray[np.int64], shares: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Those of ``allowed`` (n,), the likeliest tokens first, after which the value can be
-        completed and nothing is named twice. ``shares`` (n,) are their probabilities; what
-        hardly ever comes is not looked at, and not kept."""
-        near = self._near_limit() or bool(self._compiled.unenforced - {"names"})
-        good: list[int] = []
-        lost = 0.0
-        left = 1.0
-        for token, share in zip(allowed.tolist(), shares.tolist()):
-            if good and left < IGNORED_MASS:
-                break
-            left -= share
-            if self._is_allowed(token, near):
-                good.append(token)
-            else:
-                lost += share
-        if not good:
-            witness = self._shortest_completion(self.ll_matcher, self._parse_tokens())
-            # What "names" stands for shows by itself, in ``duplicate_key``.
-            self._invalid = not witness and bool(self._compiled.unenforced - {"names"})
-            self._forced_tokens = witness or None
-            self._mark_steered()
-            return np.array(witness[:1], dtype=np.int64) if witness else allowed
-        self._invalid &= not near
-        if lost > STEERED_MASS and self._near_limit():
-            self._mark_steered()
-        return np.array(good, dtype=np.int64)
+        """The tokens of ``allowed`` (n,) after which the value can still be completed.
 
-    def _is_allowed(self, token: int, near: bool) -> bool:
-        """Whether a token may be taken. ``near``: more than names written twice is at stake."""
-        if not near and b'"' not in self.compiler.table.decode_bytes([token]):
+        ``allowed`` is sorted by probability, ``shares`` (n,). Tokens in the tail, below
+        ``IGNORED_MASS``, are not checked and not returned. Where no token is valid, the first
+        token of the shortest completion is returned.
+        """
+        check_all = self._near_limit() or bool(self._compiled.unenforced - {"names"})
+        valid: list[int] = []
+        rejected = 0.0
+        remaining = 1.0
+        for token, share in zip(allowed.tolist(), shares.tolist()):
+            if valid and remaining < IGNORED_MASS:
+                break
+            remaining -= share
+            if self._is_allowed(token, check_all):
+                valid.append(token)
+            else:
+                rejected += share
+        if not valid:
+            completion = self._shortest_completion(self.ll_matcher, self._parse_tokens())
+            # A violation of "names" is visible in ``duplicate_key``.
+            self._invalid = not completion and bool(self._compiled.unenforced - {"names"})
+            self._forced_tokens = completion or None
+            self._mark_steered()
+            return np.array(completion[:1], dtype=np.int64) if completion else allowed
+        self._invalid &= not check_all
+        if rejected > STEERED_MASS and self._near_limit():
+            self._mark_steered()
+        return np.array(valid, dtype=np.int64)
+
+    def _is_allowed(self, token: int, check_all: bool) -> bool:
+        """Whether a token is valid. Without ``check_all`` only duplicate names are possible
+        violations, so that tokens without a quote need no check."""
+        if not check_all and b'"' not in self.compiler.table.decode_bytes([token]):
             return True
         return self._can_complete([token])
 
@@ -355,52 +360,55 @@ class GrammarMatcher:
         self.steered = True
 
     def _near_limit(self) -> bool:
-        """Whether one more token might lead to where the limit is too near."""
+        """Whether one more token could make completion within the limit impossible."""
         if self._limit is None:
             return False
         step = self._compiled.max_growth + 1
         if self._slack - step * (len(self.tokens) - self._slack_at) <= step:
-            witness = self._shortest_completion(self.ll_matcher, self._parse_tokens())
+            completion = self._shortest_completion(self.ll_matcher, self._parse_tokens())
             self._slack_at = len(self.tokens)
-            left = self._limit - self._slack_at
-            self._slack = left - len(witness) if witness is not None else 0
+            remaining = self._limit - self._slack_at
+            self._slack = remaining - len(completion) if completion is not None else 0
         return self._slack - step * (len(self.tokens) - self._slack_at) <= step
 
-    def _can_complete(self, more: Sequence[int]) -> bool:
+    def _can_complete(self, tokens: Sequence[int]) -> bool:
         """Whether the value can be completed within the limit after these tokens."""
-        if more[0] == self.compiler.end_token:
+        if tokens[0] == self.compiler.end_token:
             return self.complete
-        inner, begun = self.ll_matcher.deep_copy(), self._parse_tokens().copy()
-        if not inner.consume_tokens(list(more)):
+        matcher, partial = self.ll_matcher.deep_copy(), self._parse_tokens().copy()
+        if not matcher.consume_tokens(list(tokens)):
             return False
-        begun.feed(self.compiler.table.decode_bytes(list(more)))
-        if begun.duplicate_key:
+        partial.feed(self.compiler.table.decode_bytes(list(tokens)))
+        if partial.duplicate_key:
             return False
         if self._limit is None and self._compiled.unenforced <= {"names"}:
             return True
-        witness = self._shortest_completion(inner, begun)
-        used = len(self.tokens) + len(more)
-        return witness is not None and (self._limit is None or used + len(witness) <= self._limit)
+        completion = self._shortest_completion(matcher, partial)
+        used = len(self.tokens) + len(tokens)
+        return completion is not None and (
+            self._limit is None or used + len(completion) <= self._limit
+        )
 
-    def _shortest_completion(self, inner: Any, begun: PartialJson) -> list[int] | None:
-        """The tokens that complete the value, proven by the grammar itself."""
-        string = begun.pending.startswith('"')
+    def _shortest_completion(self, matcher: Any, partial: PartialJson) -> list[int] | None:
+        """The tokens of the shortest completion, verified by the grammar; None where none is
+        found."""
+        in_string = partial.pending.startswith('"')
 
-        def ending(first: bytes) -> str | None:
-            return self.compiler.scalar_completer.shortest_ending(inner, first, string)
+        def find_ending(prefix: bytes) -> str | None:
+            return self.compiler.scalar_completer.shortest_ending(matcher, prefix, in_string)
 
-        rest = self._compiled.completer.shortest_completion(begun, ending)
+        rest = self._compiled.completer.shortest_completion(partial, find_ending)
         if rest is None:
             return None
         tokens = self._tokenize(rest)
-        proof = inner.deep_copy()
-        fits = not tokens or proof.consume_tokens(tokens)
-        return tokens if fits and proof.is_accepting() else None
+        copy = matcher.deep_copy()
+        accepted = not tokens or copy.consume_tokens(tokens)
+        return tokens if accepted and copy.is_accepting() else None
 
     def _tokenize(self, rest: bytes) -> list[int]:
         try:
             return self.compiler.tokenize(rest.decode())
-        except UnicodeDecodeError:  # it begins within a character
+        except UnicodeDecodeError:  # the text begins within a character
             tokens: list[int] = self.compiler.table.tokenize_bytes(rest)
             return tokens
 
@@ -411,11 +419,8 @@ class GrammarMatcher:
         return self._partial
 
 
-MAX_CHECKED_TOKENS = 32  # of the likeliest tokens, those looked at one by one where it matters
-
-
 def set_bits(bits: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The numbers of the bits set in ``compute_masks`` (words,), rising.
+    """The indices of the bits that are set in ``bits`` (words,), ascending.
 
     >>> set_bits(np.array([5, 1], dtype=np.int32)).tolist()
     [0, 2, 32]
@@ -424,45 +429,53 @@ def set_bits(bits: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def keep_only(row: Tensor, ids: NDArray[np.int64]) -> None:
-    """Set all of ``row`` (vocabulary,) to minus infinity, but the tokens ``ids``."""
-    there = torch.from_numpy(ids).to(row.device)
-    values = row[there]
+    """Set all logits of ``row`` (vocabulary,) to minus infinity except those of ``ids``."""
+    indices = torch.from_numpy(ids).to(row.device)
+    values = row[indices]
     row.fill_(float("-inf"))
-    row[there] = values
+    row[indices] = values
 
 
 def apply_bitmask(logits: Tensor, bits: NDArray[np.int32], rows: Sequence[tuple[int, int]]) -> None:
-    """Lay masks on ``logits`` (n, vocabulary): ``rows`` are (row of the logits, row of
-    ``compute_masks``). Boolean masks of whole rows cost ten times more on a processor than touching
-    the few tokens allowed, or forbidden."""
+    """Apply masks to ``logits`` (n, vocabulary); ``rows`` are pairs of a row of the logits and a
+    row of ``bits``.
+
+    On a CPU boolean masks of whole rows cost ten times more than touching only the allowed, or
+    only the forbidden, tokens.
+    """
     if not rows:
         return
     if logits.device.type != "cpu":
         _apply_on_device(logits, bits, rows)
         return
-    size = logits.shape[1]
-    for row, place in rows:
-        allowed = np.unpackbits(bits[place].view(np.uint8), bitorder="little")[:size].view(bool)
-        if np.count_nonzero(allowed) * 2 < size:
+    vocab_size = logits.shape[1]
+    for row, mask in rows:
+        allowed = np.unpackbits(bits[mask].view(np.uint8), bitorder="little")[:vocab_size].view(
+            bool
+        )
+        if np.count_nonzero(allowed) * 2 < vocab_size:
             keep_only(logits[row], np.flatnonzero(allowed))
         else:
-            out = torch.from_numpy(np.flatnonzero(~allowed))
-            logits[row].index_fill_(0, out, float("-inf"))
+            forbidden = torch.from_numpy(np.flatnonzero(~allowed))
+            logits[row].index_fill_(0, forbidden, float("-inf"))
 
 
 def _apply_on_device(
     logits: Tensor, bits: NDArray[np.int32], rows: Sequence[tuple[int, int]]
 ) -> None:
-    where = torch.tensor([row for row, _ in rows], device=logits.device)
-    words = torch.from_numpy(bits[[place for _, place in rows]]).to(logits.device)
+    logit_rows = torch.tensor([row for row, _ in rows], device=logits.device)
+    masks = torch.from_numpy(bits[[mask for _, mask in rows]]).to(logits.device)
     shifts = torch.arange(32, dtype=torch.int32, device=logits.device)
-    allowed = ((words.unsqueeze(-1) >> shifts) & 1).bool().flatten(1)[:, : logits.shape[1]]
-    logits[where] = logits[where].masked_fill_(~allowed, float("-inf"))
+    allowed = ((masks.unsqueeze(-1) >> shifts) & 1).bool().flatten(1)[:, : logits.shape[1]]
+    logits[logit_rows] = logits[logit_rows].masked_fill_(~allowed, float("-inf"))
 
 
 def apply_grammar_masks(logits: Tensor, rows: Sequence[tuple[int, GrammarMatcher]]) -> None:
-    """Set to minus infinity, in ``logits`` (rows, vocabulary) float32, what does not fit the
-    grammar of a row; ``rows`` are (row, its matcher), all of one Grammars."""
+    """Set the logits of tokens that a row's grammar does not allow to minus infinity.
+
+    ``logits``: float32, shape (rows, vocabulary). ``rows`` are pairs of a row and its matcher, all
+    of one GrammarCompiler.
+    """
     free: list[tuple[int, GrammarMatcher]] = []
     for row, matcher in rows:
         forced = matcher.forced_tokens()
@@ -474,11 +487,11 @@ def apply_grammar_masks(logits: Tensor, rows: Sequence[tuple[int, GrammarMatcher
         return
     bits = free[0][1].compiler.compute_masks([matcher.ll_matcher for _, matcher in free])
     plain_rows = []
-    for place, (row, matcher) in enumerate(free):
+    for index, (row, matcher) in enumerate(free):
         if matcher.needs_token_check():
-            keep_only(logits[row], _checked_tokens(logits[row], matcher, set_bits(bits[place])))
+            keep_only(logits[row], _checked_tokens(logits[row], matcher, set_bits(bits[index])))
         else:
-            plain_rows.append((row, place))
+            plain_rows.append((row, index))
     apply_bitmask(logits, bits, plain_rows)
 
 
@@ -486,6 +499,6 @@ def _checked_tokens(
     row: Tensor, matcher: GrammarMatcher, allowed: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     scores = torch.log_softmax(row[torch.from_numpy(allowed).to(row.device)].float(), dim=0)
-    values, places = torch.topk(scores, min(MAX_CHECKED_TOKENS, len(allowed)))
+    values, order = torch.topk(scores, min(MAX_CHECKED_TOKENS, len(allowed)))
     shares = values.double().exp().cpu().numpy()
-    return matcher.valid_tokens(allowed[places.cpu().numpy()], shares)
+    return matcher.valid_tokens(allowed[order.cpu().numpy()], shares)

@@ -1,9 +1,4 @@
-"""JSON schemas: where they contradict themselves, and said in words that grammars know.
-
-JSON schemas made safer to write by: what may be written only gets less, never more.
-
-A schema's alternatives, each without references and without anyOf, oneOf and allOf.
-"""
+"""JSON Schemas prepared for a grammar: checked, normalized, restricted and flattened."""
 
 from __future__ import annotations
 
@@ -24,7 +19,7 @@ ANNOTATIONS = _word_set(
     "$comment $schema $id $defs definitions"
 )
 UNIQUE_KEYWORD = "x-unique"
-# The formats the standard defines (2020-12, section 7.3). Any other is a note to people.
+# The formats that the standard defines (2020-12, section 7.3). Others are annotations only.
 KNOWN_FORMATS = _word_set(
     "date-time date time duration email idn-email hostname idn-hostname ipv4 ipv6 uri "
     "uri-reference iri iri-reference uuid uri-template json-pointer relative-json-pointer "
@@ -43,48 +38,50 @@ REMEDIES = (
 
 
 class SchemaError(ValueError):
-    """A JSON schema that cannot be turned into a grammar, or (``reason`` "limit") one whose
-    shortest value needs more tokens than the ask allows."""
+    """A JSON Schema that has no grammar, or (``reason`` "limit") whose shortest value needs more
+    tokens than the ask allows."""
 
     def __init__(self, message: str, reason: str = "schema") -> None:
         super().__init__(message)
         self.reason = reason
 
 
-def schema_error(path: SchemaPath, what: str, remedy: str) -> SchemaError:
-    """The error for the field at ``path``."""
+def schema_error(path: SchemaPath, problem: str, remedy: str) -> SchemaError:
+    """The error for the schema at ``path``, with its remedy."""
     where = f"schema field '{'.'.join(path)}'" if path else "the schema"
-    return SchemaError(f"{where}: {what}; {remedy}")
+    return SchemaError(f"{where}: {problem}; {remedy}")
 
 
 def check_schema(schema: Json) -> None:
-    """Raises SchemaError where a schema contradicts itself, also where a grammar would just
-    leave out the field or the alternative that nothing satisfies."""
+    """Raises SchemaError for a schema that contradicts itself, also where a grammar would silently
+    omit the property or alternative that no value satisfies."""
     if not isinstance(schema, dict):
         raise SchemaError(f"a schema must be an object, not {type(schema).__name__}")
-    for path, one in iter_subschemas(schema):
-        if isinstance(one, bool):
+    for path, subschema in iter_subschemas(schema):
+        if isinstance(subschema, bool):
             continue
-        if not isinstance(one, dict):
-            raise schema_error(path, f"holds {one!r}, which is no schema", "write an object there")
-        for what in ("imum", "Length", "Items", "Properties"):
-            low, high = one.get(f"min{what}"), one.get(f"max{what}")
+        if not isinstance(subschema, dict):
+            raise schema_error(
+                path, f"holds {subschema!r}, which is no schema", "write an object there"
+            )
+        for kind in ("imum", "Length", "Items", "Properties"):
+            low, high = subschema.get(f"min{kind}"), subschema.get(f"max{kind}")
             if is_number(low) and is_number(high) and low > high:  # type: ignore[operator]
-                raise schema_error(path, f"min{what} {low} is above max{what} {high}", "swap them")
+                raise schema_error(path, f"min{kind} {low} is above max{kind} {high}", "swap them")
         for key in ("enum", "anyOf", "oneOf", "allOf", "type"):
-            if one.get(key) == []:
+            if subschema.get(key) == []:
                 raise schema_error(
                     path, f"{key} is empty, so no value fits", "name what may be written"
                 )
-        _check_reference(schema, path, one)
+        _check_reference(schema, path, subschema)
 
 
-def _check_reference(root: Json, path: SchemaPath, one: dict[str, Json]) -> None:
-    reference = one.get("$ref")
+def _check_reference(schema: Json, path: SchemaPath, subschema: dict[str, Json]) -> None:
+    reference = subschema.get("$ref")
     if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
         return
     try:
-        resolve_pointer(root, reference)
+        resolve_pointer(schema, reference)
     except KeyError:
         raise schema_error(
             path, f"'{reference}' is not in the schema", "define it under $defs"
@@ -96,91 +93,96 @@ def is_number(value: Json) -> bool:
 
 
 def normalize_schema(schema: Json) -> Json:
-    """The same values, said in words that grammars know: property names from a list, formats
-    that are notes, options of the grammar engine that a schema may not set."""
+    """A schema of the same values in keywords that llguidance supports.
 
-    def change(one: Json) -> Json:
-        if not isinstance(one, dict):
-            return one
-        if isinstance(one.get("format"), str) and one["format"] not in KNOWN_FORMATS:
-            del one["format"]
-        one.pop("x-guidance", None)
-        one.pop(UNIQUE_KEYWORD, None)
-        if one.pop("uniqueItems", False):
-            one[UNIQUE_KEYWORD] = (
-                True  # seen to token by token: a grammar does not remember elements
-            )
-        if "propertyNames" in one:
-            _name_properties(schema, one)
-        return one
+    ``propertyNames`` becomes properties, ``uniqueItems`` becomes a marker that is checked token by
+    token (a grammar does not remember elements), and unknown formats and engine options are
+    removed.
+    """
 
-    return map_subschemas(schema, change)
+    def normalize(subschema: Json) -> Json:
+        if not isinstance(subschema, dict):
+            return subschema
+        if isinstance(subschema.get("format"), str) and subschema["format"] not in KNOWN_FORMATS:
+            del subschema["format"]
+        subschema.pop("x-guidance", None)
+        subschema.pop(UNIQUE_KEYWORD, None)
+        if subschema.pop("uniqueItems", False):
+            subschema[UNIQUE_KEYWORD] = True
+        if "propertyNames" in subschema:
+            _name_properties(schema, subschema)
+        return subschema
+
+    return map_subschemas(schema, normalize)
 
 
-def _name_properties(root: Json, one: dict[str, Json]) -> None:
-    names = one["propertyNames"]
+def _name_properties(root: Json, schema: dict[str, Json]) -> None:
+    names = schema["propertyNames"]
     try:
         while isinstance(names, dict) and set(names) - ANNOTATIONS == {"$ref"}:
             names = resolve_pointer(root, names["$ref"])
     except KeyError:
         return
     if names is True or (isinstance(names, dict) and not set(names) - ANNOTATIONS - {"type"}):
-        del one["propertyNames"]
+        del schema["propertyNames"]
         return
-    if not isinstance(names, dict) or "properties" in one or "patternProperties" in one:
+    if not isinstance(names, dict) or "properties" in schema or "patternProperties" in schema:
         return
-    words = set(names) - ANNOTATIONS - {"type"}
-    if words in ({"enum"}, {"const"}):
-        listed = names.get("enum", [names.get("const")])
-        if not isinstance(listed, list) or not all(isinstance(k, str) for k in listed):
+    keywords = set(names) - ANNOTATIONS - {"type"}
+    if keywords in ({"enum"}, {"const"}):
+        values = names.get("enum", [names.get("const")])
+        if not isinstance(values, list) or not all(isinstance(name, str) for name in values):
             return
-        one["properties"] = {k: one.get("additionalProperties", {}) for k in listed}
-    elif words == {"pattern"}:
-        one["patternProperties"] = {names["pattern"]: one.get("additionalProperties", {})}
+        schema["properties"] = {name: schema.get("additionalProperties", {}) for name in values}
+    elif keywords == {"pattern"}:
+        schema["patternProperties"] = {names["pattern"]: schema.get("additionalProperties", {})}
     else:
         return
-    del one["propertyNames"]
-    one["additionalProperties"] = False
+    del schema["propertyNames"]
+    schema["additionalProperties"] = False
 
 
-def locate_error(schema: Json, message: str, compiled: Callable[[Json], str]) -> SchemaPath:
-    """The way to the innermost schema that fails alone with ``message`` as the whole does."""
+def locate_error(schema: Json, message: str, compile_error: Callable[[Json], str]) -> SchemaPath:
+    """The path of the innermost subschema that, compiled alone, fails with ``message`` too."""
     shared = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
     best: SchemaPath = ()
-    for path, one in iter_subschemas(schema):
-        if len(path) > len(best) and isinstance(one, dict):
-            alone = {**{k: v for k, v in shared.items() if k not in one}, **one}
-            if compiled(alone) == message:
+    for path, subschema in iter_subschemas(schema):
+        if len(path) > len(best) and isinstance(subschema, dict):
+            isolated = {**{k: v for k, v in shared.items() if k not in subschema}, **subschema}
+            if compile_error(isolated) == message:
                 best = path
     return best
 
 
-def drop_unsupported(schema: Json, compiled: Callable[[Json], str]) -> Json:
-    """``schema`` less the alternatives of an anyOf that no grammar can hold, where another
-    remains. ``compiled`` gives a schema's error, or an empty text. Raises SchemaError."""
+def drop_unsupported(schema: Json, compile_error: Callable[[Json], str]) -> Json:
+    """The schema without those alternatives of an anyOf that have no grammar.
+
+    ``compile_error`` returns the compiler's error for a schema, or an empty text. Raises
+    SchemaError where no alternative remains.
+    """
     schema = json.loads(json.dumps(schema))
-    while message := compiled(schema):
-        path = locate_error(schema, message, compiled)
-        what = " ".join(message.split())
+    while message := compile_error(schema):
+        path = locate_error(schema, message, compile_error)
+        problem = " ".join(message.split())
         remedy = next((r for start, r in REMEDIES if start in message), "mend it")
         if "anyOf" not in path or message.startswith("Unsatisfiable"):
-            raise schema_error(path, what, remedy)
-        place = max(i for i, part in enumerate(path) if part == "anyOf")
+            raise schema_error(path, problem, remedy)
+        index = max(i for i, part in enumerate(path) if part == "anyOf")
         branches: Json = schema
-        for part in path[: place + 1]:
+        for part in path[: index + 1]:
             branches = branches[int(part)] if isinstance(branches, list) else branches[part]
-        branches[int(path[place + 1])] = False
+        branches[int(path[index + 1])] = False
         if not any(branches):
-            raise schema_error(path, what, remedy)
+            raise schema_error(path, problem, remedy)
     return schema
 
 
-MAX_SAFE_INTEGER = 2**53 - 1  # the whole numbers all JSON readers agree on: RFC 7493, section 2.2
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer all JSON readers agree on (RFC 7493, 2.2)
 MAX_NUMBER = 10**15
 ANY_VALUE = "any-json-value"
 YEAR_PATTERN = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
-# What readers of these formats refuse although a grammar lets it through: the year 0, a
-# sixtieth second, numbers without end, names longer than the DNS has.
+# Parsers of these formats reject what the grammar's own formats accept: the year 0, second 60,
+# numbers of unlimited length, names longer than DNS allows.
 FORMAT_LIMITS: dict[str, dict[str, Json]] = {
     "date": {"pattern": f"^{YEAR_PATTERN}-"},
     "time": {"pattern": "^[0-9]{2}:[0-9]{2}:[0-5]"},
@@ -192,77 +194,80 @@ FORMAT_LIMITS: dict[str, dict[str, Json]] = {
 
 
 def restrict_schema(schema: Json) -> Json:
-    """``schema`` without what only lets a small model run on.
+    """A schema of fewer values, which keeps a small model from writing without end.
 
-    Objects that name their properties get no others unless the schema says so; numbers stay
-    where every reader agrees on them (no 1e999, which Python reads as infinity).
+    Objects that name their properties get no others unless the schema allows them explicitly.
+    Numbers stay in the range that every JSON reader agrees on (Python reads 1e999 as infinity).
     """
-    alone = not any(_is_conjunction(one) for _, one in iter_subschemas(schema))
-    used = [False]
+    can_close = not any(_is_conjunction(subschema) for _, subschema in iter_subschemas(schema))
+    is_used = [False]
 
-    def anything() -> Json:
-        used[0] = True
+    def any_value() -> Json:
+        is_used[0] = True
         return {"$ref": f"#/$defs/{ANY_VALUE}"}
 
-    def change(one: Json) -> Json:
-        if one is True or (isinstance(one, dict) and not set(one) - ANNOTATIONS):
-            return {**(one if isinstance(one, dict) else {}), **anything()}
-        if isinstance(one, dict) and "enum" not in one and "const" not in one:
-            _bound_numbers(one)
-            if one.get("format") in FORMAT_LIMITS:
-                one = {**one, "allOf": [*one.get("allOf", []), FORMAT_LIMITS[one["format"]]]}
-            if alone:
-                _close_object(one, anything)
-        return one
+    def restrict(subschema: Json) -> Json:
+        if subschema is True or (isinstance(subschema, dict) and not set(subschema) - ANNOTATIONS):
+            return {**(subschema if isinstance(subschema, dict) else {}), **any_value()}
+        if isinstance(subschema, dict) and "enum" not in subschema and "const" not in subschema:
+            _bound_numbers(subschema)
+            if subschema.get("format") in FORMAT_LIMITS:
+                subschema = {
+                    **subschema,
+                    "allOf": [*subschema.get("allOf", []), FORMAT_LIMITS[subschema["format"]]],
+                }
+            if can_close:
+                _close_object(subschema, any_value)
+        return subschema
 
-    made = map_subschemas(schema, change)
-    if used[0]:
-        made["$defs"] = {**made.get("$defs", {}), ANY_VALUE: _any_value_schema()}
-    return made
+    restricted = map_subschemas(schema, restrict)
+    if is_used[0]:
+        restricted["$defs"] = {**restricted.get("$defs", {}), ANY_VALUE: _any_value_schema()}
+    return restricted
 
 
-def _is_conjunction(one: Json) -> bool:
-    """Whether several schemas must hold at once, so that none may forbid the rest."""
-    if not isinstance(one, dict):
+def _is_conjunction(schema: Json) -> bool:
+    """Whether several schemas apply at once, so that none may forbid the others' properties."""
+    if not isinstance(schema, dict):
         return False
-    joined = [key for key in ("allOf", "anyOf", "oneOf", "$ref") if key in one]
-    return bool(joined) and (
-        len(one.get("allOf", ())) > 1 or bool(set(one) - ANNOTATIONS - {joined[0]})
+    combiners = [key for key in ("allOf", "anyOf", "oneOf", "$ref") if key in schema]
+    return bool(combiners) and (
+        len(schema.get("allOf", ())) > 1 or bool(set(schema) - ANNOTATIONS - {combiners[0]})
     )
 
 
-def _types_of(one: dict[str, Json]) -> Json:
-    kinds = one.get("type", [])
-    return [kinds] if isinstance(kinds, str) else kinds
+def _types_of(schema: dict[str, Json]) -> Json:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
-def _bound_numbers(one: dict[str, Json]) -> None:
-    kinds = _types_of(one)
-    if "integer" not in kinds and "number" not in kinds:
+def _bound_numbers(schema: dict[str, Json]) -> None:
+    types = _types_of(schema)
+    if "integer" not in types and "number" not in types:
         return
-    most = MAX_NUMBER if "number" in kinds else MAX_SAFE_INTEGER
-    low = [one[key] for key in ("minimum", "exclusiveMinimum") if key in one]
-    high = [one[key] for key in ("maximum", "exclusiveMaximum") if key in one]
-    if not low and all(is_number(h) and h > -most for h in high):
-        one["minimum"] = -most
-    if not high and all(is_number(x) and x < most for x in low):
-        one["maximum"] = most
+    limit = MAX_NUMBER if "number" in types else MAX_SAFE_INTEGER
+    lower = [schema[key] for key in ("minimum", "exclusiveMinimum") if key in schema]
+    upper = [schema[key] for key in ("maximum", "exclusiveMaximum") if key in schema]
+    if not lower and all(is_number(bound) and bound > -limit for bound in upper):
+        schema["minimum"] = -limit
+    if not upper and all(is_number(bound) and bound < limit for bound in lower):
+        schema["maximum"] = limit
 
 
-def _close_object(one: dict[str, Json], anything: Callable[[], Json]) -> None:
-    kinds = _types_of(one)
-    if "properties" in one and "additionalProperties" not in one:
-        missing = [name for name in one.get("required", ()) if name not in one["properties"]]
-        if one.get("minProperties", 0) > len(one["properties"]) or (
-            missing and "patternProperties" in one
+def _close_object(schema: dict[str, Json], any_value: Callable[[], Json]) -> None:
+    types = _types_of(schema)
+    if "properties" in schema and "additionalProperties" not in schema:
+        unnamed = [name for name in schema.get("required", ()) if name not in schema["properties"]]
+        if schema.get("minProperties", 0) > len(schema["properties"]) or (
+            unnamed and "patternProperties" in schema
         ):
             return
-        one["properties"] = {**one["properties"], **{name: anything() for name in missing}}
-        one["additionalProperties"] = False
-    elif "object" in kinds and "additionalProperties" not in one:
-        one["additionalProperties"] = anything()
-    if "array" in kinds and "items" not in one and "additionalItems" not in one:
-        one["items"] = anything()
+        schema["properties"] = {**schema["properties"], **{name: any_value() for name in unnamed}}
+        schema["additionalProperties"] = False
+    elif "object" in types and "additionalProperties" not in schema:
+        schema["additionalProperties"] = any_value()
+    if "array" in types and "items" not in schema and "additionalItems" not in schema:
+        schema["items"] = any_value()
 
 
 def _any_value_schema() -> Json:
@@ -280,71 +285,74 @@ def _any_value_schema() -> Json:
 def flatten_schema(
     root: Json, schema: Json, seen: frozenset[str] = frozenset()
 ) -> Iterator[dict[str, Json]]:
-    """The alternatives of a schema, without references and without anyOf, oneOf, allOf."""
+    """The alternatives of a schema, each without $ref, anyOf, oneOf and allOf.
+
+    ``root`` is the document of the references; those in ``seen`` are not followed again.
+    """
     if not isinstance(schema, dict):
         if schema is True:
             yield {}
         return
-    for joint in ("$ref", "allOf", "anyOf", "oneOf"):
-        if joint in schema:
+    for combiner in ("$ref", "allOf", "anyOf", "oneOf"):
+        if combiner in schema:
             break
     else:
         yield schema
         return
-    base = {key: value for key, value in schema.items() if key != joint}
-    if joint == "$ref":
+    rest = {key: value for key, value in schema.items() if key != combiner}
+    if combiner == "$ref":
         reference = schema["$ref"]
         if reference not in seen:
-            for one in flatten_schema(root, _resolve_or_any(root, reference), seen | {reference}):
-                yield from flatten_schema(root, merge_schemas(base, one), seen)
-    elif joint == "allOf":
-        whole: Json = base
-        for one in schema["allOf"]:
-            if _is_reference(one):
-                if one["$ref"] in seen:
+            for part in flatten_schema(root, _resolve_or_any(root, reference), seen | {reference}):
+                yield from flatten_schema(root, merge_schemas(rest, part), seen)
+    elif combiner == "allOf":
+        merged: Json = rest
+        for part in schema["allOf"]:
+            if isinstance(part, dict) and set(part) == {"$ref"}:
+                if part["$ref"] in seen:
                     return
-                seen |= {one["$ref"]}
-                one = _resolve_or_any(root, one["$ref"])
-            whole = merge_schemas(whole, one)
-        yield from flatten_schema(root, whole, seen)
+                seen |= {part["$ref"]}
+                part = _resolve_or_any(root, part["$ref"])
+            merged = merge_schemas(merged, part)
+        yield from flatten_schema(root, merged, seen)
     else:
-        for one in schema[joint]:
-            for branch in flatten_schema(root, one, seen):
-                yield from flatten_schema(root, merge_schemas(base, branch), seen)
+        for part in schema[combiner]:
+            for branch in flatten_schema(root, part, seen):
+                yield from flatten_schema(root, merge_schemas(rest, branch), seen)
 
 
 def _resolve_or_any(root: Json, reference: str) -> Json:
     try:
         return resolve_pointer(root, reference)
     except KeyError:
-        return {}  # an $id or $anchor; the grammar engine knows
+        return {}  # an $id or $anchor, which llguidance resolves
 
 
-def _is_reference(schema: Json) -> bool:
-    return isinstance(schema, dict) and set(schema) == {"$ref"}
-
-
-def merge_schemas(one: dict[str, Json], other: Json) -> Json:
-    """Both at once, near enough: what comes of it is held against the grammar."""
+def merge_schemas(schema: dict[str, Json], other: Json) -> Json:
+    """An approximate conjunction of two schemas; the grammar checks what is derived from it."""
     if not isinstance(other, dict):
-        return one if other is True else {"enum": []}
-    made = dict(one)
+        return schema if other is True else {"enum": []}
+    merged = dict(schema)
     for key, value in other.items():
-        if key not in made or made[key] == value:
-            made[key] = value
+        if key not in merged or merged[key] == value:
+            merged[key] = value
         elif key == "properties":
-            both = {k: {"allOf": [made[key][k], value[k]]} for k in made[key] if k in value}
-            made[key] = {**made[key], **value, **both}
+            conjunctions = {
+                name: {"allOf": [merged[key][name], value[name]]}
+                for name in merged[key]
+                if name in value
+            }
+            merged[key] = {**merged[key], **value, **conjunctions}
         elif key == "required":
-            made[key] = [*made[key], *value]
+            merged[key] = [*merged[key], *value]
         elif key.startswith(("min", "exclusiveMin")):
-            made[key] = max(made[key], value)
+            merged[key] = max(merged[key], value)
         elif key.startswith(("max", "exclusiveMax")):
-            made[key] = min(made[key], value)
+            merged[key] = min(merged[key], value)
         elif key == "enum":
-            made[key] = [item for item in made[key] if item in value]
+            merged[key] = [item for item in merged[key] if item in value]
         elif key in ("allOf", "anyOf", "oneOf", "$ref"):
-            made["allOf"] = [*made.get("allOf", []), {key: value}]
+            merged["allOf"] = [*merged.get("allOf", []), {key: value}]
         else:
-            made[key] = value
-    return made
+            merged[key] = value
+    return merged

@@ -1,4 +1,4 @@
-"""What a server's reply says: its text without the model's reasoning, its end, its faults."""
+"""Reads chat completions, whole or streamed: the answer without the model's reasoning."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from ...core import replace_surrogates
 from .request_errors import RequestError, UnusableReply
 
-# What models write around their reasoning where the server does not take it out. Any closing
-# mark ends what any opening mark began, since fine-tuned models mix them.
+# Marks around a model's reasoning, where the server does not remove it. Any closing mark ends any
+# opening mark, since fine-tuned models mix them.
 _NAMES = ("think", "thinking", "thought", "reasoning", "seed:think", "mm:think")
 REASONING_OPENINGS = (
     *(f"<{name}>" for name in _NAMES),
@@ -34,8 +34,8 @@ REASONING_CLOSINGS = (
     "<|end_thinking|>",
     "<unused95>",
 )
-# What ends or begins a turn in chat templates, where a server lets it through. Behind the end of
-# an answer, or at the beginning of another turn, nothing is the answer's any more.
+# Marks of chat templates that some servers do not remove. The answer ends at the end of its turn
+# or at the beginning of another one.
 TURN_ENDS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>"),
     *("<|return|>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "<|end_response|>"),
@@ -46,12 +46,9 @@ TURN_STARTS = (
     *("<|start_header_id|>assistant<|end_header_id|>", "<|start_header_id|>", "<|begin_of_text|>"),
     *("<|start_response|>", "<|begin_of_solution|>", "<|start|>assistant"),
 )
-TRAILING_MARKS = (
-    "</s>",
-    "</answer>",
-    "<eos>",
-)  # left out at the very end alone, for they have other uses
-LEADING_MARKS = ("<answer>",)  # and this at the very beginning
+# These have other uses too: they are removed only at the very end and at the very beginning.
+TRAILING_MARKS = ("</s>", "</answer>", "<eos>")
+LEADING_MARKS = ("<answer>",)
 _ALL_MARKS = sorted(
     (*REASONING_OPENINGS, *REASONING_CLOSINGS, *TURN_ENDS, *TURN_STARTS, *LEADING_MARKS),
     key=len,
@@ -74,19 +71,17 @@ _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_de
 
 
 class ReasoningFilter:
-    """Takes a model's reasoning, and what chat templates write around turns, out of text that
-    arrives piece by piece.
+    """Removes reasoning and marks of chat templates from text that arrives in parts.
 
-    ``text`` is the answer so far, ``has_reasoning`` whether there was reasoning, ``in_reasoning``
-    whether
-    the text is amid it, ``ended`` whether the answer's end was marked, ``unopened`` whether only
-    the reasoning's end was. A mark in quotes is a mark that somebody talks about. Where a
-    closing mark has no opening one, what stood before it was reasoning too: some chat templates
-    write the opening mark into the prompt.
-    ``begun``: start amid the reasoning.
+    ``text`` is the answer so far. ``has_reasoning``: there was reasoning; ``in_reasoning``: it has
+    not ended; ``unopened``: it had no opening mark; ``ended``: the end of the answer was marked.
+    Text before a closing mark without an opening one is reasoning too, since some chat templates
+    write the opening mark into the prompt. Marks in quotes are ordinary text. With ``begun`` the
+    text starts within reasoning.
 
-    >>> made = ReasoningFilter()
-    >>> [made.feed(piece) for piece in ("<thi", "nk>Hm.</th", "ink>\\n\\nGood", " day", "!")]
+    >>> reasoning_filter = ReasoningFilter()
+    >>> parts = ("<thi", "nk>Hm.</th", "ink>\\n\\nGood", " day", "!")
+    >>> [reasoning_filter.feed(part) for part in parts]
     ['', '', 'Good', ' day', '!']
     """
 
@@ -104,27 +99,27 @@ class ReasoningFilter:
 
     @property
     def text(self) -> str:
-        """The answer as far as it is known."""
+        """The answer so far."""
         return "".join((*self._earlier, *self._recent))
 
-    def feed(self, piece: str) -> str:
-        """Take a piece of text in; what of it belongs to the answer."""
-        whole, at, shown = self._buffer + piece, 0, []
+    def feed(self, text: str) -> str:
+        """Add text; returns the part of the answer that is now certain."""
+        whole, position, emitted = self._buffer + text, 0, []
         for mark in _MARK.finditer(whole):
             if len(whole) - mark.start() < _LONGEST and _may_grow(whole[mark.start() :]):
                 break
             before = whole[mark.start() - 1] if mark.start() else self._before
             if self.in_reasoning or not before or before not in _QUOTES:
-                shown.append(self._emit(whole[at : mark.start()]))
-                at = mark.end() if self._handle_mark(mark.group().lower()) else mark.start()
-        end = len(whole) - _held_back(whole, at)
-        shown.append(self._emit(whole[at:end]))
+                emitted.append(self._emit(whole[position : mark.start()]))
+                position = mark.end() if self._handle_mark(mark.group().lower()) else mark.start()
+        end = len(whole) - _held_back(whole, position)
+        emitted.append(self._emit(whole[position:end]))
         self._buffer = whole[end:]
         self._before = whole[end - 1] if end else self._before
-        return "".join(shown)
+        return "".join(emitted)
 
     def finish(self) -> str:
-        """The text is over; what was held back for it might have become a mark."""
+        """End the text; returns the part of the answer that was held back as a possible mark."""
         rest, self._buffer = self._buffer, ""
         lower = rest.strip().lower()
         if (mark := _MARK.match(rest)) and self._handle_mark(mark.group().lower()):
@@ -133,7 +128,7 @@ class ReasoningFilter:
         return self._emit(rest.rstrip()[: -len(ending)] if ending else rest)
 
     def _handle_mark(self, mark: str) -> bool:
-        """Take a mark in; whether it is none of the answer's text."""
+        """Process a mark; returns whether it is not part of the answer."""
         if mark in REASONING_OPENINGS or mark in REASONING_CLOSINGS:
             self._switch(mark in REASONING_CLOSINGS)
         elif not self.in_reasoning:
@@ -152,41 +147,42 @@ class ReasoningFilter:
         self._earlier += filter(None, self._recent)
         self._recent = []
 
-    def _emit(self, taken: str) -> str:
-        """Take text without marks; what of it is shown."""
+    def _emit(self, text: str) -> str:
+        """Add text without marks; returns what of it belongs to the answer."""
         if self.in_reasoning or self.ended:
             return ""
         if self._at_seam and (not self._earlier or self._earlier[-1][-1].isspace()):
-            taken = taken.lstrip()
-        self._at_seam = self._at_seam and not taken
-        self._has_text = self._has_text or bool(taken.strip())
-        self._recent.append(taken)
-        return taken
+            text = text.lstrip()
+        self._at_seam = self._at_seam and not text
+        self._has_text = self._has_text or bool(text.strip())
+        self._recent.append(text)
+        return text
 
 
 def _may_grow(text: str) -> bool:
-    """Whether a text that begins with a mark may become a longer one."""
+    """Whether text that starts with a mark could become a longer mark."""
     lower = text.lower()
     return any(len(mark) > len(lower) and mark.startswith(lower) for mark in _ALL_MARKS)
 
 
 def _held_back(text: str, start: int) -> int:
-    """How many of the last characters, from ``start`` on, may be the beginning of a mark."""
+    """The number of last characters, from ``start`` on, that could be the beginning of a mark."""
     first = max(start, len(text) - _LONGEST)
-    for place in (found.start() + first for found in _FIRST_CHARACTERS.finditer(text[first:])):
-        end = text[place:].lower().rstrip()
+    for position in (match.start() + first for match in _FIRST_CHARACTERS.finditer(text[first:])):
+        end = text[position:].lower().rstrip()
         if any(mark.startswith(end) for mark in (*_ALL_MARKS, *TRAILING_MARKS)):
-            return len(text) - place
+            return len(text) - position
     return 0
 
 
 @dataclass(frozen=True, slots=True)
 class ChatCompletion:
-    """A chat completion as it was read. ``finish_reason`` is why it ended, in the server's word
-    (empty: not told); ``stop_string`` the stop string, where the server tells it; ``choice``
-    the JSON it was read from. ``has_reasoning``: there was reasoning, ``in_reasoning``: it ended
-    amid it,
-    ``unopened``: nothing marked where it began."""
+    """The first choice of a chat completion.
+
+    ``text`` is without reasoning; see ``ReasoningFilter`` for the three flags. ``finish_reason`` is
+    the server's word, empty where it sends none; ``stop_string`` the stop string that ended the
+    text, where the server reports it; ``choice`` the JSON.
+    """
 
     text: str
     has_reasoning: bool
@@ -198,68 +194,77 @@ class ChatCompletion:
 
     @property
     def truncated(self) -> bool:
-        """Whether it ended at the limit of tokens."""
+        """Whether it ended at the token limit."""
         return self.finish_reason in LENGTH_REASONS
 
 
 def parse_chat_completion(reply: dict[str, Any], *, begun: bool = False) -> ChatCompletion:
-    """The first choice of a chat completion. Raises RequestError when it has none, was refused or
-    withheld."""
+    """The first choice of a reply.
+
+    Raises UnusableReply where there is none or the answer was refused or filtered, RequestError
+    where the server aborted it.
+    """
     choice = first_choice(reply)
     message = message_of_choice(choice)
-    finish = str(choice.get("finish_reason") or "").lower()
-    written, reasoned = message_text(message)
-    written = replace_surrogates(written)
-    if finish in FILTER_REASONS:
-        raise UnusableReply("refused", f"the server withheld its answer ({finish})")
-    if finish in ("error", "abort", "aborted", "cancelled"):
-        why = str(choice.get("error") or finish)[:200]
-        raise RequestError("engine", f"the server broke off its answer: {why}")
-    if (refusal := message.get("refusal")) and not written.strip():
+    finish_reason = str(choice.get("finish_reason") or "").lower()
+    text, has_reasoning = message_text(message)
+    text = replace_surrogates(text)
+    if finish_reason in FILTER_REASONS:
+        raise UnusableReply("refused", f"the server withheld its answer ({finish_reason})")
+    if finish_reason in ("error", "abort", "aborted", "cancelled"):
+        cause = str(choice.get("error") or finish_reason)[:200]
+        raise RequestError("engine", f"the server broke off its answer: {cause}")
+    if (refusal := message.get("refusal")) and not text.strip():
         raise UnusableReply("refused", f"the model refuses to answer: {str(refusal)[:200]}")
-    ended = any(mark in written.lower() for mark in REASONING_CLOSINGS)
-    reading = ReasoningFilter(begun=begun and (ended or finish in LENGTH_REASONS))
-    reading.feed(written)
-    reading.finish()
-    stopped_at = choice.get("stop_reason") or choice.get("matched_stop")
-    reasoned |= reading.has_reasoning
-    finish = "stop" if reading.ended else finish
+    closed = any(mark in text.lower() for mark in REASONING_CLOSINGS)
+    reasoning_filter = ReasoningFilter(begun=begun and (closed or finish_reason in LENGTH_REASONS))
+    reasoning_filter.feed(text)
+    reasoning_filter.finish()
+    stop_string = choice.get("stop_reason") or choice.get("matched_stop")
+    has_reasoning |= reasoning_filter.has_reasoning
+    finish_reason = "stop" if reasoning_filter.ended else finish_reason
     return ChatCompletion(
-        reading.text, reasoned, reading.in_reasoning, reading.unopened, finish, stopped_at, choice
+        reasoning_filter.text,
+        has_reasoning,
+        reasoning_filter.in_reasoning,
+        reasoning_filter.unopened,
+        finish_reason,
+        stop_string,
+        choice,
     )
 
 
 def first_choice(reply: dict[str, Any]) -> dict[str, Any]:
-    """The first of a reply's choices. Raises RequestError when there is none."""
+    """The JSON of a reply's first choice. Raises UnusableReply where there is none."""
     choices = reply.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        found: dict[str, Any] = choices[0]
-        return found
+        choice: dict[str, Any] = choices[0]
+        return choice
     raise UnusableReply("empty", f"the server's reply has no choices: {str(reply)[:200]}")
 
 
 def message_of_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    """A choice's message; of a plain completion its text as one."""
+    """A choice's message; for a plain completion, its text as a message."""
     message = choice.get("message")
     return message if isinstance(message, dict) else {"content": choice.get("text")}
 
 
 def error_status(error: object) -> int:
-    """The HTTP status that an error inside a reply tells; 0 where it tells none."""
+    """The HTTP status in an error object of a reply; 0 where it has none."""
     code = error.get("code") or error.get("status") if isinstance(error, dict) else 0
     return int(str(code)) if re.fullmatch("[1-5][0-9][0-9]", str(code)) else 0
 
 
 def message_text(message: dict[str, Any]) -> tuple[str, bool]:
-    """The text of a message or of a stream's delta, and whether the server tells reasoning
-    beside it."""
-    text, reasoned = content_text(message.get("content"))
-    return text, reasoned or any(message.get(name) for name in _REASONING_FIELDS)
+    """The text of a message or of a stream's delta, and whether it has reasoning as well."""
+    text, has_reasoning = content_text(message.get("content"))
+    return text, has_reasoning or any(message.get(name) for name in _REASONING_FIELDS)
 
 
 def content_text(content: object) -> tuple[str, bool]:
-    """The text of a message's content, and whether it holds reasoning: a text, a list of
-    parts, or JSON that a server has parsed already.
+    """The text of a message's content, and whether it has reasoning.
+
+    Content is a text, a list of parts, or JSON that the server has parsed already.
 
     >>> content_text([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Yes."}])
     ('Yes.', True)
@@ -269,22 +274,22 @@ def content_text(content: object) -> tuple[str, bool]:
     if isinstance(content, str):
         return content, False
     if not isinstance(content, list):
-        parted = isinstance(content, dict) and ("type" in content or "text" in content)
-        if not parted:
+        is_part = isinstance(content, dict) and ("type" in content or "text" in content)
+        if not is_part:
             return json.dumps(content, ensure_ascii=False), False
         content = [content]
-    texts, reasoned = [], False
+    texts, has_reasoning = [], False
     for part in content:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
             kind = str(part.get("type") or "text")
-            thought = "think" in kind or "reason" in kind
-            if "text" in kind and not thought:
+            is_reasoning = "think" in kind or "reason" in kind
+            if "text" in kind and not is_reasoning:
                 text = part.get("text")
                 texts.append(str(text.get("value", "") if isinstance(text, dict) else text or ""))
-            reasoned |= thought
-    return "".join(texts), reasoned
+            has_reasoning |= is_reasoning
+    return "".join(texts), has_reasoning
 
 
 DONE_MARK = "[DONE]"
@@ -292,11 +297,11 @@ BOM = b"\xef\xbb\xbf"
 
 
 class SSEDecoder:
-    """The data of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+    """Decodes the data of server-sent events.
 
-    Comments, ids, event names and events without data, which servers send to keep a connection
-    open, are passed over. Lines end at ``\\n``, ``\\r\\n`` or ``\\r`` and nowhere else, so a
-    text may hold any other character.
+    Format: https://html.spec.whatwg.org/multipage/server-sent-events.html. Comments, ids, event
+    names and events without data, which keep a connection open, are skipped. Lines end at
+    ``\\n``, ``\\r\\n`` or ``\\r`` only.
 
     >>> list(SSEDecoder().feed(b": ping\\n\\nid: 7\\n\\ndata: {}\\n\\ndata: [DO"))
     ['{}']
@@ -307,28 +312,27 @@ class SSEDecoder:
         self._begun = False
         self._data: list[str] = []
 
-    def feed(self, piece: bytes) -> list[str]:
-        """Take bytes in; the data of the events that they complete."""
-        found = []
-        whole = self._rest + piece
-        if not self._begun and len(whole) < len(BOM):
-            self._rest = whole
+    def feed(self, data: bytes) -> list[str]:
+        """Add bytes; returns the data of the events that they complete."""
+        events = []
+        text = self._rest + data
+        if not self._begun and len(text) < len(BOM):
+            self._rest = text
             return []
-        whole = whole if self._begun else whole.removeprefix(BOM)
+        text = text if self._begun else text.removeprefix(BOM)
         self._begun = True
-        # A last \r may be the first half of a line's end.
-        held = whole[-1:] if whole.endswith(b"\r") else b""
-        whole = whole[: len(whole) - len(held)]
-        lines = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._rest = lines.pop() + held
+        # A final \r may be the first half of \r\n.
+        carriage_return = text[-1:] if text.endswith(b"\r") else b""
+        text = text[: len(text) - len(carriage_return)]
+        lines = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop() + carriage_return
         for line in lines:
-            found += self._line(line)
-        return found
+            events += self._line(line)
+        return events
 
     def finish(self) -> list[str]:
-        """The stream is over; the last event may lack its empty line."""
-        found = self.feed(b"\n\n") if self._rest else self._line(b"")
-        return found
+        """End the stream; returns the data of a last event that lacks its empty line."""
+        return self.feed(b"\n\n") if self._rest else self._line(b"")
 
     def _line(self, line: bytes) -> list[str]:
         if not line:
@@ -341,7 +345,7 @@ class SSEDecoder:
 
 
 def _event_data(lines: list[str]) -> list[str]:
-    """The data of an event; of several where a server leaves out the empty lines between."""
+    """The data of one event, or of several where a server omits the empty lines between them."""
     lines = [line for line in lines if line.strip()]
     if len(lines) < 2:
         return lines
@@ -353,17 +357,21 @@ def _event_data(lines: list[str]) -> list[str]:
 
 
 class ChatStreamReader:
-    """Puts a chat completion together from its chunks and tells its text as it comes.
+    """Assembles a chat completion from its stream and passes on its text as it arrives.
 
-    ``tell`` returns whether that was enough: then no more is read. ``fault`` reads an error
-    that the server sends in the stream."""
+    ``on_text`` returns True to stop reading. ``error_of`` converts an error object in the stream.
+    ``address`` is the server's, for messages.
+    """
 
     def __init__(
-        self, address: str, tell: Callable[[str], bool], fault: Callable[[object], RequestError]
+        self,
+        address: str,
+        on_text: Callable[[str], bool],
+        error_of: Callable[[object], RequestError],
     ) -> None:
         self._address = address
-        self._on_text = tell
-        self._error_of = fault
+        self._on_text = on_text
+        self._error_of = error_of
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal = ""
@@ -375,21 +383,20 @@ class ChatStreamReader:
 
     @property
     def written(self) -> str:
-        """All text so far, reasoning too."""
+        """All text so far, including reasoning."""
         return "".join((*self._reasoning, *self._texts))
 
-    async def read(self, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
-        """The completion's JSON, as it is without streaming. Raises RequestError when the stream
-        ends
-        before the answer does."""
-        events = SSEDecoder()
-        async for piece in pieces:
-            for data in events.feed(piece):
+    async def read(self, chunks: AsyncIterator[bytes]) -> dict[str, Any]:
+        """The JSON of the completion, as it is without streaming. Raises RequestError where the
+        stream ends before the answer."""
+        decoder = SSEDecoder()
+        async for chunk in chunks:
+            for data in decoder.feed(chunk):
                 if not self.done:
                     self._handle_event(data)
             if self.done:
                 break
-        for data in events.finish():
+        for data in decoder.finish():
             if not self.done:
                 self._handle_event(data)
         if not self.done and not self._choice.get("finish_reason"):
@@ -397,13 +404,13 @@ class ChatStreamReader:
         return self.reply()
 
     def reply(self) -> dict[str, Any]:
-        """What has arrived, as the JSON of a chat completion."""
+        """The JSON of the completion so far."""
         message: dict[str, Any] = {"content": "".join(self._texts), "refusal": self._refusal}
         message["reasoning"] = "".join(self._reasoning)
         return {"choices": [{**self._choice, "message": message}], "usage": self.usage}
 
     def _join_surrogates(self, text: str, last: bool) -> str:
-        """Text without half a character: some servers send the halves in two chunks."""
+        """Text with surrogate pairs joined: some servers send the halves in two chunks."""
         text, self._half_character = self._half_character + text, ""
         if not last and text and "\ud800" <= text[-1] <= "\udbff":
             text, self._half_character = text[:-1], text[-1]
@@ -432,12 +439,12 @@ class ChatStreamReader:
     def _add_choice(self, choice: dict[str, Any]) -> None:
         delta = choice.get("delta")
         if not delta and not self._texts:
-            # Beside deltas, a message is what Perplexity repeats of all so far.
+            # Perplexity sends the whole text so far as a message beside each delta.
             delta = choice.get("message")
         delta = delta if isinstance(delta, dict) else {"content": choice.get("text")}
-        text, reasoned = message_text(delta)
+        text, has_reasoning = message_text(delta)
         text = self._join_surrogates(text, last=bool(choice.get("finish_reason")))
-        if reasoned:
+        if has_reasoning:
             reasoning = delta.get("reasoning_content") or delta.get("reasoning")
             self._reasoning.append(reasoning if isinstance(reasoning, str) else " ")
         self._refusal += str(delta.get("refusal") or "")
@@ -445,21 +452,22 @@ class ChatStreamReader:
             self._texts.append(text)
             self.stopped = self._on_text(text) or self.stopped
             self.done = self.done or self.stopped
-        kept = {key: value for key, value in choice.items() if key != "delta" and value is not None}
-        self._choice |= kept
+        fields = {
+            key: value for key, value in choice.items() if key != "delta" and value is not None
+        }
+        self._choice |= fields
 
 
 class AnswerFilter:
-    """Tells ``measure_text_facts`` what of a stream's text belongs to the answer, as soon as that
-    is sure.
+    """Passes the answer of a stream to ``on_text``: without reasoning, up to the first stop string.
 
-    ``has_output`` says whether anything was told. ``begun``: the text begins amid reasoning.
+    ``has_output``: some text was passed. With ``begun`` the stream starts within reasoning.
 
-    >>> pieces = []
-    >>> speech = AnswerFilter(pieces.append, ("\\n",))
-    >>> speech.feed("<think>a\\nb</think>\\n\\nGood"), speech.feed(" day\\nBo:")
+    >>> texts = []
+    >>> answer = AnswerFilter(texts.append, ("\\n",))
+    >>> answer.feed("<think>a\\nb</think>\\n\\nGood"), answer.feed(" day\\nBo:")
     (False, True)
-    >>> pieces
+    >>> texts
     ['Good', ' day']
     """
 
@@ -477,15 +485,14 @@ class AnswerFilter:
         self._held_back = ""
         self._ended = False
 
-    def feed(self, piece: str) -> bool:
-        """Take a piece of the stream in; whether a stop string was met, so that no more of it
-        is wanted."""
+    def feed(self, text: str) -> bool:
+        """Add text of the stream; returns whether a stop string has ended the answer."""
         if not self._ended:
-            self._push(self._filter.feed(piece))
+            self._push(self._filter.feed(text))
         return self._ended
 
     def finish(self) -> None:
-        """The stream is over: tell what was held back."""
+        """End the stream: pass on the text that was held back."""
         if not self._ended:
             self._push(self._filter.finish())
             self._emit(self._held_back)
@@ -503,17 +510,17 @@ class AnswerFilter:
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first stop string in it, and whether there is one.
+    """The text before the first stop string, and whether there is one.
 
     >>> cut_at_stop("Good day. Bo: yes", ("Bo:", "\\n"))
     ('Good day. ', True)
     """
-    places = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
-    return (text[: min(places)], True) if places else (text, False)
+    positions = [position for stop in stops if stop and (position := text.find(stop)) >= 0]
+    return (text[: min(positions)], True) if positions else (text, False)
 
 
 def _stop_prefix_length(text: str, stops: Sequence[str]) -> int:
-    """How many of the last characters may be the beginning of a stop string."""
+    """The number of last characters that could be the beginning of a stop string."""
     longest = max(map(len, stops), default=1) - 1
     for length in range(min(longest, len(text)), 0, -1):
         if any(stop.startswith(text[-length:]) for stop in stops):

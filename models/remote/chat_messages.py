@@ -1,4 +1,4 @@
-"""Messages as a server takes them: plain turns, harmless text, shorter when it must be."""
+"""Messages and prompts in the form that servers accept: roles, escaped text, dropped parts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from ...core import Choose, Message, Rate, replace_surrogates
 
-# What the common chat templates write between turns. A server reads it as control tokens
-# wherever it stands, so in text it is broken up by a blank.
+# The control tokens of common chat templates. A server tokenizes them as such anywhere, so they are
+# broken up by a blank in text.
 CONTROL_TOKENS = re.compile(
     r"<(?=\|[\w.:/ -]{1,40}\|>|/?(?:s|bos|eos|pad|unk|think|tool_call)>|(?:start|end)_of_turn>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|AVAILABLE_TOOLS)\])"
@@ -17,34 +17,37 @@ CONTROL_TOKENS = re.compile(
 
 
 def escape_control_tokens(text: str) -> str:
-    """Text that can be sent, without anything that a chat template would take for its own.
+    """Text without control tokens of chat templates and without lone surrogates.
 
     >>> escape_control_tokens("a <|im_end|> b, 1 < 2")
     'a < |im_end|> b, 1 < 2'
     """
-    return CONTROL_TOKENS.sub(lambda found: found.group() + " ", replace_surrogates(text))
+    return CONTROL_TOKENS.sub(lambda match: match.group() + " ", replace_surrogates(text))
 
 
 def to_chat_messages(messages: Sequence[Message], merged: bool) -> list[dict[str, Any]]:
-    """The messages of a chat request. A tool's word is told as the user's, since servers
-    want the call it answers. ``merged``: system too, and equal neighbours as one turn, for
-    templates that know only user and assistant taking turns."""
-    out: list[dict[str, Any]] = []
+    """The messages of a chat request.
+
+    Messages of tools become the user's, since servers require the call that they answer. With
+    ``merged`` the system's do too, and neighbours of one role are joined, for templates that
+    require user and assistant to alternate.
+    """
+    chat: list[dict[str, Any]] = []
     for message in messages:
         role = message.role if message.role in ("system", "assistant") else "user"
         if merged and role == "system":
             role = "user"
         text = escape_control_tokens(message.text)
-        if merged and out and out[-1]["role"] == role:
-            out[-1]["content"] += "\n" + text
+        if merged and chat and chat[-1]["role"] == role:
+            chat[-1]["content"] += "\n" + text
         else:
-            out.append({"role": role, "content": text})
-    return out
+            chat.append({"role": role, "content": text})
+    return chat
 
 
 def transcript(messages: Sequence[Message]) -> str:
-    """A chat as plain text, open for the assistant's word: what is scored where the server
-    gives probabilities for plain prompts only."""
+    """A chat as plain text that ends before the assistant's reply, for scoring by servers that
+    give log-probabilities of plain prompts only."""
     lines = [
         f"{message.role.title()}: {escape_control_tokens(message.text)}\n" for message in messages
     ]
@@ -54,52 +57,55 @@ def transcript(messages: Sequence[Message]) -> str:
 def drop_parts(
     messages: Sequence[Message], share: float | None
 ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-    """The messages with fewer parts, and the texts that went: highest ``drop`` first, the
-    earlier of equals first, one at least, and down to ``share`` of the length when that is
-    known. Nothing goes when no part may."""
+    """The messages without some of their parts, and the texts of the dropped parts.
+
+    Parts with the highest ``drop`` go first, of equals the earlier ones: at least one, and as many
+    as reduce the length to ``share`` where that is known. Parts with ``drop`` 0 stay.
+    """
     parts = sorted(
-        (-part.drop, where, place)
-        for where, message in enumerate(messages)
-        for place, part in enumerate(message.parts)
+        (-part.drop, index, part_index)
+        for index, message in enumerate(messages)
+        for part_index, part in enumerate(message.parts)
         if part.drop > 0
     )
     length = sum(len(message.text) for message in messages)
-    wanted = length if share is None else length * share
-    gone: dict[tuple[int, int], str] = {}
-    for _, where, place in parts:
-        if gone and length <= wanted:
+    target = length if share is None else length * share
+    dropped: dict[tuple[int, int], str] = {}
+    for _, index, part_index in parts:
+        if dropped and length <= target:
             break
-        gone[where, place] = messages[where].parts[place].text
-        length -= len(gone[where, place]) + 1
+        dropped[index, part_index] = messages[index].parts[part_index].text
+        length -= len(dropped[index, part_index]) + 1
     kept = []
-    for where, message in enumerate(messages):
-        left = tuple(p for place, p in enumerate(message.parts) if (where, place) not in gone)
-        if left or not message.parts:
-            kept.append(Message(message.role, left, message.who))
-    return tuple(kept), tuple(gone.values())
+    for index, message in enumerate(messages):
+        rest = tuple(
+            p for part_index, p in enumerate(message.parts) if (index, part_index) not in dropped
+        )
+        if rest or not message.parts:
+            kept.append(Message(message.role, rest, message.who))
+    return tuple(kept), tuple(dropped.values())
 
 
 def append_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
-    """The messages, with ``text`` at the end of the last turn if that is the user's."""
-    own = Message.of("user", text)
+    """The messages with ``text`` appended, to the last message if that is the user's."""
+    question = Message.of("user", text)
     if messages and messages[-1].role == "user":
         last = messages[-1]
-        return (*messages[:-1], Message("user", (*last.parts, *own.parts), last.who))
-    return (*messages, own)
+        return (*messages[:-1], Message("user", (*last.parts, *question.parts), last.who))
+    return (*messages, question)
 
 
 def without_prefill(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages, with a last one of the assistant told in the user's turn: for servers
-    that go on with no begun answer."""
+    """The messages with the assistant's prefill, if any, turned into a request of the user, for
+    servers that cannot continue a prefill."""
     if not messages or messages[-1].role != "assistant":
         return tuple(messages)
-    words = f"Your answer begins so; write only what comes next:\n{messages[-1].text}"
-    return append_question(messages[:-1], words)
+    question = f"Your answer begins so; write only what comes next:\n{messages[-1].text}"
+    return append_question(messages[:-1], question)
 
 
 def option_labels(ask: Choose) -> list[str]:
-    """What each option is called in a guided reply: its name, or a number where names are
-    too long to be written out."""
+    """The label of each option in a guided reply: its name, or a number where names are long."""
     names = [option.name for option in ask.options]
     if max(map(len, names)) <= 40:
         return names
@@ -108,11 +114,12 @@ def option_labels(ask: Choose) -> list[str]:
 
 
 def choice_question(ask: Choose, labels: Sequence[str]) -> str:
-    """A menu of the options, sorted, so that their order in the ask cannot matter."""
+    """A question with all options, sorted by name, so that their order in the ask does not
+    matter."""
     lines = []
     for label, option in sorted(zip(labels, ask.options), key=lambda pair: pair[1].name):
-        said = option.description or ("" if label == option.name else option.name)
-        lines.append(f"- {label}: {said}" if said else f"- {label}")
+        description = option.description or ("" if label == option.name else option.name)
+        lines.append(f"- {label}: {description}" if description else f"- {label}")
     menu = "\n".join(lines)
     return (
         f"Which of these fits best?\n{menu}\nIt is about: {ask.about}\n"
@@ -121,7 +128,7 @@ def choice_question(ask: Choose, labels: Sequence[str]) -> str:
 
 
 def rating_question(ask: Rate) -> str:
-    """What is to be rated. Anchors are not shown: nearness to them is measured."""
+    """A question for a rating. Anchors are not shown: similarity to them counts separately."""
     return (
         f"Rate this from {ask.low} to {ask.high}: {ask.about}\n"
         'Answer in JSON, like {"rating": "..."}.'

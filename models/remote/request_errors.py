@@ -1,4 +1,4 @@
-"""What goes wrong between a request and its answer, and the Failed that the ask gets."""
+"""Errors of requests to a server, each with the Failed that its ask gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DENIED_STATUSES = (401, 402, 403)
 
 
 class RequestError(Exception):
-    """A request that brought no answer, with the answer that its ask is to get."""
+    """A request without a usable reply. ``failed`` is the answer to its ask."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -16,7 +16,7 @@ class RequestError(Exception):
 
 
 class RequestRejected(RequestError):
-    """The server will not have this request (4xx, 501): asking again is of no use."""
+    """The server rejected the request (4xx, 501); repeating it is useless."""
 
     def __init__(self, status: int, detail: str, reason: str = "engine") -> None:
         super().__init__(reason, detail)
@@ -24,26 +24,26 @@ class RequestRejected(RequestError):
 
     @property
     def is_adaptable(self) -> bool:
-        """Whether the server does not take the request as it is; another one it may."""
+        """Whether the server may accept a request with other fields or roles."""
         return self.status in (400, 422)
 
 
 class PromptTooLong(RequestError):
-    """The prompt does not fit. ``fitting_share``: how much of it would, where the server says."""
+    """The prompt exceeds the window. ``fitting_share``: the fraction that fits, where the server
+    tells it."""
 
-    def __init__(self, detail: str, share: float | None) -> None:
+    def __init__(self, detail: str, fitting_share: float | None) -> None:
         super().__init__("context_too_long", detail)
-        self.fitting_share = share
+        self.fitting_share = fitting_share
 
 
 class UnusableReply(RequestError):
-    """The server answered, but with nothing that the ask can use: no text, no JSON, none of
-    the options."""
+    """The server replied, but without what the ask needs: text, JSON, or one of the options."""
 
 
 def error_from_status(status: int, detail: str) -> RequestError:
-    """The RequestError of an HTTP status: Refused where asking again is of no use, by reason
-    ``denied`` where key, rights or money are missing."""
+    """The error for an HTTP status: RequestRejected where repeating is useless, with the reason
+    ``denied`` where the key, a permission or credit is missing."""
     if status in DENIED_STATUSES or "insufficient_quota" in detail:
         return RequestRejected(status, detail, "denied")
     if status == 501 or (400 <= status < 500 and status not in (408, 409, 429)):

@@ -1,7 +1,4 @@
-"""The JSON in a reply, wherever a model writes it, with its numbers as they stand there.
-
-Whether a server's JSON is what a schema asked for: not every server holds to it.
-"""
+"""JSON by a schema from servers: how it is requested, found in a reply, and validated."""
 
 from __future__ import annotations
 
@@ -13,42 +10,42 @@ from typing import Any
 
 from ...core import Json, replace_surrogates, schema_validator
 
-MAX_STARTS = 64  # brackets at which a value is looked for; a reply is short
+MAX_STARTS = 64  # brackets at which a value is searched
 
 
 class LiteralFloat(float):
-    """A number with a point or an exponent, and its digits, which a float may not hold."""
+    """A float that keeps its literal, which may have more digits than a float holds."""
 
     text: str
 
     def __new__(cls, text: str) -> LiteralFloat:
-        """The number that ``text`` writes."""
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
+        """The number of a JSON literal."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
     @property
     def as_integer(self) -> int | None:
-        """The whole number that was written, to its last digit: 31 for 31.0."""
+        """The exact integer of the literal, 31 for 31.0; None where it is none."""
         try:
             exact = Decimal(self.text)
         except InvalidOperation:
             return None
-        # A large exponent would write out as many digits.
+        # A large exponent would make an integer of as many digits.
         if exact.adjusted() > 400 or exact != exact.to_integral_value():
             return None
         return int(exact)
 
 
 def iter_json(text: str) -> Iterator[Json]:
-    """The JSON values of a text: the whole text where it is one, what stands between fences,
-    and every object or list among words, in order.
+    """The JSON values in a text: the whole text or the content of its fences where that is JSON,
+    else every object and list among the words, in order.
 
     >>> list(iter_json('Well: ```json\\n{"choice": "wait"}\\n``` as {asked}.'))
     [{'choice': 'wait'}]
     """
     decoder = json.JSONDecoder(
-        # Not strict: small models break lines inside strings.
+        # Not strict: small models write line breaks inside strings.
         parse_float=LiteralFloat,
         parse_constant=_reject_constant,
         strict=False,
@@ -58,22 +55,24 @@ def iter_json(text: str) -> Iterator[Json]:
         return
     except (ValueError, RecursionError):
         pass
-    at = 0
+    position = 0
     for _ in range(MAX_STARTS):
-        starts = [place for mark in "{[" if (place := text.find(mark, at)) >= 0]
+        starts = [
+            position_of for bracket in "{[" if (position_of := text.find(bracket, position)) >= 0
+        ]
         if not starts:
             return
-        at = min(starts)
+        position = min(starts)
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
-            at += 1
+            position += 1
             continue
         yield value
 
 
 def _unfenced(text: str) -> str:
-    """What stands in a text that is one fenced block, else the text itself."""
+    """The content of a text that is one fenced block; of other texts the text itself."""
     body = text.strip()
     for fence in ("```", "~~~"):
         if body.startswith(fence) and body.endswith(fence) and body.count("\n") >= 2:
@@ -82,14 +81,14 @@ def _unfenced(text: str) -> str:
 
 
 def unwrap_values(value: Json) -> Iterator[Json]:
-    """A value, and what it is only a wrapping of: {"answer": {...}} or [{...}].
+    """A value, and the values inside it that it only wraps: {"answer": {...}} or [{...}].
 
     >>> list(unwrap_values([{"answer": {"age": 3}}]))[-1]
     {'age': 3}
     """
     yield value
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        value = next(iter_json(value), None)  # JSON written as text once more
+        value = next(iter_json(value), None)  # JSON encoded twice
         yield value
     while isinstance(value, dict | list) and len(value) == 1:
         value = next(iter(value.values())) if isinstance(value, dict) else value[0]
@@ -98,18 +97,20 @@ def unwrap_values(value: Json) -> Iterator[Json]:
         yield value
 
 
-def plain_json(value: Json, wholes: set[int]) -> Json:
-    """A value with common numbers for the written ones, whole where ``wholes`` holds the id,
-    and without halves of characters."""
+def plain_json(value: Json, integer_ids: set[int]) -> Json:
+    """A value with plain numbers instead of LiteralFloats, integers where their id is in
+    ``integer_ids``, and without lone surrogates."""
     if isinstance(value, str):
         return replace_surrogates(value)
     if isinstance(value, dict):
-        return {replace_surrogates(key): plain_json(one, wholes) for key, one in value.items()}
+        return {
+            replace_surrogates(key): plain_json(item, integer_ids) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [plain_json(one, wholes) for one in value]
+        return [plain_json(item, integer_ids) for item in value]
     if isinstance(value, LiteralFloat):
-        whole = value.as_integer if id(value) in wholes else None
-        return float(value) if whole is None else whole
+        integer = value.as_integer if id(value) in integer_ids else None
+        return float(value) if integer is None else integer
     return value
 
 
@@ -117,42 +118,43 @@ def _reject_constant(text: str) -> Json:
     raise ValueError(f"{text} is no JSON")
 
 
-def response_format(schema: Json, way: str = "json_schema") -> dict[str, Any]:
-    """The fields that ask for JSON of a schema: bound to it, as any object, or not at all."""
-    if way == "json_object":
-        return {"response_format": {"type": way}}
-    if not way:
+def response_format(schema: Json, kind: str = "json_schema") -> dict[str, Any]:
+    """The request fields for JSON of a schema; ``kind`` is one of ``JSON_FORMATS``."""
+    if kind == "json_object":
+        return {"response_format": {"type": kind}}
+    if not kind:
         return {}
-    named = {"name": "answer", "schema": schema, "strict": True}
-    return {"response_format": {"type": way, "json_schema": named}}
+    json_schema = {"name": "answer", "schema": schema, "strict": True}
+    return {"response_format": {"type": kind, "json_schema": json_schema}}
 
 
 def schema_instruction(schema: Json) -> str:
-    """The words that ask for JSON of a schema where the server cannot bind a reply to it."""
-    written = json.dumps(schema, ensure_ascii=False)
-    return f"Answer with JSON only, without any other word, by this JSON Schema:\n{written}"
+    """The prompt that asks for JSON of a schema, for servers that cannot constrain a reply."""
+    schema_text = json.dumps(schema, ensure_ascii=False)
+    return f"Answer with JSON only, without any other word, by this JSON Schema:\n{schema_text}"
 
 
 def parse_value(schema: Json, text: str) -> tuple[Json, str]:
-    """The value in ``text`` that fits a schema, and why there is none (empty when there is).
+    """The value in ``text`` that matches a schema, and the problem (empty where there is one).
 
-    The value may stand among words, in fences or wrapped in another. Where several fit that
-    are not equal, none is taken: which one is meant, nobody knows."""
-    fitted = _validator(schema)
-    fitting: list[Json] = []
-    wrong = ""
+    The value may be among words, in fences, or wrapped in another value. Several different
+    matching values are ambiguous and count as a problem.
+    """
+    validate = _validator(schema)
+    matches: list[Json] = []
+    first_problem = ""
     for value in iter_json(text):
-        for one in unwrap_values(value):
-            found, fault = fitted(one)
-            if not fault:
-                fitting += [found] if found not in fitting else []
+        for candidate in unwrap_values(value):
+            match, problem = validate(candidate)
+            if not problem:
+                matches += [match] if match not in matches else []
                 break
-            wrong = wrong or fault
-    if len(fitting) > 1:
-        return None, f"the reply holds {len(fitting)} different values that fit the schema"
-    if fitting:
-        return fitting[0], ""
-    return None, wrong or "the reply is no complete JSON"
+            first_problem = first_problem or problem
+    if len(matches) > 1:
+        return None, f"the reply holds {len(matches)} different values that fit the schema"
+    if matches:
+        return matches[0], ""
+    return None, first_problem or "the reply is no complete JSON"
 
 
 def _validator(schema: Json) -> Callable[[Json], tuple[Json, str]]:

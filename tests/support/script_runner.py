@@ -327,7 +327,7 @@ class ScriptRun:
     def _counter_of(self, name: str) -> AgentService:
         if name not in self.counters:
             host = HostedAgent(self.agents[name], True, lambda: self.now)
-            self.counters[name] = AgentService(host, settled=True)
+            self.counters[name] = AgentService(host, authenticated=True)
         return self.counters[name]
 
     def _counter(self, one: ScriptEvent) -> None:
@@ -337,7 +337,7 @@ class ScriptRun:
         else:
             pieces: list[str] = []
             result = counter.call(
-                "chat", {"text": self._words(one)}, person=one.who, say=pieces.append
+                "chat", {"text": self._words(one)}, person=one.who, on_text=pieces.append
             )
             self._tell(one.who, "mcp pieces", [piece for piece in pieces if piece])
             self._guard_of(one.agent)

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from ...core import graphemes, is_unspaced, normalize, written_words
+from .normalization import graphemes, is_unspaced, normalize, written_words
 
 # English words that say nothing about a subject (pronouns, auxiliaries, prepositions, what
 # questions begin with), and what the tokenizer leaves of contractions.

@@ -56,7 +56,7 @@ def bo(tmp_path: Path) -> Agent:
 
 def shown(agent: Agent, person: str) -> Iterator[str]:
     """All that the searches give somebody."""
-    counter = AgentService(HostedAgent(agent, True, lambda: NINE), settled=bool(person))
+    counter = AgentService(HostedAgent(agent, True, lambda: NINE), authenticated=bool(person))
     for name, given in SEARCHES:
         yield str(counter.call(name, given, person=person))
 
@@ -114,7 +114,7 @@ def test_a_visited_run_acts_on_nothing(tmp_path: Path) -> None:
 
     model = ScriptedModel(eager)
     with open_hosted_agent(tmp_path / "run", "Ann", trusted=["Ada"], loaded=model) as host:
-        counter = AgentService(host, settled=True)
+        counter = AgentService(host, authenticated=True)
         assert [spec.name for spec in counter.specs()] == ["chat", "recall", "clock"]
         assert not counter.call("post", {"text": "hello"}, person="Ada").ok
         assert counter.call("chat", {"text": "Post a letter."}, person="Ada").ok
@@ -138,9 +138,9 @@ def test_what_a_tool_says_late_is_for_whose_call_it_was() -> None:
 
     memory, model = Memory(":memory:", "Bo"), ImprovisedModel()
     bo = Agent(Persona(name="Bo"), model=model, memory=memory, tools=[look])
-    counter = AgentService(HostedAgent(bo, True, lambda: NINE), settled=True)
+    counter = AgentService(HostedAgent(bo, True, lambda: NINE), authenticated=True)
     heard: dict[str, list[str]] = {"Ada": [], "Eve": []}
-    counter.call("look", {"about": CANARY}, person="Ada", say=heard["Ada"].append)
-    counter.call("recall", {"about": "rye"}, person="Eve", say=heard["Eve"].append)
+    counter.call("look", {"about": CANARY}, person="Ada", on_text=heard["Ada"].append)
+    counter.call("recall", {"about": "rye"}, person="Eve", on_text=heard["Eve"].append)
     late[0]()
     assert heard == {"Ada": [f"[look] found {CANARY}"], "Eve": []}

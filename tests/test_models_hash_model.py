@@ -151,7 +151,7 @@ def test_improvised_is_a_function_of_the_ask() -> None:
 def test_improvised_is_the_same_everywhere() -> None:
     """A process with another hash seed gives the same line."""
     code = (
-        "from denizens.models import *; from denizens.core import *;"
+        "from denizens.models import ImprovisedModel; from denizens.core import Generate, Message;"
         "c = ImprovisedModel().client(); c.submit(Generate(messages=(Message.of('user', 'hi'),)));"
         "print(c.wait()[0].answer.text)"
     )

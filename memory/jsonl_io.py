@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...core import (
+from ..core import (
     AgentId,
     Json,
     MemoryFault,
@@ -24,31 +24,29 @@ from ...core import (
     time_error,
     to_json,
 )
-from ..memory import Memory
-from .audit_log import (
+from .memory import Memory
+from .storage import (
+    AUXILIARY_LOGS,
+    MAX_INTEGER,
     AuditEntry,
-    audit_entry_fault,
-    read_audit_log,
-    read_quarantined,
-    write_audit_entry,
-)
-from .auxiliary_logs import AUXILIARY_LOGS, LogTail, line_fault, record_numbers
-from .record_codec import is_erased
-from .record_table import (
     RecordAccess,
     StoredRecord,
-    read_accesses,
-    read_records,
-    unlabelled_count,
-    write_unlabelled_count,
-)
-from .validation import (
-    MAX_INTEGER,
     atomic_export,
+    audit_entry_fault,
+    is_erased,
+    line_fault,
     number_fault,
+    read_accesses,
+    read_audit_log,
+    read_quarantined,
+    read_records,
     record_fault,
+    record_numbers,
     step_fault,
+    unlabelled_count,
     vector_fault,
+    write_audit_entry,
+    write_unlabelled_counts,
 )
 
 if TYPE_CHECKING:
@@ -151,11 +149,7 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    beside = [
-        book.part
-        for book in AUXILIARY_LOGS
-        if LogTail.up_to_date(book, memory.store, memory.agent).entries
-    ]
+    beside = [book.part for book in AUXILIARY_LOGS if book.entries(memory.store, memory.agent)]
     if beside or memory.audit_log:
         held = ", ".join([*beside, *(["a log"] if memory.audit_log else [])])
         raise MemoryFault(
@@ -166,7 +160,7 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     old = [item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled]
     with memory.store.transaction():
         if old:
-            write_unlabelled_count(memory.store, memory.agent, max(old))
+            write_unlabelled_counts(memory.store, {memory.agent: max(old)})
             memory.index.record_sources.unlabelled_count = max(old)
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
