@@ -1,4 +1,4 @@
-"""The tool ``units``: exact arithmetic with units of measurement, by a parser of its own and pint."""
+"""The tool ``units``: exact arithmetic with units of measurement (own parser, units of pint)."""
 
 from __future__ import annotations
 
