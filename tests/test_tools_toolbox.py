@@ -361,4 +361,4 @@ def test_what_is_no_label_is_told(wrong: object) -> None:
         return "hello"
 
     result = Toolbox([read]).call("read", {}, context=BO, key="k")
-    assert "rests_on() takes a Label" in result.error
+    assert "add_label() takes a Label" in result.error

@@ -1,4 +1,4 @@
-"""Tools by name: the built-in ones, and anybody's as ``package.module:function``."""
+"""Tools by name: built-in tools, and others as ``package.module:function``."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ BUILT_IN: tuple[AnyTool, ...] = (
 """The tools that come with the package."""
 
 CONFIGURED_TOOLS = {
-    "read_file": "files_in(folder)",
-    "list_files": "files_in(folder)",
-    "fetch": "fetcher(allow=(host, ...))",
-    "write_note": "notes(Notes(memory))",
-    "list_notes": "notes(Notes(memory))",
-    "read_note": "notes(Notes(memory))",
-    "remove_note": "notes(Notes(memory))",
+    "read_file": "file_tools(folder)",
+    "list_files": "file_tools(folder)",
+    "fetch": "fetch_tool(allow=(host, ...))",
+    "write_note": "note_tools(Notes(memory))",
+    "list_notes": "note_tools(Notes(memory))",
+    "read_note": "note_tools(Notes(memory))",
+    "remove_note": "note_tools(Notes(memory))",
     "fact_search": "facts_of(memory)",
 }
-"""Built-in tools that need something of yours, and what makes them."""
+"""Built-in tools that need an argument, and the call that makes them."""
 
 
 def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
 
-    Raises ToolError saying what was not found; CodeNotAllowed for a module that is not the
-    package's within ``allow_foreign_code(False)``.
+    Raises ToolError if there is no such tool; CodeNotAllowed for a module outside the package
+    within ``allow_foreign_code(False)``.
 
     >>> tool_by_name("calculator")
     <Tool calculator (pure)>
@@ -63,9 +63,8 @@ def tool_by_name(name: str) -> AnyTool:
         known = {tool.name: tool for tool in BUILT_IN}
         if name in CONFIGURED_TOOLS:
             raise ToolError(
-                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; "
-                f"give what "
-                "that returns, or name a module of yours that holds it: 'package.module:tool'"
+                f"tool '{name}' needs an argument: make it in code with {CONFIGURED_TOOLS[name]}, "
+                "or name a module of yours that holds it: 'package.module:tool'"
             )
         if name not in known:
             raise ToolError(
