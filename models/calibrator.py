@@ -23,19 +23,17 @@ from ..core import (
     answer_all,
     tool_option,
 )
-from .decisions.calibration import (
+from .decisions import (
     DECISION_KINDS,
-    Calibration,
-    RatingRule,
-    calibration_data,
-    decision_kind,
-)
-from .decisions.decider import Decider
-from .decisions.scoring_method import (
     METHOD_NAMES,
+    Calibration,
+    Decider,
     LabelledDecision,
+    RatingRule,
     ScoringMethod,
+    calibration_data,
     cross_validate,
+    decision_kind,
     fit_method,
     method_cost,
 )
