@@ -1,4 +1,4 @@
-"""Measuring which method suits a model: ``denizens models calibrate``."""
+"""Which scoring method suits a model: ``denizens models calibrate``."""
 
 from __future__ import annotations
 
@@ -13,42 +13,41 @@ from ..core import (
     NONE_OF_THESE,
     Anchor,
     Choose,
-    Done,
     Failed,
     Json,
     Message,
     ModelError,
     Option,
     Rate,
+    Rating,
+    answer_all,
     tool_option,
 )
-from .decisions.calibration import (
+from .decisions import (
     DECISION_KINDS,
-    Calibration,
-    RatingRule,
-    calibration_data,
-    decision_kind,
-)
-from .decisions.decider import Decider
-from .decisions.scoring_method import (
     METHOD_NAMES,
+    Calibration,
+    Decider,
     LabelledDecision,
+    RatingRule,
     ScoringMethod,
+    calibration_data,
     cross_validate,
+    decision_kind,
     fit_method,
     method_cost,
 )
 from .local import LocalModel
 
-TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
+TIE_NATS = 0.01  # nats; of methods within this loss the cheapest wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
 OWN_SHARES = (0.0, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """A method on a kind of decision, by five-fold cross-validation: mean negative
-    log-likelihood of the right option in nats, and the share of right choices."""
+    """A method on a kind of decision, by five-fold cross-validation: ``loss`` is the mean negative
+    log-likelihood of the right option in nats, ``accuracy`` the share of right choices."""
 
     kind: str
     name: str
@@ -60,9 +59,11 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """What a calibration found. ``joint_loss`` is the loss of each kind when one method is
-    fitted to all decisions alike, for comparison; ``rating_error`` the mean absolute error
-    of ratings, each sentence rated by the others."""
+    """The result of a calibration.
+
+    ``joint_loss`` is the loss of each kind if one method is fitted to all decisions, for
+    comparison; ``rating_error`` the mean absolute error of ratings, leave-one-out.
+    """
 
     calibration: Calibration
     measured: tuple[MethodResult, ...]
@@ -70,12 +71,12 @@ class CalibrationReport:
     rating_error: float
 
     def table(self) -> list[str]:
-        """A line a method, the chosen one of its kind marked."""
+        """One line per method; the chosen one of each kind is marked."""
         lines = [f"{'kind':6} {'method':20} {'items':>5} {'loss':>7} {'right':>7}"]
-        for one in self.measured:
-            mark = " *" if self.calibration.auto[one.kind] == one.name else ""
-            figures = f"{one.items:5} {one.loss:7.3f} {one.accuracy:7.3f}"
-            lines.append(f"{one.kind:6} {one.name:20} {figures}{mark}")
+        for result in self.measured:
+            mark = " *" if self.calibration.auto[result.kind] == result.name else ""
+            figures = f"{result.items:5} {result.loss:7.3f} {result.accuracy:7.3f}"
+            lines.append(f"{result.kind:6} {result.name:20} {figures}{mark}")
         rating = self.calibration.rating
         lines.append(
             f"ratings: sharpness {rating.sharpness:g}, share of the number as a reply "
@@ -85,7 +86,7 @@ class CalibrationReport:
         return lines
 
     def to_json(self) -> dict[str, Json]:
-        """The same as JSON, with the fitted methods."""
+        """The report as JSON, with the fitted methods."""
         return {
             "measured": [
                 {
@@ -105,14 +106,15 @@ class CalibrationReport:
 
 
 def calibrate(model: LocalModel) -> CalibrationReport:
-    """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
+    """Measure all methods on the shipped decisions and ratings. Raises ModelError if a decision
+    cannot be answered."""
     decider = model.decider
     items = measured_items(model)
     kinds: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
     for role, item in items:
         kinds[decision_kind(role)].append(item)
     measured = [
-        evaluate_method(kind, name, found) for kind, found in kinds.items() for name in METHOD_NAMES
+        evaluate_method(kind, name, group) for kind, group in kinds.items() for name in METHOD_NAMES
     ]
     methods = {
         kind: {one.name: one.method for one in measured if one.kind == kind}
@@ -127,7 +129,7 @@ def calibrate(model: LocalModel) -> CalibrationReport:
 
 
 def evaluate_method(kind: str, name: str, items: Sequence[LabelledDecision]) -> MethodResult:
-    """A method on the items of a kind."""
+    """Cross-validate a method on the decisions of a kind, and fit it to all of them."""
     losses, right = cross_validate(name, items)
     return MethodResult(
         kind, name, len(items), float(losses.mean()), float(right.mean()), fit_method(name, items)
@@ -135,19 +137,19 @@ def evaluate_method(kind: str, name: str, items: Sequence[LabelledDecision]) -> 
 
 
 def pick_method(measured: Sequence[MethodResult]) -> str:
-    """The method with the least loss, or a cheaper one that is as good as it."""
+    """The cheapest of the methods whose loss is within TIE_NATS of the least."""
     least = min(one.loss for one in measured)
     good = [one for one in measured if one.loss <= least + TIE_NATS]
     return min(good, key=lambda one: (method_cost(one.name), one.loss)).name
 
 
 def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
-    """Role and signals of each shipped decision, answered by the model. The roles are mixed,
-    so that folds have some of each."""
+    """Role and features of each shipped decision, measured by the model. The roles are mixed, so
+    that every fold has some of each."""
     asks, rights = shipped_decisions()
     decider = model.decider
     with measuring_features(decider):
-        for answer in answer_all(model, asks):
+        for answer in answer_all(model.client(), asks):
             if isinstance(answer, Failed):
                 raise ModelError(f"a decision could not be measured: {answer.detail}")
         return [
@@ -192,7 +194,7 @@ def _options(data: Any, one: Any) -> Iterator[Option]:
 
 @contextmanager
 def measuring_features(decider: Decider) -> Iterator[None]:
-    """While every signal of every option is asked for."""
+    """Within this block the decider computes all features of all options."""
     decider.measuring = True
     try:
         yield
@@ -200,19 +202,9 @@ def measuring_features(decider: Decider) -> Iterator[None]:
         decider.measuring = False
 
 
-def answer_all(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
-    """The answers, in the asks' order."""
-    client = model.client()
-    tickets = [client.submit(ask) for ask in asks]
-    found: dict[int, Any] = {}
-    while events := client.wait():
-        found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
-    return [found[ticket] for ticket in tickets]
-
-
 def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
-    """The rule with the least mean absolute error, each shipped sentence rated by the
-    others; and that error."""
+    """The rule with the least mean absolute error, each shipped sentence rated by the others, and
+    that error."""
     rated = [Anchor(one["value"], one["text"]) for one in calibration_data()["ratings"]]
     values = np.array([one.value for one in rated], dtype=float)
     rows = model.embedder.vectors([one.text for one in rated]).astype(float)
@@ -221,14 +213,15 @@ def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, fl
     asks = [
         Rate(messages=importance_question(one.text), about=one.text, role="digits") for one in rated
     ]
-    own = np.array([answer.value for answer in answer_all(model, asks)])
+    answers = answer_all(model.client(), asks)
+    own = np.array([answer.value for answer in answers if isinstance(answer, Rating)])
     best: tuple[float, RatingRule] | None = None
     for sharpness in SHARPNESSES:
         weights = np.exp(sharpness * near)
-        by_nearness = weights @ values / weights.sum(axis=1)
+        by_similarity = weights @ values / weights.sum(axis=1)
         for share in OWN_SHARES:
-            told = share * own + (1 - share) * by_nearness
-            error = float(np.abs(told - values).mean())
+            ratings = share * own + (1 - share) * by_similarity
+            error = float(np.abs(ratings - values).mean())
             if best is None or error < best[0] - TIE_NATS:
                 best = error, RatingRule(sharpness, share)
     assert best is not None, "there are sharpnesses to try"
@@ -236,7 +229,7 @@ def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, fl
 
 
 def importance_question(text: str) -> tuple[Message, ...]:
-    """How importance is asked for where the number itself is to be the reply."""
+    """The prompt that asks for importance as a number in the reply."""
     return (
         Message.of(
             "user",

@@ -437,7 +437,7 @@ def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
     with made.store:
         list(made.run(steps=1))
     with Run(tmp_path / "run") as run:
-        with pytest.raises(RunError, match="a page would destroy it"):
+        with pytest.raises(RunError, match="which a page would overwrite"):
             write_page(collect_page_data(run), file)
         with pytest.raises(MemoryFault, match="the export would replace"):
             export_lines(run.memory("Ada Lund"), file)
