@@ -31,19 +31,15 @@ class Notebook(Protocol):
 
     def names(self, person: AgentId) -> list[str]:
         """The names of the notes there are, in order."""
-        ...
 
     def read(self, name: str, person: AgentId) -> tuple[str, Time] | None:
         """A note's text and when it was written; None where there is none."""
-        ...
 
     def write(self, name: str, text: str, *, at: Time, person: AgentId, key: str) -> None:
         """Keep a note, instead of the one of that name."""
-        ...
 
     def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None:
         """Keep it no longer."""
-        ...
 
 
 @runtime_checkable
@@ -57,7 +53,6 @@ class LabelledNotebook(Protocol):
 
     def label(self, name: str, person: AgentId) -> Label:
         """The label of the note that ``read`` gives."""
-        ...
 
     def write(
         self,
