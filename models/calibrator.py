@@ -1,4 +1,4 @@
-"""Measuring which method suits a model: ``denizens models calibrate``."""
+"""Measures the scoring methods of decisions for a model: ``denizens models calibrate``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from ..core import (
     NONE_OF_THESE,
     Anchor,
     Choose,
-    Done,
     Failed,
     Json,
     Message,
     ModelError,
     Option,
     Rate,
+    Rating,
+    answer_all,
     tool_option,
 )
 from .decisions.calibration import (
@@ -40,15 +41,18 @@ from .decisions.scoring_method import (
 )
 from .local import LocalModel
 
-TIE_NATS = 0.01  # nats; the cheaper of two methods so near wins
+TIE_NATS = 0.01  # between methods whose losses differ by less, the cheaper one wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
 OWN_SHARES = (0.0, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """A method on a kind of decision, by five-fold cross-validation: mean negative
-    log-likelihood of the right option in nats, and the share of right choices."""
+    """A method on a kind of decision, by five-fold cross-validation.
+
+    ``loss``: mean negative log-likelihood of the right option, in nats. ``accuracy``: the share of
+    right choices. ``method`` is fitted to all items.
+    """
 
     kind: str
     name: str
@@ -60,9 +64,11 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """What a calibration found. ``joint_loss`` is the loss of each kind when one method is
-    fitted to all decisions alike, for comparison; ``rating_error`` the mean absolute error
-    of ratings, each sentence rated by the others."""
+    """The result of a calibration.
+
+    ``joint_loss``, for comparison: the loss of each kind when one method is fitted to decisions of
+    all kinds. ``rating_error``: the mean absolute error of ratings (leave-one-out).
+    """
 
     calibration: Calibration
     measured: tuple[MethodResult, ...]
@@ -70,12 +76,12 @@ class CalibrationReport:
     rating_error: float
 
     def table(self) -> list[str]:
-        """A line a method, the chosen one of its kind marked."""
+        """One line per method; the chosen one of each kind is marked."""
         lines = [f"{'kind':6} {'method':20} {'items':>5} {'loss':>7} {'right':>7}"]
-        for one in self.measured:
-            mark = " *" if self.calibration.auto[one.kind] == one.name else ""
-            figures = f"{one.items:5} {one.loss:7.3f} {one.accuracy:7.3f}"
-            lines.append(f"{one.kind:6} {one.name:20} {figures}{mark}")
+        for result in self.measured:
+            mark = " *" if self.calibration.auto[result.kind] == result.name else ""
+            figures = f"{result.items:5} {result.loss:7.3f} {result.accuracy:7.3f}"
+            lines.append(f"{result.kind:6} {result.name:20} {figures}{mark}")
         rating = self.calibration.rating
         lines.append(
             f"ratings: sharpness {rating.sharpness:g}, share of the number as a reply "
@@ -85,18 +91,18 @@ class CalibrationReport:
         return lines
 
     def to_json(self) -> dict[str, Json]:
-        """The same as JSON, with the fitted methods."""
+        """The report as JSON, with the fitted methods."""
         return {
             "measured": [
                 {
-                    "kind": one.kind,
-                    "method": one.name,
-                    "items": one.items,
-                    "loss": one.loss,
-                    "accuracy": one.accuracy,
-                    "chosen": self.calibration.auto[one.kind] == one.name,
+                    "kind": result.kind,
+                    "method": result.name,
+                    "items": result.items,
+                    "loss": result.loss,
+                    "accuracy": result.accuracy,
+                    "chosen": self.calibration.auto[result.kind] == result.name,
                 }
-                for one in self.measured
+                for result in self.measured
             ],
             "joint_loss": dict(self.joint_loss),
             "rating_error": self.rating_error,
@@ -106,48 +112,50 @@ class CalibrationReport:
 
 def calibrate(model: LocalModel) -> CalibrationReport:
     """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
-    decider = model.decider
     items = measured_items(model)
-    kinds: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
+    items_of_kind: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
     for role, item in items:
-        kinds[decision_kind(role)].append(item)
-    measured = [
-        evaluate_method(kind, name, found) for kind, found in kinds.items() for name in METHOD_NAMES
+        items_of_kind[decision_kind(role)].append(item)
+    results = [
+        evaluate_method(kind, name, kind_items)
+        for kind, kind_items in items_of_kind.items()
+        for name in METHOD_NAMES
     ]
     methods = {
-        kind: {one.name: one.method for one in measured if one.kind == kind}
+        kind: {result.name: result.method for result in results if result.kind == kind}
         for kind in DECISION_KINDS
     }
     auto = {
-        kind: pick_method([one for one in measured if one.kind == kind]) for kind in DECISION_KINDS
+        kind: pick_method([result for result in results if result.kind == kind])
+        for kind in DECISION_KINDS
     }
-    rule, error = fit_rating_rule(model, decider)
-    joint = {kind: _joint_loss(kind, auto[kind], items) for kind in DECISION_KINDS}
-    return CalibrationReport(Calibration(methods, auto, rule), tuple(measured), joint, error)
+    rule, error = fit_rating_rule(model)
+    joint_loss = {kind: _joint_loss(kind, auto[kind], items) for kind in DECISION_KINDS}
+    return CalibrationReport(Calibration(methods, auto, rule), tuple(results), joint_loss, error)
 
 
 def evaluate_method(kind: str, name: str, items: Sequence[LabelledDecision]) -> MethodResult:
-    """A method on the items of a kind."""
+    """Fit and cross-validate a method on the items of a kind."""
     losses, right = cross_validate(name, items)
     return MethodResult(
         kind, name, len(items), float(losses.mean()), float(right.mean()), fit_method(name, items)
     )
 
 
-def pick_method(measured: Sequence[MethodResult]) -> str:
-    """The method with the least loss, or a cheaper one that is as good as it."""
-    least = min(one.loss for one in measured)
-    good = [one for one in measured if one.loss <= least + TIE_NATS]
-    return min(good, key=lambda one: (method_cost(one.name), one.loss)).name
+def pick_method(results: Sequence[MethodResult]) -> str:
+    """The name of the method with the least loss, or of a cheaper one within ``TIE_NATS``."""
+    least_loss = min(result.loss for result in results)
+    best_results = [result for result in results if result.loss <= least_loss + TIE_NATS]
+    return min(best_results, key=lambda result: (method_cost(result.name), result.loss)).name
 
 
 def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
-    """Role and signals of each shipped decision, answered by the model. The roles are mixed,
-    so that folds have some of each."""
+    """The role and features of each shipped decision, in an order that mixes roles over the folds.
+    Raises ModelError."""
     asks, rights = shipped_decisions()
     decider = model.decider
     with measuring_features(decider):
-        for answer in answer_all(model, asks):
+        for answer in answer_all(model.client(), asks):
             if isinstance(answer, Failed):
                 raise ModelError(f"a decision could not be measured: {answer.detail}")
         return [
@@ -164,35 +172,35 @@ def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
 
 
 def shipped_decisions() -> tuple[list[Choose], list[str]]:
-    """The shipped decisions as asks, and the names of their right options."""
+    """The shipped decisions, and the names of their right options."""
     data = calibration_data()
     asks = []
-    for one in data["choices"]:
+    for decision in data["choices"]:
         asks.append(
             Choose(
                 messages=(),
-                options=tuple(_options(data, one)),
-                about=one["about"],
-                role=one["role"],
+                options=tuple(_options(data, decision)),
+                about=decision["about"],
+                role=decision["role"],
             )
         )
-    return asks, [one["right"] for one in data["choices"]]
+    return asks, [decision["right"] for decision in data["choices"]]
 
 
-def _options(data: Any, one: Any) -> Iterator[Option]:
-    if "group" in one:
-        for option in data["groups"][one["group"]]:
-            same = option["name"] == NONE_OF_THESE.name
-            yield NONE_OF_THESE if same else Option(option["name"], option["description"])
+def _options(data: Any, decision: Any) -> Iterator[Option]:
+    if "group" in decision:
+        for option in data["groups"][decision["group"]]:
+            is_none = option["name"] == NONE_OF_THESE.name
+            yield NONE_OF_THESE if is_none else Option(option["name"], option["description"])
         return
-    for name in one["options"]:
+    for name in decision["options"]:
         tool = data["tools"].get(name)
         yield tool_option(name, tool["description"], tool["parameters"]) if tool else NONE_OF_THESE
 
 
 @contextmanager
 def measuring_features(decider: Decider) -> Iterator[None]:
-    """While every signal of every option is asked for."""
+    """A context in which the decider computes every feature of every option."""
     decider.measuring = True
     try:
         yield
@@ -200,35 +208,29 @@ def measuring_features(decider: Decider) -> Iterator[None]:
         decider.measuring = False
 
 
-def answer_all(model: LocalModel, asks: Sequence[Choose | Rate]) -> list[Any]:
-    """The answers, in the asks' order."""
-    client = model.client()
-    tickets = [client.submit(ask) for ask in asks]
-    found: dict[int, Any] = {}
-    while events := client.wait():
-        found |= {event.ticket: event.answer for event in events if isinstance(event, Done)}
-    return [found[ticket] for ticket in tickets]
-
-
-def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
-    """The rule with the least mean absolute error, each shipped sentence rated by the
-    others; and that error."""
-    rated = [Anchor(one["value"], one["text"]) for one in calibration_data()["ratings"]]
-    values = np.array([one.value for one in rated], dtype=float)
-    rows = model.embedder.vectors([one.text for one in rated]).astype(float)
-    near = rows @ rows.T
-    np.fill_diagonal(near, -np.inf)
-    asks = [
-        Rate(messages=importance_question(one.text), about=one.text, role="digits") for one in rated
+def fit_rating_rule(model: LocalModel) -> tuple[RatingRule, float]:
+    """The rule with the least mean absolute error on the shipped sentences, each rated with the
+    others as anchors; and that error."""
+    sentences = [
+        Anchor(sentence["value"], sentence["text"]) for sentence in calibration_data()["ratings"]
     ]
-    own = np.array([answer.value for answer in answer_all(model, asks)])
+    values = np.array([sentence.value for sentence in sentences], dtype=float)
+    vectors = model.embedder.vectors([sentence.text for sentence in sentences]).astype(float)
+    cosines = vectors @ vectors.T
+    np.fill_diagonal(cosines, -np.inf)
+    asks = [
+        Rate(messages=importance_question(sentence.text), about=sentence.text, role="digits")
+        for sentence in sentences
+    ]
+    answers = answer_all(model.client(), asks)
+    reply_values = np.array([a.value for a in answers if isinstance(a, Rating)])
     best: tuple[float, RatingRule] | None = None
     for sharpness in SHARPNESSES:
-        weights = np.exp(sharpness * near)
-        by_nearness = weights @ values / weights.sum(axis=1)
+        weights = np.exp(sharpness * cosines)
+        anchored_values = weights @ values / weights.sum(axis=1)
         for share in OWN_SHARES:
-            told = share * own + (1 - share) * by_nearness
-            error = float(np.abs(told - values).mean())
+            ratings = share * reply_values + (1 - share) * anchored_values
+            error = float(np.abs(ratings - values).mean())
             if best is None or error < best[0] - TIE_NATS:
                 best = error, RatingRule(sharpness, share)
     assert best is not None, "there are sharpnesses to try"
@@ -236,7 +238,7 @@ def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, fl
 
 
 def importance_question(text: str) -> tuple[Message, ...]:
-    """How importance is asked for where the number itself is to be the reply."""
+    """The messages that ask for an importance rating as a number."""
     return (
         Message.of(
             "user",

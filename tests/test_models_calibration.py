@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from denizens.benchmarks.models import decision_examples as benched
 from denizens.cli import main
-from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
+from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, Rating, answer_all, digest
 from denizens.models import calibrate, load_local, load_model
-from denizens.models.calibrator import answer_all, shipped_decisions
+from denizens.models.calibrator import shipped_decisions
 from denizens.models.decisions import (
     large_model_calibration,
     load_calibration,
@@ -135,9 +135,10 @@ def test_a_loaded_model_decides_as_its_calibration_says(folder: Path, home: Path
     again = load_local(str(folder / "lm"), **settings)
     cosine = load_local(str(folder / "lm"), method="cosine", **settings)
     assert again.describe()["calibration"] == "stored"
-    (by_auto,), (by_cosine,) = answer_all(again, [ASK]), answer_all(cosine, [ASK])
+    (by_auto,) = answer_all(again.client(), [ASK])
+    (by_cosine,) = answer_all(cosine.client(), [ASK])
     assert by_auto == by_cosine
-    assert answer_all(model, [ASK]) != [by_auto]
+    assert answer_all(model.client(), [ASK]) != [by_auto]
     calibration_path(digest, settings["embedder"]).write_text("{}", encoding="utf-8")
     with pytest.raises(ModelCorrupt):
         load_model(str(folder / "lm"), **settings)
@@ -159,7 +160,7 @@ def test_calibrating_measures_every_method(folder: Path, home: Path) -> None:
         (mine,) = [one for one in report.measured if (one.kind, one.name) == (kind, chosen)]
         assert mine.loss <= least + 0.011
     model.decider.calibration = report.calibration
-    (found,) = answer_all(model, [ASK])
+    (found,) = answer_all(model.client(), [ASK])
     assert isinstance(found, Choice)
     assert not model.decider.measuring
     assert len(report.table()) == len(report.measured) + 3
@@ -205,6 +206,7 @@ def test_examples_join_the_anchors_of_importance(folder: Path, home: Path) -> No
     model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
     known = rating_examples("importance", 1, 10)[-1]
     rates = [Rate(messages=(), about=known.text, role=role) for role in ("importance", "mood")]
-    shown, bare = answer_all(model, rates)
+    shown, bare = answer_all(model.client(), rates)
+    assert isinstance(shown, Rating) and isinstance(bare, Rating)
     assert shown.tokens_in == 0 < bare.tokens_in
     assert shown.value != bare.value
