@@ -207,6 +207,7 @@ def test_examples_join_the_anchors_of_importance(folder: Path, home: Path) -> No
     known = rating_examples("importance", 1, 10)[-1]
     rates = [Rate(messages=(), about=known.text, role=role) for role in ("importance", "mood")]
     shown, bare = answer_all(model.client(), rates)
-    assert isinstance(shown, Rating) and isinstance(bare, Rating)
+    assert isinstance(shown, Rating)
+    assert isinstance(bare, Rating)
     assert shown.tokens_in == 0 < bare.tokens_in
     assert shown.value != bare.value
