@@ -78,8 +78,8 @@ def calibrate(
     json: JsonOption = False,
 ) -> None:
     """Measure by which method a model decides best, and keep it in the cache."""
-    from ..models import calibrate as measure
     from ..models import load_local
+    from ..models.decisions import calibrate as measure
     from ..models.decisions import write_calibration
 
     # One that is damaged is measured anew, so it must not be in the way.

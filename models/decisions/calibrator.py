@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..core import (
+from ...core import (
     NONE_OF_THESE,
     Anchor,
     Choose,
+    Client,
     Failed,
     Json,
     Message,
@@ -23,15 +24,16 @@ from ..core import (
     answer_all,
     tool_option,
 )
-from .decisions.calibration import (
+from ..embedders import Embedder
+from .calibration import (
     DECISION_KINDS,
     Calibration,
     RatingRule,
     calibration_data,
     decision_kind,
 )
-from .decisions.decider import Decider
-from .decisions.scoring_method import (
+from .decider import Decider
+from .scoring_method import (
     METHOD_NAMES,
     LabelledDecision,
     ScoringMethod,
@@ -39,11 +41,25 @@ from .decisions.scoring_method import (
     fit_method,
     method_cost,
 )
-from .local import LocalModel
 
 TIE_NATS = 0.01  # between methods whose losses differ by less, the cheaper one wins
 SHARPNESSES = (4.0, 8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 48.0)
 OWN_SHARES = (0.0, 0.25, 0.5, 0.75)
+
+
+class CalibratedModel(Protocol):
+    """A model whose decisions can be measured: a ``LocalModel``."""
+
+    @property
+    def decider(self) -> Decider:
+        """What answers its decisions."""
+
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds texts for it."""
+
+    def client(self) -> Client:
+        """A new client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +126,7 @@ class CalibrationReport:
         }
 
 
-def calibrate(model: LocalModel) -> CalibrationReport:
+def calibrate(model: CalibratedModel) -> CalibrationReport:
     """Measure all methods on the shipped decisions and ratings. Raises ModelError."""
     items = measured_items(model)
     items_of_kind: dict[str, list[LabelledDecision]] = {kind: [] for kind in DECISION_KINDS}
@@ -149,7 +165,7 @@ def pick_method(results: Sequence[MethodResult]) -> str:
     return min(best_results, key=lambda result: (method_cost(result.name), result.loss)).name
 
 
-def measured_items(model: LocalModel) -> list[tuple[str, LabelledDecision]]:
+def measured_items(model: CalibratedModel) -> list[tuple[str, LabelledDecision]]:
     """The role and features of each shipped decision, in an order that mixes roles over the folds.
     Raises ModelError."""
     asks, rights = shipped_decisions()
@@ -208,7 +224,7 @@ def measuring_features(decider: Decider) -> Iterator[None]:
         decider.measuring = False
 
 
-def fit_rating_rule(model: LocalModel) -> tuple[RatingRule, float]:
+def fit_rating_rule(model: CalibratedModel) -> tuple[RatingRule, float]:
     """The rule with the least mean absolute error on the shipped sentences, each rated with the
     others as anchors; and that error."""
     sentences = [
