@@ -15,36 +15,36 @@ from ..core import Json
 
 app = typer.Typer(
     name="denizens",
-    help="Agents that live: simulate a town of local minds, look at it, talk with it.",
+    help="Simulate agents with local language models, view their runs, talk with them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print figures as one JSON object.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="bfloat16, float32 or auto.")]
 
 
 def _not_blank(value: str | None) -> str | None:
-    """A blank name, as of a variable that is not set, must not stand for no name at all."""
+    """Reject a blank name, which an unset shell variable gives: it must not mean "no name"."""
     if value is not None and not value.strip():
-        raise typer.BadParameter("is blank; give a name, or leave the option out")
+        raise typer.BadParameter("is blank; give a name, or omit the option")
     return value
 
 
 ViewerOption = Annotated[
     str | None,
     typer.Option(
-        "--person", callback=_not_blank, help="Only what is for everybody or for this person."
+        "--person", callback=_not_blank, help="Only records that everybody or this person may see."
     ),
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 CodeOption = Annotated[
     bool,
     typer.Option(
-        "--allow-code", help="Load worlds, planners and tools of one's own that the run names."
+        "--allow-code", help="Load the user code (worlds, planners, tools) that the run names."
     ),
 ]
 ModelOption = Annotated[
@@ -57,35 +57,35 @@ ModelOption = Annotated[
 ]
 
 EXIT_USER_ERROR = 2
-"""Exit code for anything the user can mend: a wrong name, file, setting or run."""
+"""Exit code for errors that the user can correct: a wrong name, file, setting or run."""
 EXIT_ASKS_FAILED = 3
-"""Exit code of a run most of whose asks failed."""
+"""Exit code of a run in which most asks failed."""
 EXIT_INTERRUPTED = 130
 """Exit code after a second Ctrl-C."""
 
 
 def console() -> Console:
-    """Where words for people go: standard error, plain when piped."""
+    """The console for messages to people: standard error, plain text when piped."""
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_error(text: str) -> None:
-    """One line about what went wrong, on standard error."""
+    """Print one line about an error to standard error."""
     typer.echo(f"denizens: {' '.join(text.splitlines())}", err=True)
 
 
 def print_line(text: str) -> None:
-    """A line of result on standard output."""
+    """Print a line of the result to standard output."""
     typer.echo(text)
 
 
 def print_json(figures: Json) -> None:
-    """One JSON object on a line of its own, the last thing a ``--json`` command prints."""
+    """Print one JSON object on a line of its own, as the last output of a ``--json`` command."""
     typer.echo(json.dumps(figures, ensure_ascii=False))
 
 
 def shell_quote(path: object) -> str:
-    """A path or name as it is typed in a shell, for hints that are copied.
+    """A path or name quoted for the shell, for hints that are copied.
 
     >>> shell_quote("runs/my town-1"), shell_quote("runs/town")
     ("'runs/my town-1'", 'runs/town')
@@ -116,6 +116,6 @@ def root(
     if not isinstance(level, int):
         raise typer.BadParameter(f"'{log_level}' is none of debug, info, warning, error")
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    # Libraries draw bars of their own for things that take no time here.
+    # These libraries draw progress bars even for fast operations.
     for name in ("transformers", "sentence_transformers", "torch", "httpx"):
         logging.getLogger(name).setLevel(max(level, logging.ERROR))

@@ -1,4 +1,4 @@
-"""approve, calls."""
+"""The commands approve and calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_requests(folder: Path, requests: Sequence[ApprovalRequest]) -> None:
-    """Say which calls wait, and how they are answered."""
+    """Print the calls that await approval, and the commands that answer them."""
     for request in requests:
         print_line(f"waits: {request}")
         key = shell_quote(request.key)
@@ -28,16 +28,18 @@ def print_requests(folder: Path, requests: Sequence[ApprovalRequest]) -> None:
 @app.command()
 def approve(
     folder: FolderArgument,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The call's key.")] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of the call.")] = "",
     yes: Annotated[
-        bool | None, typer.Option("--yes/--no", help="Allow the call, or do not.")
+        bool | None, typer.Option("--yes/--no", help="Approve or deny the call.")
     ] = None,
-    note: Annotated[str, typer.Option("--note", help="Told to the agent with a no.")] = "",
-    by: Annotated[str, typer.Option("--by", help="Who answers; kept with the call.")] = "",
-    show: Annotated[bool, typer.Option("--list", help="Only list what waits.")] = False,
+    note: Annotated[
+        str, typer.Option("--note", help="A reason for a denial, given to the agent.")
+    ] = "",
+    by: Annotated[str, typer.Option("--by", help="Who answers; recorded with the call.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Only list the waiting calls.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Answer a call for which a run waits, or list those that wait."""
+    """Approve or deny a tool call for which a run waits, or list those that wait."""
     from ..memory import ToolCallLog
     from ..simulation import open_store
 
@@ -68,7 +70,7 @@ def calls(
     agent: Annotated[str, typer.Option("--agent", help="Only this one's calls.")] = "",
     json: JsonOption = False,
 ) -> None:
-    """List every tool call of a run: who, what, why, when, how long, and what came of it."""
+    """List all tool calls of a run: agent, arguments, reason, time, duration, result."""
     from ..simulation import Run, call_receipts
 
     with Run(folder) as run:

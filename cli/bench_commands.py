@@ -1,4 +1,4 @@
-"""bench engine, decisions, tools, schemas, memory, tasks, understanding and labels."""
+"""The commands of ``denizens bench``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 from ..core import Json, SettingError, did_you_mean
 from .application import DeviceOption, DtypeOption, JsonOption, app, console, print_json, print_line
 
-bench = typer.Typer(help="Measure this machine, as ratios in one run.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Benchmarks; most figures are ratios measured in one run.", no_args_is_help=True
+)
 app.add_typer(bench, name="bench")
 
 TransformersModelOption = Annotated[
@@ -23,7 +25,7 @@ BfclOption = Annotated[
 
 
 def selected_parts(command: str, part: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
-    """The parts to measure: those named, or all. Raises SettingError for one that is unknown."""
+    """The parts to measure: those named, or all. Raises SettingError for an unknown part."""
     for name in part or ():
         if name not in known:
             raise SettingError(f"bench {command}: no part '{name}'{did_you_mean(name, known)}")
@@ -40,32 +42,33 @@ def engine(
         typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
     ] = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", help="A run's folder: its asks, asked again.")
+        Path | None, typer.Option("--trace", help="The folder of a run whose asks are replayed.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A quarter of each load.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """The engine beside transformers' generate, one by one, and llama.cpp if installed."""
+    """Throughput compared with transformers' generate, with one request at a time, and with
+    llama.cpp if installed."""
     from ..benchmarks.models import ENGINE_PARTS, measure_engine, measure_trace
     from ..models import load_model
 
     parts = selected_parts("engine", part, ENGINE_PARTS) if part or not trace else ()
     out = console()
-    found = measure_engine(
+    figures = measure_engine(
         model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print
     )
     if trace is not None:
-        out.print(f"living the asks of {trace} again, three times")
-        found |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
-    print_figures(found, json)
+        out.print(f"replaying the asks of {trace} three times")
+        figures |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
+    print_figures(figures, json)
 
 
-def print_figures(found: Json, as_json: bool) -> None:
-    """Figures as one JSON object, or a line each."""
+def print_figures(figures: Json, as_json: bool) -> None:
+    """Print figures as one JSON object, or one on a line."""
     if as_json:
-        print_json(found)
+        print_json(figures)
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         rows = value.items() if isinstance(value, dict) else (("", value),)
         for key, figure in rows:
             print_line(f"{name}{'.' if key else ''}{key:32} {figure}")
@@ -76,18 +79,19 @@ def schemas(
     model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
-    answers: Annotated[int, typer.Option("--answers", min=1, help="How many, in all.")] = 1000,
+    answers: Annotated[int, typer.Option("--answers", min=1, help="Number of answers.")] = 1000,
     json: JsonOption = False,
 ) -> None:
-    """Answers bound to fifty JSON schemas: valid, complete, and their cost beside free ones."""
+    """Schema-constrained answers to fifty JSON schemas: validity, completeness, cost compared with
+    free answers."""
     from ..benchmarks.models import measure_schemas
     from ..models import load_local
 
     out = console()
-    found = measure_schemas(
+    figures = measure_schemas(
         load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
     )
-    print_figures({"schemas": found}, json)
+    print_figures({"schemas": figures}, json)
 
 
 @bench.command()
@@ -102,17 +106,17 @@ def decisions(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Which tool, how important, whether to talk: how often right, and how fast."""
+    """Decisions on tools, importance and conversations: accuracy and latency."""
     from ..benchmarks import data_folder
     from ..benchmarks.models import DECISION_PARTS, measure_decisions
 
     parts = selected_parts("decisions", part, DECISION_PARTS)
     folder = data_folder(None if data is None else str(data))
     out = console()
-    found = measure_decisions(
+    figures = measure_decisions(
         model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print
     )
-    print_figures(found if json else dict(flatten(found)), json)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
 @bench.command()
@@ -129,16 +133,19 @@ def tools(
         ),
     ] = None,
     receipts: Annotated[
-        Path | None, typer.Option("--receipts", help="A JSON line for each request, here.")
+        Path | None, typer.Option("--receipts", help="File for a line of JSON per request.")
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option("--calibrate", help="Fit what speaks for a value, write it here, and end."),
+        typer.Option(
+            "--calibrate",
+            help="Fit the weights of argument filling, write them to this file, and exit.",
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few requests of each part.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Whole calls of tools by name and arguments, and a tool among a thousand."""
+    """Whole tool calls by name and arguments, and choosing among a thousand tools."""
     from ..benchmarks import data_folder
     from ..benchmarks.agents import TOOL_PARTS, calibrate_arguments, measure_tools
 
@@ -156,7 +163,7 @@ def tools(
             progress=out.print,
         )
         return
-    found = measure_tools(
+    figures = measure_tools(
         model,
         device=device,
         dtype=dtype,
@@ -166,7 +173,7 @@ def tools(
         receipts=receipts,
         progress=out.print,
     )
-    print_figures(found if json else dict(flatten(found)), json)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
 @bench.command()
@@ -179,16 +186,19 @@ def memory(
         typer.Option("--part", help="quality, known, speed, claims, harm; all if none."),
     ] = None,
     receipts: Annotated[
-        Path | None, typer.Option("--receipts", help="A JSON line for each question, here.")
+        Path | None, typer.Option("--receipts", help="File for a line of JSON per question.")
     ] = None,
     calibrate: Annotated[
         Path | None,
-        typer.Option("--calibrate", help="Fit what 'known' measures, write it here, and end."),
+        typer.Option(
+            "--calibrate",
+            help="Fit the weights of answerability, write them to this file, and exit.",
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer questions, smaller sizes.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """How well recall finds evidence, knows what it does not hold, and how fast."""
+    """Recall quality, answerability, speed, temporal facts, and fault injection."""
     from ..benchmarks.memory import MEMORY_PARTS, calibrate_answerability, measure_memory
 
     parts = selected_parts("memory", part, MEMORY_PARTS)
@@ -196,14 +206,17 @@ def memory(
     if calibrate is not None:
         calibrate_answerability(data, calibrate, out.print)
         return
-    found = measure_memory(parts, data=data, quick=quick, to=receipts, progress=out.print)
-    print_figures(found if json else dict(flatten(found)), json)
+    figures = measure_memory(parts, data=data, quick=quick, to=receipts, progress=out.print)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
 @bench.command()
 def tasks(
     model: Annotated[
-        str, typer.Option("--model", help="A model, or 'perfect': one that knows the tasks.")
+        str,
+        typer.Option(
+            "--model", help="A model, or 'perfect': a scripted one that solves the tasks."
+        ),
     ] = "perfect",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -218,16 +231,17 @@ def tasks(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Twelve tasks with tools that work, fail and lie, by each planner: solved, and the asks."""
+    """Twelve tasks with tools that work, fail or lie, by planner: solved tasks and number of
+    asks."""
     from ..benchmarks.agents import BENCHMARK_TASKS, TASK_PLANNERS, measure_tasks
 
     planners = selected_parts("tasks", planner, tuple(TASK_PLANNERS))
     names = selected_parts("tasks", task, tuple(problem.name for problem in BENCHMARK_TASKS))
     out = console()
-    found = measure_tasks(
+    figures = measure_tasks(
         model, device=device, dtype=dtype, planners=planners, tasks=names, progress=out.print
     )
-    print_figures(found if json else dict(flatten(found)), json)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
 @bench.command()
@@ -241,15 +255,15 @@ def understanding(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """What somebody wants, in which mood and language: how often right."""
+    """Classification of intent, sentiment and language: accuracy."""
     from ..benchmarks.models import UNDERSTANDING_PARTS, measure_understanding
 
     parts = selected_parts("understanding", part, UNDERSTANDING_PARTS)
     out = console()
-    found = measure_understanding(
+    figures = measure_understanding(
         model, device=device, dtype=dtype, parts=parts, progress=out.print
     )
-    print_figures(found if json else dict(flatten(found)), json)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
 @bench.command()
@@ -257,17 +271,17 @@ def labels(
     scenario: Annotated[str, typer.Argument(help="A scenario's name or file.")] = "larkspur",
     json: JsonOption = False,
 ) -> None:
-    """How much of a day lived by improvised minds is for some only, or of others' words."""
+    """Which share of the records of a day is confidential or rests on the words of others."""
     from ..benchmarks.agents import measure_labels
     from ..interop import load_scenario
 
-    found = measure_labels(load_scenario(scenario), progress=console().print)
-    print_figures(found if json else dict(flatten(found)), json)
+    figures = measure_labels(load_scenario(scenario), progress=console().print)
+    print_figures(figures if json else dict(flatten(figures)), json)
 
 
-def flatten(found: Json, before: str = "") -> Iterator[tuple[str, Json]]:
-    """Figures nested in figures, each with its whole name."""
-    for name, value in found.items():
+def flatten(figures: Json, before: str = "") -> Iterator[tuple[str, Json]]:
+    """Nested figures with their full names."""
+    for name, value in figures.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{before}{name}.")
         else:

@@ -1,7 +1,4 @@
-"""interview, chat.
-
-whisper.
-"""
+"""The commands interview, chat and whisper."""
 
 from __future__ import annotations
 
@@ -35,16 +32,16 @@ def interview(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Who is asked.")],
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="What is asked.")],
     at: Annotated[
-        int | None, typer.Option("--at", min=0, help="As of after this many steps.")
+        int | None, typer.Option("--at", min=0, help="The agent as of this many steps.")
     ] = None,
     model: ModelOption = None,
     person: Annotated[
-        str, typer.Option("--person", help="Who asks: what is for others is not told.")
+        str, typer.Option("--person", help="Who asks; records for others are not used.")
     ] = "an interviewer",
     allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Ask somebody of a run a question; no trace of it is left in the run."""
+    """Ask an agent of a run a question; the run is not changed."""
     from ..simulation import interview as ask
 
     reply = ask(folder, agent, question, at=at, model=model, person=person, allow_code=allow_code)
@@ -70,8 +67,8 @@ def chat(
     ] = None,
     person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
 ) -> None:
-    """Talk with somebody of a scenario. An empty line or Ctrl-D ends the talk. Exit code 3 where
-    no message got an answer."""
+    """Chat with an agent of a scenario; an empty line or Ctrl-D ends it. Exit code 3 if no message
+    got an answer."""
     from ..interop import load_scenario
     from ..simulation import agent_from_scenario
     from ..store import Store
@@ -98,7 +95,7 @@ def chat(
                 failed += 1
                 continue
             answered += 1
-            # An answer that is another than its pieces is told as well.
+            # The final answer is printed too if it differs from the streamed pieces.
             whole = "".join(pieces).strip() == reply.text.strip()
             typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
             if reply.sources:
@@ -111,7 +108,7 @@ def chat(
 
 
 def _typed_lines() -> Iterator[str]:
-    """What is typed, line by line, until an empty line or the end."""
+    """The lines typed until an empty one or the end of input."""
     while True:
         if sys.stdin.isatty():
             typer.echo("> ", nl=False)
@@ -122,7 +119,7 @@ def _typed_lines() -> Iterator[str]:
 
 
 def ask_approval(request: ApprovalRequest) -> bool:
-    """Ask whoever types for their leave to a call."""
+    """Ask the user to approve a tool call."""
     typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -136,12 +133,12 @@ def _print_piece(pieces: list[str], piece: str) -> None:
 @app.command()
 def whisper(
     folder: FolderArgument,
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="In whose mind.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent.")],
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help='The thought; "goal: ..." sets a goal.')
     ],
 ) -> None:
-    """Put a thought into somebody's mind; it comes to it at the run's next step."""
+    """Give an agent a thought; it receives it at the run's next step."""
     from ..simulation import Journal, Run, match_name, open_store
 
     if not text.strip():
@@ -150,7 +147,7 @@ def whisper(
         who = match_name(agent, list(run.people))
     with open_store(folder, write=True) as store:
         journal = Journal(store)
-        # What was answered in a step that has begun rests on its inputs.
+        # A step that has begun keeps its inputs: the recorded answers depend on them.
         step = journal.steps + journal.has_pending
         journal.add_input(step, Input(kind="whisper", to=who, text=text))
     print_line(

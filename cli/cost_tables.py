@@ -1,7 +1,4 @@
-"""What a run cost, as a small table.
-
-run --forecast: what a run would cost, as a table.
-"""
+"""Tables of what a run cost, and of what it would cost."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ if TYPE_CHECKING:
     from ..simulation.forecast import Forecast
 
 LISTED_AGENTS = 5
-"""How many of the people are listed, those who cost most first."""
+"""Number of agents listed, those with the highest usage first."""
 
 TableRow: TypeAlias = tuple[str, tuple[str, ...]]
 
@@ -22,8 +19,8 @@ _USAGE_HEADS = ("calls", "read", "reused", "written", "seconds")
 
 
 def usage_lines(ledger: Json) -> Iterator[str]:
-    """Lines of a table: by kind of ask, by the dearest people, in total; none for a run
-    that asked no model. ``ledger`` is what ``summary`` gives."""
+    """The lines of a usage table: by kind of ask, by agent, and in total; none for a run without
+    model calls. ``ledger`` is the summary of a usage ledger."""
     if not ledger["total"]["calls"]:
         return
     kinds = [(name, _usage_cells(sums)) for name, sums in ledger["by_kind"].items()]
@@ -39,7 +36,7 @@ def usage_lines(ledger: Json) -> Iterator[str]:
 
 
 def table_lines(heads: Sequence[str], groups: Sequence[Sequence[TableRow]]) -> Iterator[str]:
-    """Lines of aligned columns under their heads; an empty line between groups of rows."""
+    """Lines of aligned columns under their heads, with an empty line between groups of rows."""
     rows = [row for group in groups for row in group]
     first = max(len(name) for name, _ in rows)
     widths = [max(len(head), *(len(row[1][at]) for row in rows)) for at, head in enumerate(heads)]
@@ -69,38 +66,38 @@ def _usage_cells(sums: Json) -> tuple[str, ...]:
 _FORECAST_HEADS = ("calls", "read", "reused", "written", "time")
 
 
-def forecast_lines(found: Forecast) -> Iterator[str]:
-    """Lines about a forecast: a row for every hour or day (with a tilde where it was not
-    rehearsed), the range, what it assumes."""
+def forecast_lines(forecast: Forecast) -> Iterator[str]:
+    """The lines of a forecast: a row for each hour or day (``~``: not rehearsed), the range, and
+    the assumptions."""
     yield (
-        f"Forecast: {found.steps} steps of {found.agents} people, "
-        f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M}"
+        f"Forecast: {forecast.steps} steps of {forecast.agents} people, "
+        f"{forecast.start:%Y-%m-%d %H:%M} to {forecast.end:%Y-%m-%d %H:%M}"
     )
-    spans = found.spans()
+    spans = forecast.spans()
     days = len(spans) > 1 and all(at.hour == 0 for at, _, _ in spans[1:])
     names = [
-        ("" if lived else "~") + (f"{at:%a %d}" if days else f"{at:%a %H:%M}")
-        for at, lived, _ in spans
+        ("" if rehearsed else "~") + (f"{at:%a %d}" if days else f"{at:%a %H:%M}")
+        for at, rehearsed, _ in spans
     ]
     cells = [_forecast_cells(row) for _, _, row in spans]
     yield from table_lines(
-        _FORECAST_HEADS, [list(zip(names, cells)), [("in all", _forecast_cells(found.total))]]
+        _FORECAST_HEADS, [list(zip(names, cells)), [("in all", _forecast_cells(forecast.total))]]
     )
-    low, high = found.low, found.high
+    low, high = forecast.low, forecast.high
     yield (
         f"likely {_rounded_count(low['calls'])} to {_rounded_count(high['calls'])} calls, "
         f"{_rounded_count(low['tokens_in'])} to {_rounded_count(high['tokens_in'])} tokens read, "
         f"{_rounded_count(low['tokens_out'])} to {_rounded_count(high['tokens_out'])} written, "
         f"{format_duration(low['seconds'])} to {format_duration(high['seconds'])}"
     )
-    took = found.timings
+    effort = forecast.timings
     yield (
-        f"({took['lives']:.0f} rehearsal(s) of {took['rehearsed_steps']:.0f} steps in "
-        f"{took['rehearsing']:.0f} s, {took['probed_calls']:.0f} asks probed in "
-        f"{took['probing']:.0f} s)"
+        f"({effort['lives']:.0f} rehearsal(s) of {effort['rehearsed_steps']:.0f} steps in "
+        f"{effort['rehearsing']:.0f} s, {effort['probed_calls']:.0f} asks probed in "
+        f"{effort['probing']:.0f} s)"
     )
     yield "It assumes:"
-    for one in found.assumptions:
+    for one in forecast.assumptions:
         yield f"- {one}"
 
 
@@ -116,7 +113,7 @@ def _forecast_cells(row: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def _rounded_count(value: float) -> str:
-    """Two or three digits are all that an estimate has.
+    """A count with three significant digits.
 
     >>> _rounded_count(104_731), _rounded_count(87)
     ('105,000', '87')

@@ -1,4 +1,4 @@
-"""The command's entry point: all commands registered, errors turned into exit codes."""
+"""The entry point: registers all commands, turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and exit; what the user can mend becomes one line and exit code 2."""
+    """Run the command and exit. An error that the user can correct is printed as one line, with
+    exit code 2."""
     from pydantic import ValidationError
 
     code: object = EXIT_USER_ERROR
@@ -44,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UsageError as error:
         _print_usage_error(error)
     except (KeyboardInterrupt, typer.Abort):
-        print_error("broken off; committed steps are kept: denizens resume DIR")
+        print_error("interrupted; committed steps are kept, continue with: denizens resume DIR")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has closed it; Python would complain once more on exit.
+        # The reader closed the pipe; without this, Python reports the error again on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _print_usage_error(error: Exception) -> None:
     context = getattr(error, "ctx", None)
-    # Without a message the help was asked for, by giving no arguments, and is printed.
+    # Without arguments typer prints the help and raises an error without a message.
     if message := str(getattr(error, "format_message", lambda: "")()):
         command = context.command_path if context else "denizens"
         print_error(f"{message.rstrip('.')}; see: {command} --help")

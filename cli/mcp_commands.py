@@ -1,4 +1,4 @@
-"""mcp: an agent served to other programs."""
+"""The command mcp: serve an agent to other programs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ WhereArgument = Annotated[
     str, typer.Argument(metavar="WHERE", help="A scenario, a run's folder or a persona file.")
 ]
 AgentArgument = Annotated[
-    str, typer.Argument(metavar="AGENT", help="Who is served; not needed where there is one.")
+    str, typer.Argument(metavar="AGENT", help="The agent; optional if there is only one.")
 ]
 ToolsOption = Annotated[
     list[str] | None, typer.Option("--tool", help="A tool for a persona file; may be repeated.")
 ]
 TrustOption = Annotated[
-    list[str] | None, typer.Option("--trust", help="Whose word lets tools act; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--trust", help="A person whose words may cause acting tool calls; may be repeated."
+    ),
 ]
 HostNamesOption = Annotated[
     list[str] | None,
-    typer.Option("--name", help="Host name that clients call it by; may be repeated."),
+    typer.Option("--name", help="Host name that clients may use; may be repeated."),
 ]
 
 
@@ -43,11 +46,11 @@ def mcp(
     tool: ToolsOption = None,
     person: Annotated[
         str | None,
-        typer.Option("--person", help="Who the client is; without it, it says so itself."),
+        typer.Option("--person", help="The client's person; by default the client states it."),
     ] = None,
     trust: TrustOption = None,
     http: Annotated[
-        bool, typer.Option("--http", help="Over HTTP, not over standard input and output.")
+        bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
     host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = _PORT,
@@ -57,7 +60,7 @@ def mcp(
     ] = None,
     allow_code: CodeOption = False,
 ) -> None:
-    """Serve an agent, its memory and its tools to any MCP client."""
+    """Serve an agent, its memory and its tools to MCP clients."""
     from ..server import open_hosted_agent, read_tokens, serve_http, serve_stdio
 
     if not http and (tokens or name or (host, port) != (_HOST, _PORT)):
@@ -85,6 +88,6 @@ def mcp(
             announce=lambda url: console().print(f"serving at {url} (Ctrl-C ends it)"),
         )
     else:
-        # Waiting for input cannot be interrupted; every write is whole, so this may just end.
+        # Reading standard input cannot be interrupted; all writes are atomic, so exiting is safe.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         serve_stdio(make, person=person)

@@ -1,7 +1,4 @@
-"""memory verify, repair, export, import, forget: looking after a memory file.
-
-memory claims, documents, fold, unfold: what a memory file knows beside what was said.
-"""
+"""The commands of ``denizens memory``."""
 
 from __future__ import annotations
 
@@ -20,18 +17,18 @@ if TYPE_CHECKING:
     from ..memory import EmbedFunction, Memory
     from ..store import Store
 
-memory = typer.Typer(help="Look after a memory file.", no_args_is_help=True)
+memory = typer.Typer(help="Inspect and maintain memory files.", no_args_is_help=True)
 app.add_typer(memory, name="memory")
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A memory file or run.db.")]
 AgentOption = Annotated[
-    str | None, typer.Option("--agent", help="Whose memory; not needed where there is one.")
+    str | None, typer.Option("--agent", help="Whose memory; optional if there is only one.")
 ]
 
 
 @memory.command()
 def verify(file: FileArgument, json: JsonOption = False) -> None:
-    """Check every record's checksum and the chains; name what is damaged."""
+    """Check the checksums of all records and the hash chains; name what is damaged."""
     from ..memory import agents_in, prepare_store
     from ..store import Store
 
@@ -52,7 +49,7 @@ def verify(file: FileArgument, json: JsonOption = False) -> None:
 
 @memory.command()
 def repair(file: FileArgument, json: JsonOption = False) -> None:
-    """Set damaged records aside and keep the rest; the original stays as FILE.damaged."""
+    """Move damaged records aside and keep the others; the original stays as FILE.damaged."""
     from ..memory.storage import repair_file as mend
 
     done = mend(file)
@@ -91,12 +88,12 @@ def export(
 def import_command(
     file: FileArgument,
     source: Annotated[Path, typer.Argument(metavar="LINES", help="What export wrote.")],
-    agent: Annotated[str, typer.Option("--agent", help="Whose memory it becomes.")],
+    agent: Annotated[str, typer.Option("--agent", help="Whose memory the records become.")],
 ) -> None:
-    """Read JSON Lines into an agent's empty memory, in a new file or an old one."""
+    """Read JSON Lines into an agent's empty memory, in a new or an existing file."""
     from ..memory import Memory, import_lines, read_lines
 
-    # Before the file is made: lines that are none leave no empty file behind.
+    # Checked before the file is created, so that invalid lines leave no empty file behind.
     read_lines(source)
     with Memory(file, agent) as made:
         count = import_lines(made, source)
@@ -106,14 +103,14 @@ def import_command(
 @memory.command()
 def forget(
     file: FileArgument,
-    person: Annotated[str, typer.Option("--person", help="Who is to be erased.")],
+    person: Annotated[str, typer.Option("--person", help="The person to erase.")],
     agent: AgentOption = None,
     mentions: Annotated[
-        bool, typer.Option("--mentions", help="Erase whatever names them as well.")
+        bool, typer.Option("--mentions", help="Erase records that name the person, too.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Erase what a person said, asked for and what is for them only; then search the file."""
+    """Erase what a person said and asked, and what only they may see; then verify the erasure."""
     from ..memory.erasure import erase_person as erase
 
     done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
@@ -148,8 +145,8 @@ def forget(
 
 @contextmanager
 def open_memory(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
-    """Somebody's memory. Raises MemoryFault for writing into a run, whose replay would
-    differ from then on."""
+    """An agent's memory. Raises MemoryFault for writing into a run, which could then no longer be
+    replayed."""
     from ..memory import Memory, prepare_store
     from ..store import Store
 
@@ -166,7 +163,7 @@ def open_memory(file: Path, agent: str | None, *, write: bool) -> Iterator[Memor
 
 
 def _agent_of(store: Store, agent: str | None) -> str:
-    """Whose memory is meant. Raises MemoryFault unless exactly one is."""
+    """The agent whose memory is meant. Raises MemoryFault unless exactly one is."""
     from ..memory import agents_in
 
     known = agents_in(store)
@@ -183,17 +180,19 @@ def claims(
     file: FileArgument,
     agent: AgentOption = None,
     learn: Annotated[
-        bool, typer.Option("--learn", help="First learn by rule what the records state.")
+        bool, typer.Option("--learn", help="First extract facts from the records by rules.")
     ] = False,
-    about: Annotated[str, typer.Option("--about", help="Only claims on this subject.")] = "",
+    about: Annotated[str, typer.Option("--about", help="Only facts about this subject.")] = "",
     as_of: Annotated[
-        str, typer.Option("--as-of", help="What was valid then, as 2023-03-01 (now).")
+        str, typer.Option("--as-of", help="Facts valid at this time, as 2023-03-01; default: now.")
     ] = "",
-    past: Annotated[bool, typer.Option("--past", help="Those that ended too.")] = False,
+    past: Annotated[
+        bool, typer.Option("--past", help="Include facts that are no longer valid.")
+    ] = False,
     person: ViewerOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List what a memory holds for true, with since when and until when."""
+    """List the facts of a memory with their times of validity."""
     from ..memory import Facts
 
     then = _parse_time(as_of) if as_of else None
@@ -215,13 +214,13 @@ def claims(
 def documents(
     file: FileArgument,
     deed: Annotated[
-        str, typer.Argument(metavar="[add PATH|remove NAME]", help="Nothing: list them.")
+        str, typer.Argument(metavar="[add PATH|remove NAME]", help="Default: list the documents.")
     ] = "",
     what: Annotated[str, typer.Argument(metavar="", help="", hidden=True)] = "",
     agent: AgentOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the documents of a memory, add a file to it (anew: what changed), or remove one."""
+    """List the documents of a memory, add or update a file, or remove a document."""
     from ..memory import Documents
 
     if deed not in ("", "add", "remove") or bool(deed) != bool(what):
@@ -247,18 +246,23 @@ def documents(
 @memory.command()
 def fold(
     file: FileArgument,
-    budget: Annotated[int, typer.Option("--budget", min=10, help="Records that stay.")],
+    budget: Annotated[
+        int, typer.Option("--budget", min=10, help="Number of records that remain recallable.")
+    ],
     per_day: Annotated[
-        int, typer.Option("--per-day", min=0, help="Of each day that is over (0: any).")
+        int,
+        typer.Option(
+            "--per-day", min=0, help="Records that remain of each past day (0: no limit)."
+        ),
     ] = 0,
     fresh_hours: Annotated[
-        float, typer.Option("--fresh-hours", min=0, help="What is younger stays.")
+        float, typer.Option("--fresh-hours", min=0, help="Younger records are not compacted.")
     ] = 48.0,
     agent: AgentOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fold old records into summaries until the memory is within a budget; all come back by
-    unfold. The hours count back from the newest record."""
+    """Compact old records into summaries until the memory is within a budget; unfold reverses it.
+    Hours count back from the newest record."""
     from ..memory import Compaction, CompactionBudget
 
     bounds = CompactionBudget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
@@ -285,7 +289,7 @@ def unfold(
     summary: Annotated[int, typer.Argument(metavar="SUMMARY", help="The summary's number.")],
     agent: AgentOption = None,
 ) -> None:
-    """Bring the records of a summary back."""
+    """Restore the records of a summary."""
     from ..memory import Compaction
 
     with open_memory(file, agent, write=True) as held:
@@ -296,7 +300,7 @@ def unfold(
 
 
 def _embedder_for(held: Memory) -> EmbedFunction | None:
-    """The packaged embedder where the memory has embeddings, and none where it has not."""
+    """The packaged embedder if the memory has embeddings, else None."""
     columns = held.index.vectors.columns
     if not columns:
         return None
@@ -314,7 +318,7 @@ def _parse_time(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SettingError(f"--as-of: '{text}' is no time; write it as 2023-03-01") from error
+        raise SettingError(f"--as-of: '{text}' is not a time; write it as 2023-03-01") from error
     if found.tzinfo is not None:
         raise SettingError(f"--as-of: '{text}' has a time zone, and a memory's times have none")
     return found

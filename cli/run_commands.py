@@ -1,4 +1,4 @@
-"""run, resume, verify, replay, fork, new."""
+"""The commands run, resume, verify, replay, fork and new."""
 
 from __future__ import annotations
 
@@ -92,8 +92,6 @@ def run(
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
     from ..interop import load_scenario
-    from ..simulation import begin
-    from .live_progress import loading_line
 
     wanted = load_scenario(scenario).with_overrides(
         seed=seed,
@@ -110,17 +108,24 @@ def run(
         _print_forecast(wanted, end, steps, json)
         return
     place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
+    _run_to_end(_begin_run(wanted, place, keep_going), place, end, steps, json)
+
+
+def _begin_run(scenario: Scenario, folder: Path, keep_going: bool) -> Simulation:
+    """Start recording a run. Raises RunExists when the folder holds one."""
+    from ..simulation import begin
+    from .live_progress import loading_line
+
     out = console()
-    out.print(f"Waking {len(wanted.people)} people; the run is recorded in {place}")
+    out.print(f"Waking {len(scenario.people)} people; the run is recorded in {folder}")
     try:
         with loading_line(out) as show:
-            begun = begin(wanted, place, progress=show, keep_going=keep_going)
+            return begin(scenario, folder, progress=show, keep_going=keep_going)
     except RunExists as error:
         raise RunExists(
-            f"{place}: already holds a run; continue it: denizens resume {shell_quote(place)}, or "
-            "give another folder with --run"
+            f"{folder}: already holds a run; continue it: denizens resume {shell_quote(folder)}, "
+            "or give another folder with --run"
         ) from error
-    _run_to_end(begun, place, end, steps, json)
 
 
 def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, json: bool) -> None:
@@ -147,26 +152,27 @@ def resume(
     allow_code: CodeOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Take up a run after its last committed step; same hash as if it had never stopped."""
+    """Continue a run after its last committed step, with the same hash as if it had never
+    stopped."""
     from ..simulation import Run
     from ..simulation import resume as take_up
     from .live_progress import loading_line
 
-    with Run(folder) as before:
-        end = _end_time(before.scenario, until, steps)
+    with Run(folder) as recorded:
+        end = _end_time(recorded.scenario, until, steps)
     with loading_line(console()) as show:
-        taken = take_up(
+        simulation = take_up(
             folder,
             max_tokens_per_day=max_tokens_per_day,
             progress=show,
             keep_going=keep_going,
             allow_code=allow_code,
         )
-    _run_to_end(taken, folder, end, steps, json)
+    _run_to_end(simulation, folder, end, steps, json)
 
 
 def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time | None:
-    """When to stop at the latest: what the command says, else what the scenario says."""
+    """When to stop at the latest: by the options, else by the scenario."""
     from ..simulation import parse_scenario_time
 
     end = parse_scenario_time(until, "--until") if until else scenario.end
@@ -176,7 +182,7 @@ def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time 
 
 
 def _free_folder(name: str) -> Path:
-    """``runs/NAME``, or the first of ``runs/NAME-2``, ... that holds nothing yet."""
+    """``runs/NAME``, or the first of ``runs/NAME-2``, ... that does not exist."""
     place, number = Path("runs") / name, 2
     while place.exists():
         place, number = Path("runs") / f"{name}-{number}", number + 1
@@ -186,7 +192,7 @@ def _free_folder(name: str) -> Path:
 def _run_to_end(
     simulation: Simulation, folder: Path, end: Time | None, steps: int | None, json: bool
 ) -> None:
-    """Live until the end and say what came of it. Exit code 3 where most asks failed."""
+    """Run until the end and print the result. Exit code 3 if most asks failed."""
     from ..simulation import ProgressMeter, run_stats
     from .live_progress import live_line, stop_cleanly
 
@@ -219,19 +225,19 @@ def _print_figures(
 
     halted = simulation.halted
     stopped: Json = simulation.stopping
-    more: dict[str, Json] = {}
+    extra: dict[str, Json] = {}
     if isinstance(halted, ApprovalRequired):
         stopped = "waiting"
-        more["requests"] = [to_json(request) for request in halted.requests]
+        extra["requests"] = [to_json(request) for request in halted.requests]
     elif isinstance(halted, AsksFailed):
         stopped = "failed"
     elif halted:
         stopped = CAP_KEY
     if simulation.budget.cap:
-        more["cap"] = simulation.budget.stats(simulation.step)
+        extra["cap"] = simulation.budget.stats(simulation.step)
     if failed:
-        more["error"] = str(failed)
-    print_json({**found, "run": str(folder), "stopped": stopped, **more})
+        extra["error"] = str(failed)
+    print_json({**found, "run": str(folder), "stopped": stopped, **extra})
 
 
 def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
@@ -265,7 +271,7 @@ def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json])
 def verify(
     folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
 ) -> None:
-    """Check a run's file: checksums, the hash chain, every ask, state and memory."""
+    """Check a run's file: checksums, hash chain, all asks, states and memories."""
     from ..simulation import check_run, failure_lines, open_store, run_stats
 
     try:
@@ -291,7 +297,7 @@ def verify(
 def replay(
     folder: FolderArgument, allow_code: CodeOption = False, json: JsonOption = False
 ) -> None:
-    """Live a run again from its record, without a model; names the first ask that differs."""
+    """Repeat a run from its recorded answers, without a model; names the first ask that differs."""
     from ..simulation import failure_lines
     from ..simulation import replay as live_again
 
@@ -311,7 +317,7 @@ def fork(
     source: Annotated[str, typer.Argument(metavar="DIR@STEP", help="Run and step.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Folder for the copy.")],
 ) -> None:
-    """Copy a run as it stood after STEP steps, to be resumed another way."""
+    """Copy a run as of STEP steps, to be continued in another way."""
     from ..simulation import fork as split
 
     folder, _, step = source.rpartition("@")
@@ -326,7 +332,7 @@ def fork(
 
 @app.command()
 def new(name: Annotated[str, typer.Argument(metavar="NAME", help="A name.")]) -> None:
-    """Write a scenario to start from: NAME.toml, two people at a crossroads."""
+    """Write a scenario to start from: NAME.toml, two agents at a crossroads."""
     from ..simulation import find_scenario
 
     path = Path(name if name.endswith(".toml") else f"{name}.toml")

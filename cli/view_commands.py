@@ -1,4 +1,4 @@
-"""view, export, doctor."""
+"""The commands view, export and doctor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def view(
         Path | None, typer.Option("--html", help="Where to write the page (default DIR/run.html).")
     ] = None,
 ) -> None:
-    """Write a run, or a finished Smallville run, as one page that opens from disk."""
+    """Write a run, or a finished Smallville run, as one HTML page."""
     from ..interop import load_smallville_page
     from ..viewer import collect_page_data, write_page
 
@@ -51,7 +51,7 @@ def export(
     ],
     to: Annotated[str, typer.Option("--to", help="csv or smallville.")] = "csv",
 ) -> None:
-    """Write a run as tables (csv) or in Smallville's folder format."""
+    """Write a run as CSV tables, or in the Smallville folder format."""
     from ..interop import export_csv, export_smallville
     from ..simulation import Run
 
@@ -66,7 +66,7 @@ def export(
 
 @app.command()
 def doctor(json: JsonOption = False) -> None:
-    """Say what this machine has: Python, libraries, device, models, disk."""
+    """Report on the environment: Python, libraries, device, models, disk space."""
     from ..models import cache_home, is_installed, known_models
 
     found: dict[str, Json] = {

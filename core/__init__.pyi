@@ -3,8 +3,8 @@ from .class_loader import PLANNER_METHODS as PLANNER_METHODS
 from .class_loader import WORLD_METHODS as WORLD_METHODS
 from .class_loader import allow_foreign_code as allow_foreign_code
 from .class_loader import foreign_code_allowed as foreign_code_allowed
-from .class_loader import import_named_module as import_named_module
 from .class_loader import is_package_name as is_package_name
+from .class_loader import load_object as load_object
 from .class_loader import missing_methods as missing_methods
 from .class_loader import require_class as require_class
 from .class_loader import require_unshadowed as require_unshadowed
@@ -43,6 +43,8 @@ from .errors import SettingError as SettingError
 from .errors import ToolError as ToolError
 from .errors import WorldError as WorldError
 from .files import atomic_path as atomic_path
+from .files import decode_text as decode_text
+from .files import read_text_file as read_text_file
 from .json_schema import iter_subschemas as iter_subschemas
 from .json_schema import map_subschemas as map_subschemas
 from .json_schema import resolve_pointer as resolve_pointer
@@ -168,8 +170,6 @@ from .text import short_name as short_name
 from .text import sleep_hours as sleep_hours
 from .text import words as words
 from .text import written_words as written_words
-from .text_files import decode_text as decode_text
-from .text_files import read_text_file as read_text_file
 from .types import Address as Address
 from .types import AgentId as AgentId
 from .types import Json as Json

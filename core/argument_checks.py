@@ -1,5 +1,5 @@
-"""Arguments of public functions, checked at the border: a wrong type is told in one line that
-names the function and the argument, not by a traceback from inside."""
+"""Type checks of the arguments of public functions: a wrong type raises an error of one line that
+names the function and the argument."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .errors import ArgumentError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_MAX_PATH_BYTES = 4_096  # bytes that Linux takes; a longer text is no path but a document
+_MAX_PATH_BYTES = 4_096  # PATH_MAX of Linux
 _MAX_SHOWN = 60
-_MAX_ITEMS_CHECKED = 20  # items of a sequence
-# What makes the thing of a name, for those who gave the name itself.
+_MAX_ITEMS_CHECKED = 20  # of a sequence
+# How to make an object of these types, for callers who pass its name.
 _CONSTRUCTORS = {
     "Scenario": "load_scenario({})",
     "Model": "load_model({})",
@@ -40,9 +40,9 @@ _CONSTRUCTORS = {
 def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     """Check the types of a function's arguments before it runs.
 
-    Looks not far: that a text is a str, a path short enough to be one, a sequence no single
-    str (and its first items what they must be), a protocol's methods there. A missing or unknown
-    argument is told too. Raises ArgumentError, which is a TypeError.
+    The checks are shallow: classes, the length of a path, the first items of a sequence (a str is
+    not a sequence), the presence of a protocol's methods. The call raises ArgumentError, a
+    TypeError, for a wrong, missing or unknown argument.
 
     >>> @check_arguments
     ... def double(n: int) -> int:
@@ -52,44 +52,44 @@ def check_arguments(function: Callable[P, R]) -> Callable[P, R]:
     denizens.core.errors.ArgumentError: double(): 'n' must be int, not str ('four')
     """
     signature = inspect.signature(function)
-    known: dict[str, Any] = {}
+    cache: dict[str, dict[str, Any]] = {}
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        if "hints" not in known:
-            known["hints"] = _parameter_types(function)
+        if "types" not in cache:
+            cache["types"] = _parameter_types(function)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise ArgumentError(f"{_function_name(function)}(): {error}") from None
         for name, value in bound.arguments.items():
-            hint = known["hints"].get(name)
+            hint = cache["types"].get(name)
             parameter = signature.parameters[name]
             if hint is None or name == "self" or parameter.default is value:
                 continue
-            many = parameter.kind is parameter.VAR_POSITIONAL
-            for one in value if many else (value,):
+            variadic = parameter.kind is parameter.VAR_POSITIONAL
+            for argument in value if variadic else (value,):
                 if parameter.kind is not parameter.VAR_KEYWORD:
-                    _check_argument(function, name, one, hint)
+                    _check_argument(function, name, argument, hint)
         return function(*args, **kwargs)
 
     return checked
 
 
 def _parameter_types(function: Callable[..., object]) -> dict[str, Any]:
-    """The types of the parameters; those that cannot be found at run time are not checked."""
+    """The types of the parameters; a type that is not importable at run time is left out."""
     try:
         return get_type_hints(function)
     except NameError:
-        found: dict[str, Any] = {}
+        hints: dict[str, Any] = {}
         for name, hint in getattr(function, "__annotations__", {}).items():
-            only = types.SimpleNamespace(__annotations__={name: hint})
-            space = getattr(inspect.unwrap(function), "__globals__", {})
+            holder = types.SimpleNamespace(__annotations__={name: hint})
+            namespace = getattr(inspect.unwrap(function), "__globals__", {})
             try:
-                found |= get_type_hints(only, globalns=space)
+                hints |= get_type_hints(holder, globalns=namespace)
             except NameError:
                 continue
-        return found
+        return hints
 
 
 def _function_name(function: Callable[..., object]) -> str:
@@ -115,9 +115,9 @@ def _check_argument(function: Callable[..., object], name: str, value: object, h
 
 
 def _class_names(hint: Any) -> list[str]:
-    """The names of the classes that a type allows."""
-    ways = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return [getattr(way, "__name__", "") for way in ways]
+    """The names of the classes in a type."""
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return [getattr(member, "__name__", "") for member in members]
 
 
 def _is_path(hint: Any) -> bool:
@@ -136,7 +136,7 @@ def _matches_type(value: object, hint: Any) -> bool:
         return True
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return any(_matches_type(value, way) for way in get_args(hint))
+        return any(_matches_type(value, member) for member in get_args(hint))
     if origin is Literal:
         return value in get_args(hint)
     if hint is None or hint is type(None):
@@ -156,41 +156,41 @@ def _matches_type(value: object, hint: Any) -> bool:
     ):
         return all(hasattr(value, member) for member in _protocol_members(kind))
     if kind in (collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection):
-        # A str is a sequence of its letters, which nobody means.
+        # A str is a sequence of its characters, which is never meant.
         return _is_sequence_of(value, kind, get_args(hint)) and not isinstance(value, str | bytes)
     return isinstance(value, kind) or _has_methods_of(value, kind)
 
 
 def _has_methods_of(value: object, kind: type) -> bool:
-    """Whether something has every public method of a class of ours, and may stand for it."""
-    methods = [name for name, one in vars(kind).items() if callable(one) and name[:1] != "_"]
-    ours = kind.__module__.startswith(__name__.partition(".")[0] + ".")
-    return ours and bool(methods) and all(callable(getattr(value, m, None)) for m in methods)
+    """Whether a value has every public method of a class of this package, and may replace it."""
+    methods = [name for name, item in vars(kind).items() if callable(item) and name[:1] != "_"]
+    own = kind.__module__.startswith(__name__.partition(".")[0] + ".")
+    return own and bool(methods) and all(callable(getattr(value, m, None)) for m in methods)
 
 
 def _is_sequence_of(value: object, kind: type, items: tuple[Any, ...]) -> bool:
-    """Whether it is such a sequence; of a list or tuple the first items are looked at."""
+    """Whether a value is such a sequence; the first items of a list or tuple are checked."""
     if not isinstance(value, kind):
         return False
     if not isinstance(value, list | tuple) or len(items) != 1:
         return True
-    return all(_matches_type(one, items[0]) for one in value[:_MAX_ITEMS_CHECKED])
+    return all(_matches_type(item, items[0]) for item in value[:_MAX_ITEMS_CHECKED])
 
 
 def _protocol_members(protocol: type) -> set[str]:
-    found: set[str] = set()
+    members: set[str] = set()
     for base in protocol.__mro__:
         if getattr(base, "_is_protocol", False):
-            found |= {name for name in vars(base) if not name.startswith("_")}
-            found |= set(getattr(base, "__annotations__", {}))
-    return found
+            members |= {name for name in vars(base) if not name.startswith("_")}
+            members |= set(getattr(base, "__annotations__", {}))
+    return members
 
 
 def _type_name(hint: Any) -> str:
-    """A type as a reader writes it."""
+    """A type as text."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_type_name(way) for way in get_args(hint)))
+        return " or ".join(dict.fromkeys(_type_name(member) for member in get_args(hint)))
     if origin is Literal:
         return "one of " + ", ".join(map(repr, get_args(hint)))
     if hint is type(None):

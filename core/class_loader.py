@@ -1,7 +1,7 @@
-"""Code that a settings file names as ``package.module:attribute``: found, and only where allowed.
+"""Loading of objects that a settings file names as ``package.module:attribute``.
 
-Importing a module runs it, so a name in somebody else's run file must not be enough to load one.
-The package's own classes may always be named; other code only where the user chose the file.
+Importing a module runs it, so a name in somebody else's run file must not be enough to load it:
+objects of the package itself may always be named, other code only if the user allows it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import FunctionType, ModuleType
+from pkgutil import resolve_name
+from types import FunctionType
+from typing import Any
 
 from .errors import CodeNotAllowed, DenizensError, SettingError
+from .settings import did_you_mean
 
 PLANNER_METHODS = ("decide",)
 WORLD_METHODS = ("enter", "leave", "affordances", "observe", "step", "tell", "save", "load")
@@ -26,8 +28,8 @@ _foreign_allowed: ContextVar[bool] = ContextVar("foreign_code", default=True)
 
 @contextmanager
 def allow_foreign_code(allowed: bool) -> Iterator[None]:
-    """Within it, whether names may load code that is not the package's own (by default yes:
-    the caller gave the name). An inner one never allows more than the outer."""
+    """A context in which code outside of the package may be loaded, or not (default: it may). An
+    inner context never allows more than the outer one."""
     token = _foreign_allowed.set(allowed and _foreign_allowed.get())
     try:
         yield
@@ -36,79 +38,96 @@ def allow_foreign_code(allowed: bool) -> Iterator[None]:
 
 
 def foreign_code_allowed() -> bool:
-    """Whether code that is not the package's own may be loaded here."""
+    """Whether code outside of the package may be loaded in this context."""
     return _foreign_allowed.get()
 
 
 def is_package_name(name: str) -> bool:
-    """Whether a name means something of the package itself.
+    """Whether a name refers to the package itself.
 
-    >>> is_package_name("denizens.planners:Daily"), is_package_name("castle:Castle"),
-    is_package_name("denizensx:A")
-    (True, False, False)
+    >>> is_package_name("denizens.planners:Daily"), is_package_name("denizensx:A")
+    (True, False)
     """
     return name.partition(":")[0].partition(".")[0] == _ROOT
 
 
-def import_named_module(name: str, what: str) -> ModuleType:
-    """The module of ``package.module:attribute``, imported. ``what`` says in errors what is
-    named. Raises CodeNotAllowed, ImportError where there is none, and SettingError where its own
-    code fails."""
+def load_object(
+    name: str,
+    what: str,
+    *,
+    kind: str = "Class",
+    error: type[DenizensError] = SettingError,
+    remedy: str = "check its spelling, and that it is installed",
+) -> Any:
+    """The object that ``package.module:attribute`` names; its module is imported.
+
+    Error messages begin with ``what`` and the name; ``kind`` is the kind of attribute and
+    ``remedy`` what to do about a missing module. Raises ``error`` if the name is malformed or the
+    object missing, SettingError if the module's own code raises, and CodeNotAllowed.
+    """
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
+        raise error(f"{what} '{name}': write it as 'package.module:{kind}'")
     if not _foreign_allowed.get() and not is_package_name(name):
         raise CodeNotAllowed(
             f"{what} '{name}' is code that this file names and that would run on your machine; if "
             "the file is yours, or you trust who made it: --allow-code, in Python allow_code=True"
         )
     try:
-        return import_module(name.partition(":")[0])
-    except (ImportError, DenizensError):
+        return resolve_name(name)
+    except DenizensError:
         raise
-    except Exception as error:  # whatever a user's module does while it is imported
+    except ImportError as fault:
+        raise error(f"{what} '{name}': cannot import {module} ({fault}); {remedy}") from fault
+    except Exception as fault:  # whatever a user's module does while it is imported
+        if isinstance(fault, AttributeError) and module in sys.modules:
+            hint = did_you_mean(attribute, dir(sys.modules[module]))
+            raise error(f"{what} '{name}': {module} has no '{attribute}'{hint}") from fault
         raise SettingError(
-            f"{what} '{name}': its module fails ({type(error).__name__}: {error})"
-        ) from error
+            f"{what} '{name}': its module fails ({type(fault).__name__}: {fault})"
+        ) from fault
 
 
 def require_unshadowed(name: str, folder: Path, where: str) -> None:
-    """Refuse a name whose module beside a file is hidden by another one of that name, as one of
-    another folder that was imported before: it would be taken in silence. Raises SettingError."""
+    """Raise SettingError if a module in ``folder`` is hidden by another module of that name,
+    which would be imported instead."""
     top = name.partition(":")[0].partition(".")[0]
-    beside = [
+    candidates = [
         file for file in (folder / f"{top}.py", folder / top / "__init__.py") if file.is_file()
     ]
     loaded = sys.modules.get(top)
-    if not beside or (loaded is not None and loaded.__spec__ is None):
+    if not candidates or (loaded is not None and loaded.__spec__ is None):
         return
     spec = find_spec(top)
     origin = (spec.origin if spec else None) or ""
-    if Path(origin).resolve() not in [file.resolve() for file in beside]:
+    if Path(origin).resolve() not in [file.resolve() for file in candidates]:
         raise SettingError(
-            f"{where} '{name}': Python finds another module '{top}' before {beside[0]} "
-            f"({origin or 'its own'}); rename {beside[0].name}, or use another process for it"
+            f"{where} '{name}': Python finds another module '{top}' before {candidates[0]} "
+            f"({origin or 'its own'}); rename {candidates[0].name}, or use another process for it"
         )
 
 
-def require_class(found: object, methods: Sequence[str], where: str, *, function: bool) -> None:
-    """Refuse what is no class with these methods; with ``function`` a function of the user's
-    own that makes such an object will do. Raises SettingError before anything is called."""
-    if isinstance(found, type):
-        absent = missing_methods(found, methods)
-        if absent:
-            raise SettingError(f"{where}: class {found.__name__} has no {', '.join(absent)}")
+def require_class(value: object, methods: Sequence[str], where: str, *, function: bool) -> None:
+    """Raise SettingError unless ``value`` is a class with these methods or, with ``function``, a
+    function of the user's own code, which is not called here."""
+    if isinstance(value, type):
+        missing = missing_methods(value, methods)
+        if missing:
+            raise SettingError(f"{where}: class {value.__name__} has no {', '.join(missing)}")
         return
-    ours = (
-        isinstance(found, FunctionType)
+    is_users = (
+        isinstance(value, FunctionType)
         and _foreign_allowed.get()
-        and _is_user_module(found.__module__)
+        and _is_user_module(value.__module__)
     )
-    if not (function and ours):
+    if not (function and is_users):
         kinds = "a class, or a function of your own that makes one," if function else "a class"
         raise SettingError(f"{where}: is not {kinds} with the methods {', '.join(methods)}")
 
 
-def missing_methods(found: object, methods: Sequence[str]) -> list[str]:
-    """Those of the methods that something has not."""
-    return [name for name in methods if not callable(getattr(found, name, None))]
+def missing_methods(value: object, methods: Sequence[str]) -> list[str]:
+    """Those of the methods that a value does not have."""
+    return [name for name in methods if not callable(getattr(value, name, None))]
 
 
 def _is_user_module(module: str) -> bool:

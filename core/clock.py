@@ -1,4 +1,4 @@
-"""Simulated time: steps of equal length from a start."""
+"""Simulated time: steps of equal length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .types import Time
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Turns a step's number into the world's time.
+    """Converts step numbers to simulated time.
 
     >>> from datetime import datetime
     >>> Clock(datetime(2023, 2, 13), step_seconds=10).at(360)
@@ -21,19 +21,19 @@ class Clock:
     step_seconds: int = 60
 
     def at(self, step: int) -> Time:
-        """The moment at which ``step`` begins."""
+        """The time at which ``step`` begins."""
         return self.start + timedelta(seconds=self.step_seconds * step)
 
     def steps_until(self, moment: Time) -> int:
-        """How many steps begin before ``moment``; 0 when it lies in the past."""
+        """The number of steps that begin before ``moment``; 0 if it lies before the start."""
         return max(0, -((self.start - moment) // timedelta(seconds=self.step_seconds)))
 
 
 def time_error(at: object, name: str = "time") -> str:
-    """Why a value cannot be a moment of the world's clock; empty when it can.
+    """The error message if a value is not a datetime without a time zone, else an empty text.
 
-    The one rule wherever a time enters: a datetime without a time zone. Converting one would
-    have to guess which zone the world is in, so it is refused.
+    A time zone is refused, since conversion would have to guess the zone of the world. The
+    message calls the value ``name``.
 
     >>> time_error(datetime(2023, 2, 13, 9))
     ''

@@ -1,4 +1,4 @@
-"""Who may use a store at a moment: one thread of the process that opened it."""
+"""A re-entrant lock that belongs to a context (``contextvars``) instead of a thread."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOCK_TIMEOUT = 10.0
-"""Seconds that whoever holds one store waits for another: two that wait for each other would
-never end."""
+"""Seconds that the holder of one lock waits for another; the bound ends deadlocks."""
 
 _held_tokens: ContextVar[tuple[object, ...]] = ContextVar("denizens_stores_held", default=())
 
 
 class ContextLock:
-    """A lock that is held by a context (``contextvars``), not by a thread: a tool that runs in
-    a thread of its own acts for the chat that called it, and may use the same store. Held
-    again by who holds it; everybody else waits.
+    """A re-entrant lock of a store.
+
+    It is held by a context, so that a tool that runs in a thread of its own, with a copy of the
+    context of the chat that called it, may use the same store. Other contexts wait.
 
     >>> owner = ContextLock("bo.db")
     >>> with owner, owner:
@@ -42,17 +42,17 @@ class ContextLock:
 
     @property
     def held(self) -> bool:
-        """Whether the running context holds it."""
+        """Whether the current context holds the lock."""
         return self._token is not None and self._token in _held_tokens.get()
 
     @property
     def is_forked(self) -> bool:
-        """Whether this is a process forked from the one that opened the store."""
+        """Whether this process is a fork of the one that made the lock."""
         return os.getpid() != self._pid
 
     def __enter__(self) -> ContextLock:
-        """Wait for it. Raises RunError in a forked process, RunLocked where waiting might
-        never end."""
+        """Acquire the lock. Raises RunError in a forked process, and RunLocked if the context
+        holds another lock and this one is not free within ``LOCK_TIMEOUT``."""
         if self.is_forked:
             raise RunError(
                 f"{self._name}: was opened by process {self._pid} and cannot be used in its fork "
@@ -72,7 +72,7 @@ class ContextLock:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """Let the next in."""
+        """Release the lock when the outermost block ends."""
         self._depth -= 1
         if self._depth:
             return
@@ -84,7 +84,7 @@ class ContextLock:
 def exclusive(
     owner: Callable[[S], ContextLock],
 ) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
-    """A method during which the ``owner`` that its object names is held."""
+    """A decorator of methods that holds the lock ``owner(self)`` while the method runs."""
 
     def held(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
         @wraps(method)

@@ -1,29 +1,29 @@
-"""Every error of the framework, as one tree.
+"""The errors of the package, as one tree.
 
 DenizensError
-|- SettingError    a setting, scenario, persona or argument is missing, unknown or out of range
+|- SettingError    a setting, scenario, persona or argument is missing, unknown or invalid
 |  |- ArgumentError   an argument of a function has the wrong type; a TypeError too
-|  `- CodeNotAllowed  a run's file names code that is not the package's own
-|- DataError       values are not those of the record that they are read as; a ValueError too
+|  `- CodeNotAllowed  a file names code outside of the package, which is not allowed to run
+|- DataError       JSON values do not fit the type that they are read as; a ValueError too
 |- ModelError
 |  |- ModelNotFound   no model of that name or path
-|  |- ModelCorrupt    a model file does not hash or load
-|  |- NoSpace         the disk cannot hold the model
-|  `- ContextTooLong  a prompt does not fit even after trimming
-|- MemoryFault     a memory file cannot be used
+|  |- ModelCorrupt    a model file fails its checksum or does not load
+|  |- NoSpace         there is not enough disk space for the model
+|  `- ContextTooLong  a prompt does not fit the model's context even after trimming
+|- MemoryFault     a memory or its file cannot be used
 |- RunError
-|  |- RunExists       a run is in the folder in which another should begin
-|  |- AsksFailed      most of what a run asked of its model was not answered
+|  |- RunExists       the folder for a new run holds a run already
+|  |- AsksFailed      the model failed to answer most asks of a run
 |  |- RunCorrupt      a run file fails its checks
-|  |- RunLocked       another process writes the run
-|  |- Waiting         a call waits for a person to allow it
-|  |- BudgetExceeded      a day of the run has cost as many tokens as it may
+|  |- RunLocked       another process is writing the run
+|  |- ApprovalRequired  a tool call waits for approval (in ``protocols.approvals``)
+|  |- BudgetExceeded  a simulated day has used its token budget
 |  `- ReplayDiverged  a replayed ask differs from the recorded one
 |- WorldError
 |  |- MapError        a map file is wrong
-|  `- IllegalAction   an action that no rule of the world knows
-|- ToolError       a tool is declared wrongly, or breaks its contract
-`- PlannerError    a planner breaks its contract
+|  `- IllegalAction   an action that the world does not define
+|- ToolError       a tool is declared wrongly, or violates its contract
+`- PlannerError    a planner violates its contract
 
 A message says what happened, to which file or agent, and what to do about it.
 """
@@ -32,15 +32,15 @@ from __future__ import annotations
 
 
 class DenizensError(Exception):
-    """Root of all errors raised on purpose by this package."""
+    """Base class of the errors that this package raises."""
 
     def __str__(self) -> str:
-        # A message may quote half a character, which no terminal and no file takes.
+        # A message may quote a lone surrogate, which cannot be printed.
         return super().__str__().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class SettingError(DenizensError):
-    """A setting, scenario, persona or argument is missing, unknown or out of range."""
+    """A setting, scenario, persona or argument is missing, unknown or invalid."""
 
 
 class ArgumentError(SettingError, TypeError):
@@ -48,15 +48,15 @@ class ArgumentError(SettingError, TypeError):
 
 
 class DataError(DenizensError, ValueError):
-    """JSON values are not those of the record or type that they are read as."""
+    """JSON values do not fit the type that they are read as."""
 
 
 class CodeNotAllowed(SettingError):
-    """A run's file names code that is not the package's own, and nobody allowed to run it."""
+    """A file names code outside of the package, which is not allowed to run."""
 
 
 class ModelError(DenizensError):
-    """A model cannot be had or cannot be used."""
+    """A model cannot be loaded or used."""
 
 
 class ModelNotFound(ModelError):
@@ -64,19 +64,19 @@ class ModelNotFound(ModelError):
 
 
 class ModelCorrupt(ModelError):
-    """A model file does not hash or load."""
+    """A model file fails its checksum or does not load."""
 
 
 class NoSpace(ModelError):
-    """The disk cannot hold the model."""
+    """There is not enough disk space for the model."""
 
 
 class ContextTooLong(ModelError):
-    """A prompt does not fit the model's window even after trimming."""
+    """A prompt does not fit the model's context even after trimming."""
 
 
 class MemoryFault(DenizensError):
-    """A memory file cannot be used."""
+    """A memory or its file cannot be used."""
 
 
 class RunError(DenizensError):
@@ -84,11 +84,11 @@ class RunError(DenizensError):
 
 
 class RunExists(RunError):
-    """A run is in the folder in which another should begin."""
+    """The folder for a new run holds a run already."""
 
 
 class AsksFailed(RunError):
-    """Most of what a run asked of its model was not answered; committed steps are kept."""
+    """The model failed to answer most asks of a run; committed steps are kept."""
 
 
 class RunCorrupt(RunError):
@@ -100,11 +100,11 @@ class RunLocked(RunError):
 
 
 class BudgetExceeded(RunError):
-    """A simulated day has cost as many tokens as it may."""
+    """A simulated day has used its token budget."""
 
 
 class ReplayDiverged(RunError):
-    """A replayed ask differs from the one on record."""
+    """A replayed ask differs from the recorded one."""
 
 
 class WorldError(DenizensError):
@@ -116,12 +116,12 @@ class MapError(WorldError):
 
 
 class IllegalAction(WorldError):
-    """An action that no rule of the world knows."""
+    """An action that the world does not define."""
 
 
 class ToolError(DenizensError):
-    """A tool is declared wrongly, or breaks its contract."""
+    """A tool is declared wrongly, or violates its contract."""
 
 
 class PlannerError(DenizensError):
-    """A planner breaks its contract."""
+    """A planner violates its contract."""

@@ -1,8 +1,8 @@
-"""Labels: whose words something rests on, and who may hear it.
+"""Information-flow labels: the sources that a text rests on, and the audience that may know it.
 
-Information flow control by labels in a lattice (Denning 1976), as CaMeL (arXiv 2503.18813) and
-FIDES (arXiv 2505.23643) apply it to agents with tools: what is made of several things carries
-the join of their labels, the union of their sources and the intersection of their audiences.
+Labels form a lattice (Denning 1976), as in CaMeL (arXiv 2503.18813) and FIDES (arXiv 2505.23643):
+what is derived from several things has the join of their labels, which is the union of the
+sources and the intersection of the audiences.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from .records import Record
 from .types import AgentId
 
 EVERYBODY = "*"
-"""In the place of a person: what anybody may hear, and no more. Nobody can be called so."""
+"""Stands for all people in the place of a name; a reserved name."""
 
 REDACTED_TEXT = "(something that is not for all who listen)"
-"""What a thought is given of a line that not all who listen to it may hear."""
+"""Replaces the text of an utterance that not all listeners of a thought may hear."""
 UNKNOWN_SOURCE = "unknown:"
-"""The source of words of which nobody wrote down whose they rest on: an agent's own from before
-there were labels, and lines in its mouth that it does not remember."""
+"""The source of words whose sources were not recorded."""
 
 Audience: TypeAlias = tuple[AgentId, ...]
-"""For whom something is besides its owner; empty: for everybody."""
+"""People who may know something besides its owner; empty: everybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """``sources``: whose words it rests on, besides its owner's, in order: people and agents
-    by name, ``document:NAME``, ``tool:NAME``; ``audience``: who may hear it besides its owner
+    """The sources and the audience of a text.
+
+    ``sources``, sorted, are whose words it rests on besides its owner's: people and agents by
+    name, ``document:NAME``, ``tool:NAME``. ``audience`` is who may know it besides its owner
     (empty: everybody)."""
 
     sources: tuple[str, ...] = ()
@@ -39,8 +40,8 @@ class Label:
 
 
 def join_labels(labels: Iterable[Label], owner: AgentId) -> Label:
-    """The label of what is made of things with these labels; what is for no one alike is for
-    its ``owner`` alone, who is no source: own words that come back are one's own.
+    """The join of labels. If the audiences have nobody in common, the audience is the ``owner``
+    alone; the owner is never a source.
 
     >>> join_labels([Label(("Eve",)), Label(("Ada",), ("Ada", "Cy")), Label((), ("Cy",))], "Bo")
     Label(sources=('Ada', 'Eve'), audience=('Cy',))
@@ -55,8 +56,7 @@ def join_labels(labels: Iterable[Label], owner: AgentId) -> Label:
 
 
 def intersect_audiences(audiences: Iterable[Audience], owner: AgentId) -> Audience:
-    """For whom something made of several things is: those for whom every one of them is;
-    the owner alone when nobody is left.
+    """The people in all of the audiences; the owner alone if there is nobody.
 
     >>> intersect_audiences([(), ("Ada", "Bo"), ("Bo", "Cy")], "Dee")
     ('Bo',)
@@ -70,7 +70,7 @@ def intersect_audiences(audiences: Iterable[Audience], owner: AgentId) -> Audien
 
 
 def may_hear(audience: Iterable[AgentId], listeners: Iterable[AgentId]) -> bool:
-    """Whether what is for an audience (empty: everybody) may be told to all these listeners.
+    """Whether all listeners belong to an audience (empty: everybody).
 
     >>> may_hear((), ("Eve",)), may_hear(("Ada",), ("Ada", "Eve")), may_hear(("Ada",), ())
     (True, False, True)
@@ -92,7 +92,7 @@ def is_visible(audience: Iterable[AgentId], person: AgentId) -> bool:
 
 
 def source_name(name: AgentId) -> str:
-    """The source that somebody's name stands for; nobody passes for a document or a tool.
+    """The source for a name; a name with a colon cannot stand for a document or a tool.
 
     >>> source_name("Ada"), source_name("tool:bank")
     ('Ada', 'person:tool:bank')
@@ -101,21 +101,20 @@ def source_name(name: AgentId) -> str:
 
 
 def record_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
-    """Whose words a record holds besides its owner's: those written with it, else of who said
-    it, and of the document that it is a piece of."""
+    """The sources of a record besides its owner: those written with it, else the implied ones."""
     if record.sources is not None:
         return record.sources
     return implied_sources(record, owner)
 
 
 def implied_sources(record: Record, owner: AgentId) -> tuple[str, ...]:
-    """Whose words a record holds by what it is: its document's, and of who said or gave it."""
-    found = [] if record.who in ("", owner) else [source_name(record.who)]
+    """The sources that follow from the kind of a record: its document, and who said or gave it."""
+    sources = [] if record.who in ("", owner) else [source_name(record.who)]
     if record.kind == "document":
-        found.append(f"document:{record.episode or record.source or record.id}")
+        sources.append(f"document:{record.episode or record.source or record.id}")
     elif record.kind == "observation" and ":" in record.who:
-        return ()  # the address of a thing that is seen
-    return tuple(sorted(found))
+        return ()  # the address of an object
+    return tuple(sorted(sources))
 
 
 def record_label(record: Record, owner: AgentId) -> Label:
@@ -124,7 +123,6 @@ def record_label(record: Record, owner: AgentId) -> Label:
 
 
 def apply_label(record: Record, label: Label, owner: AgentId) -> Record:
-    """A record of ``owner`` under a label: its sources are written with it only where they are
-    others than it has by what it is."""
-    plain = label.sources == implied_sources(record, owner)
-    return replace(record, audience=label.audience, sources=None if plain else label.sources)
+    """The record of ``owner`` with a label; sources that are the implied ones are not written."""
+    implied = label.sources == implied_sources(record, owner)
+    return replace(record, audience=label.audience, sources=None if implied else label.sources)

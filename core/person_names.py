@@ -1,4 +1,4 @@
-"""Who talks with an agent: the one rule for names of people."""
+"""Names of the people who talk with agents, and of audiences."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from .text import normalize_name, reserved_sign, same_name
 from .types import AgentId
 
 MAX_NAME_LENGTH = 80
-"""The most characters of a person's name."""
+"""Most characters of a person's name."""
 
 _JOINER_PATTERN = re.compile("[\u200c\u200d]")
 
 
 def validate_person_name(agent: AgentId, person: object) -> AgentId:
-    """A person's name as it is kept: composed (NFC), each run of blanks one space.
+    """The normal form of a person's name, by which audiences and policies know the person:
+    Unicode NFC, without surplus spaces.
 
-    What is for a person, and whom a policy trusts, goes by this very spelling. Raises
-    SettingError for no text, nothing but blanks, invisible characters, more than
-    ``MAX_NAME_LENGTH``
-    characters, a colon or ``*`` (see ``reserved_sign``), and for the name of the ``agent`` in any
-    case or Unicode form: under that, words of others would pass for its own.
+    Raises SettingError for a value that is not text, is blank, has invisible characters or more
+    than ``MAX_NAME_LENGTH``, a colon or ``*``, no letter or digit, or is the name of the
+    ``agent``, whatever its case.
 
     >>> validate_person_name("Bo", "  Ada   Lind ")
     'Ada Lind'
@@ -55,24 +54,22 @@ def validate_person_name(agent: AgentId, person: object) -> AgentId:
 
 
 def _without_joiners(name: str) -> str:
-    """A name without the joiners that stand between two letters, as Persian and Indic
-    scripts write them."""
-    return _JOINER_PATTERN.sub(
-        lambda found: (
-            ""
-            if 0 < found.start() < len(name) - 1
-            and category(name[found.start() - 1])[0] in "LM"
-            and category(name[found.end()])[0] in "LM"
-            else found[0]
-        ),
-        name,
-    )
+    """The name without zero-width joiners between two letters, which Persian and Indic scripts
+    use."""
+
+    def replacement(match: re.Match[str]) -> str:
+        start, end = match.span()
+        inner = 0 < start < len(name) - 1
+        joins = inner and category(name[start - 1])[0] in "LM" and category(name[end])[0] in "LM"
+        return "" if joins else match[0]
+
+    return _JOINER_PATTERN.sub(replacement, name)
 
 
 def parse_audience(people: str | Iterable[str]) -> tuple[AgentId, ...]:
-    """The people whom an argument ``audience`` names, each once, in order: one name alone is
-    one person, not its letters. Raises SettingError for what names nobody, such as an empty
-    name: it must not become "for everybody".
+    """The people whom an argument ``audience`` names, without duplicates; a str is one name.
+
+    Raises SettingError for an empty or invalid name, which must not come to mean everybody.
 
     >>> parse_audience("Ada"), parse_audience(["Bo", "Ada", "Bo"]), parse_audience(())
     (('Ada',), ('Bo', 'Ada'), ())
@@ -81,10 +78,10 @@ def parse_audience(people: str | Iterable[str]) -> tuple[AgentId, ...]:
         names: list[object] = [people] if isinstance(people, str) else list(people)
     except TypeError:
         names = [people]
-    if wrong := [name for name in names if not isinstance(name, str) or name.strip() in ("", "*")]:
+    invalid = [name for name in names if not isinstance(name, str) or name.strip() in ("", "*")]
+    if invalid:
         raise SettingError(
-            f"audience {people!r}: {wrong[0]!r} is nobody's name; give names of people, "
+            f"audience {people!r}: {invalid[0]!r} is nobody's name; give names of people, "
             "or () for everybody"
         )
-    # In the spelling in which people are known: see ``visitor``.
     return tuple(dict.fromkeys(normalize_name(str(name)) for name in names))

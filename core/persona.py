@@ -1,4 +1,4 @@
-"""Who an agent is."""
+"""Personas: the identity of an agent, its routine and its hours of sleep."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .types import Address, AgentId, Json, Time
 log = logging.getLogger(__name__)
 
 
-# Asked at every step of every agent: each lifestyle is checked and read only once.
+# Needed at every step of every agent.
 _cached_sleep_hours = lru_cache(maxsize=4096)(sleep_hours)
 
 
 DEFAULT_WAKE_MINUTE, DEFAULT_BED_MINUTE = 7 * 60, 23 * 60
-"""When people wake and go to bed of whom nothing else is known, in minutes after midnight."""
+"""Default times of waking and of going to bed, in minutes after midnight."""
 
 
 _REQUIRED_FIELDS = "it needs name, age, innate, learned, currently, lifestyle and living_area"
@@ -31,8 +31,8 @@ _REQUIRED_FIELDS = "it needs name, age, innate, learned, currently, lifestyle an
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutineEntry:
-    """One entry of a fixed daily routine: from ``at`` ("HH:MM") do ``doing`` at ``place``
-    (an address, or words that name one; empty: where one is)."""
+    """One entry of a fixed daily routine: the activity ``doing`` from ``at`` ("HH:MM") on, at
+    ``place`` (an address, or words that name one; empty: the current place)."""
 
     at: str
     doing: str
@@ -41,12 +41,16 @@ class RoutineEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persona:
-    """An agent's identity: who it is, what it knows, how it lives.
+    """The identity of an agent.
 
-    ``traits``, ``background``, ``currently`` and ``lifestyle`` are the identity that prompts
-    show (in Smallville's files: innate, learned, currently, lifestyle). ``facts`` become its
-    first memories. ``routine`` is followed by the Routine planner; ``daily`` says the same
-    in prose. ``vision``, ``attention``, ``retention``: see ``REFERENCE`` values 8/8/8.
+    ``traits``, ``background``, ``currently`` and ``lifestyle`` stand in prompts (in Smallville's
+    files: innate, learned, currently, lifestyle). ``facts`` become its first records. The Routine
+    planner follows ``routine``; ``daily`` is a routine in prose. ``vision`` is a radius in tiles,
+    ``attention`` the number of events seen at a time, ``retention`` the number of recent events
+    that are not perceived again. ``recency_decay`` is the base of the recency score;
+    ``reflect_after`` is the sum of importance that starts a reflection.
+
+    Raises SettingError for a name with a reserved character.
     """
 
     name: AgentId
@@ -76,14 +80,14 @@ class Persona:
 
     @property
     def first_name(self) -> str:
-        """The name in short, as prompts use it: see ``short_name``."""
+        """The short form of the name that prompts use."""
         return short_name(self.name)
 
     @classmethod
     def load(cls, path: Path | str) -> Persona:
-        """Read a persona from ``.toml``, from ``.json``, or from a Smallville ``scratch.json``.
+        """Read a persona from ``.toml``, ``.json``, or a Smallville ``scratch.json``.
 
-        Raises SettingError naming the file and the field.
+        Raises SettingError, which names the file and the field.
         """
         source = Path(path)
         data = read_settings(source)
@@ -93,12 +97,12 @@ class Persona:
 
     @classmethod
     def parse(cls, data: Json, source: Path | str = "persona") -> Persona:
-        """Check a mapping of fields. Unknown keys are refused with a suggestion."""
+        """A persona from a mapping of fields. Raises SettingError, also for unknown keys."""
         return build_settings(cls, data, source)._warn_missing_hours(source)
 
     @classmethod
     def from_scratch(cls, data: Json, source: Path | str = "scratch.json") -> Persona:
-        """Take over the fields of Smallville's ``scratch.json`` that make an identity."""
+        """A persona from the identity fields of Smallville's ``scratch.json``."""
         try:
             if data["age"] is None:
                 raise TypeError("'age' must be a number, not null")
@@ -134,10 +138,9 @@ class Persona:
         return self
 
     def waking_hours(self) -> tuple[int, int]:
-        """Minutes after midnight of waking and of going to bed, read from ``lifestyle``
-        ("goes to bed around 11pm, awakes up around 6am"; see ``sleep_hours``). What it does
-        not say, or not in words that are understood, is 7:00 and 23:00; reading a persona
-        from a file warns of it. Bed time may lie after midnight, and so before waking."""
+        """Minutes after midnight of waking and of going to bed, parsed from ``lifestyle`` by
+        ``sleep_hours``; 7:00 and 23:00 if it does not say. Bed time may lie after midnight, and so
+        before waking."""
         wake, bed = _cached_sleep_hours(self.lifestyle)
         return (
             DEFAULT_WAKE_MINUTE if wake is None else wake,
@@ -145,30 +148,30 @@ class Persona:
         )
 
     def sleeps_at(self, minute: int) -> bool:
-        """Whether this person is in bed at a minute of the day."""
+        """Whether the persona is in bed at a minute of the day."""
         wake, sleep = self.waking_hours()
         if sleep > wake:
             return minute < wake or minute >= sleep
         return sleep <= minute < wake
 
     def lived_day(self, now: Time) -> Time:
-        """Midnight of the day somebody is still living at ``now``: who goes to bed after
-        midnight lives yesterday's day until then."""
+        """Midnight at the start of the persona's day: until a bed time after midnight, that is
+        yesterday's."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         wake, sleep = self.waking_hours()
         late = sleep <= wake and now.hour * 60 + now.minute < wake
         return midnight - timedelta(days=1) if late else midnight
 
     def as_json(self) -> str:
-        """Readable JSON that ``load`` accepts."""
+        """Indented JSON that ``load`` accepts."""
         return json.dumps(to_json(self), ensure_ascii=False, indent=2)
 
 
 def _missing_hours_warning(persona: Persona) -> str:
-    """What the lifestyle leaves out of the hours of sleep, in words; empty when it says both,
-    or is silent."""
+    """A warning about the hour of sleep that the lifestyle does not say; empty if it says both, or
+    is empty."""
     wake, bed = _cached_sleep_hours(persona.lifestyle)
-    missing = [name for name, told in (("waking", wake), ("bed", bed)) if told is None]
+    missing = [name for name, minute in (("waking", wake), ("bed", bed)) if minute is None]
     if not persona.lifestyle.strip() or not missing:
         return ""
     took = {
@@ -183,7 +186,7 @@ def _missing_hours_warning(persona: Persona) -> str:
 
 
 def _text_field(data: Json, key: str, default: str | None = None) -> str:
-    """A text of a scratch file; with a ``default`` it may be left out or null."""
+    """A text in a scratch file; with a ``default`` it may be missing or null."""
     if default is not None and data.get(key) is None:
         return default
     value = data[key]
@@ -193,7 +196,7 @@ def _text_field(data: Json, key: str, default: str | None = None) -> str:
 
 
 def _number_field(data: Json, key: str, default: float) -> float:
-    """A number of a scratch file; left out or null it is the default."""
+    """A number in a scratch file; the default if it is missing or null."""
     value = data.get(key)
     if value is None:
         return default

@@ -1,4 +1,4 @@
-"""Memory records, and what asks for them."""
+"""Records of a memory, and the cues and hits of a recall."""
 
 from __future__ import annotations
 
@@ -17,20 +17,17 @@ RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One memory of one agent.
+    """One record in the memory of one agent.
 
-    ``who`` is the source: who said or did it (the agent itself for thoughts and plans).
-    ``importance`` runs from 1 to 10; records taken over from elsewhere may have more.
-    ``evidence`` are the records a thought rests on, and
-    ``depth`` is 1 + the largest depth among them (0 for what was perceived).
-    ``subject``, ``predicate``, ``object`` name an event's parts where it has them.
+    ``who`` said or did it (the agent itself for thoughts and plans). ``importance`` is 1 to 10;
+    imported records may have more. ``evidence`` are the records that a thought was derived from,
+    and ``depth`` is 1 + the largest depth among them (0 for what was perceived). ``subject``,
+    ``predicate``, ``object`` are the parts of an event.
 
-    ``sources`` are all those whose words it rests on besides its owner's (see ``Label``); None:
-    those of ``who``, and of its document. ``audience`` are the people for whom it is besides its
-    owner (empty: for everybody);
-    ``episode`` names the conversation, session or document it is part of, ``source`` the
-    place within that (a page, a line); from ``until`` on it is no longer recalled; ``pinned``
-    ones are never folded away.
+    ``sources`` and ``audience`` are its ``Label``; None: the sources that follow from ``who`` and
+    the document. ``episode`` names the conversation, session or document that it is part of, and
+    ``source`` the place in it (a page, a line). It is not recalled from ``until`` on. A
+    ``pinned`` record is never replaced by a summary.
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
@@ -63,7 +60,7 @@ class Record:
 
 
 def format_utterance(who: AgentId, whom: str, text: str) -> str:
-    """A line as it is remembered: who said what, to whom (names, as a text).
+    """The text of the record of an utterance; ``whom`` are the names of the listeners.
 
     >>> format_utterance("Ada", "Bo and Cy", "Good morning!")
     'Ada said to Bo and Cy: "Good morning!"'
@@ -73,16 +70,15 @@ def format_utterance(who: AgentId, whom: str, text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
-    """A request to remember: about ``text``, as of ``at``, at most ``limit`` records of
-    ``kinds`` (all kinds when empty). ``touch`` False leaves last-access times alone.
-    ``rules`` names a rule set; empty means the memory's own.
+    """A recall query: at most ``limit`` records of ``kinds`` (empty: all) for ``text`` at ``at``.
 
-    ``person`` is whom the answer is for: only what is for everybody or for them is recalled
-    (empty: the owner, who sees everything; EVERYBODY: only what is for everybody).
-    ``listeners`` are more people for whom it must be. ``since`` and ``before`` bound when records
-    were made; ``tokens`` bounds the texts together (0: does not); ``variety`` from 0 to 1 trades
-    likeness to the cue for difference among the hits (maximal marginal relevance);
-    ``around`` adds so many neighbours of its episode to each hit."""
+    With ``touch`` False no last-access time is updated. ``rules`` names a rule set (empty: the
+    memory's own). Only records whose audience includes ``person`` are recalled (empty: the owner,
+    who sees everything; EVERYBODY: only records for everybody), and all ``listeners``. ``since``
+    and ``before`` bound the creation time. ``tokens`` bounds the total length of the texts
+    (0: unbounded). ``variety``, 0 to 1, is the weight of diversity in maximal marginal relevance
+    (Carbonell and Goldstein 1998). ``around`` adds so many neighbours in its episode to each
+    hit."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "person",
@@ -110,16 +106,16 @@ class Cue:
 
     @property
     def hearers(self) -> tuple[AgentId, ...]:
-        """All those for whom an answer must be; none: the owner's alone."""
+        """Everybody who must be allowed to see the hits; empty: the owner alone."""
         return (self.person, *self.listeners) if self.person else self.listeners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A record found: its score and the parts the score was made of.
+    """A recalled record, its score and the components of the score.
 
-    ``lexical`` is the part of its words (BM25), ``why`` says in words what made it fit, and
-    ``around`` are the neighbours of its episode that the cue asked for."""
+    ``lexical`` is the BM25 component, ``why`` explains the score, and ``around`` are the
+    neighbours in its episode."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("lexical", "why", "around")
 

@@ -1,4 +1,4 @@
-"""One seed for everything random, split by name."""
+"""Random seeds in a tree: children are derived by name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hashlib import blake2b
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A point in a tree of seeds; children are named, never counted off.
+    """A node in a tree of seeds.
 
-    The child's key is blake2b of the parent's key and the path's JSON, so it is the
-    same on every machine and in every process (unlike ``hash()``).
+    The key of a child is the blake2b digest of the parent's key and the JSON of the path: the same
+    on every machine and in every process.
 
     >>> Seed.of(1).child("day", 3, "Isabella") == Seed.of(1).child("day", 3, "Isabella")
     True
@@ -25,7 +25,7 @@ class Seed:
 
     @classmethod
     def of(cls, number: int) -> Seed:
-        """The root seed for a run's ``--seed``."""
+        """The root seed of a number, such as the ``--seed`` of a run."""
         return cls(blake2b(f"denizens:{number}".encode(), digest_size=16).hexdigest())
 
     def child(self, *path: str | int) -> Seed:
@@ -39,7 +39,7 @@ class Seed:
         return int(self.key[:16], 16) >> 1
 
     def rng(self) -> random.Random:
-        """A fresh generator that starts at this seed."""
+        """A new random generator with this seed."""
         return random.Random(self.number)
 
 

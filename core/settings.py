@@ -15,8 +15,8 @@ from typing import TypeVar
 from .argument_checks import check_arguments
 from .codec import first_error, type_adapter
 from .errors import SettingError
+from .files import read_text_file
 from .text import replace_surrogates
-from .text_files import read_text_file
 from .types import Json
 
 T = TypeVar("T")

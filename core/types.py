@@ -1,4 +1,4 @@
-"""Names for plain values that travel everywhere."""
+"""Type aliases that are used in the whole package."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 AgentId: TypeAlias = str
-"""Who: an agent's or a person's unique name inside a world."""
+"""The name of an agent or a person, unique in a world."""
 
 RecordId: TypeAlias = int
-"""Number of a memory record, counted from 1 within one agent's memory."""
+"""The number of a record, from 1 within one memory."""
 
 Time: TypeAlias = datetime
-"""A moment of the world's clock, without a time zone."""
+"""A time in the world, without a time zone."""
 
 Address: TypeAlias = str
-"""A place as ``world:sector:arena:object``; shorter for larger places."""
+"""A place as ``world:sector:arena:object``; fewer parts for larger places."""
 
 # Any, not a recursive alias: the codec checks JSON at the edge, and a recursive
 # alias would make every reader cast.

@@ -59,9 +59,9 @@ ENDINGS = (
 
 
 def ask_hash(ask: ModelAsk, salt: bytes) -> bytes:
-    """64 bytes that depend on everything in the ask.
+    """A hash of 64 bytes of the whole ask.
 
-    repr, not the canonical JSON: a fifth of the time, and it never leaves the process.
+    Of its repr, which takes a fifth of the time of canonical JSON; hashes are not stored.
     """
     return blake2b(repr(ask).encode(), digest_size=64, salt=salt).digest()
 
@@ -75,24 +75,23 @@ def random_sentence(noise: bytes) -> str:
 
 def random_distribution(noise: bytes, count: int) -> tuple[float, ...]:
     """``count`` positive numbers that sum to 1."""
-    stretched = noise
-    while len(stretched) < 2 * count:
-        stretched += blake2b(stretched[-64:], digest_size=64).digest()
-    raw = [int.from_bytes(stretched[2 * i : 2 * i + 2]) + 1 for i in range(count)]
+    while len(noise) < 2 * count:
+        noise += blake2b(noise[-64:], digest_size=64).digest()
+    raw = [int.from_bytes(noise[2 * i : 2 * i + 2]) + 1 for i in range(count)]
     total = sum(raw)
     return tuple(value / total for value in raw)
 
 
 def sample_index(probabilities: tuple[float, ...], uniform: float) -> int:
     """The index at which the cumulative sum passes ``uniform`` in [0, 1)."""
-    for index, reached in enumerate(accumulate(probabilities)):
-        if uniform < reached:
+    for index, cumulative in enumerate(accumulate(probabilities)):
+        if uniform < cumulative:
             return index
     return len(probabilities) - 1
 
 
 def random_instance(schema: Json, noise: bytes, depth: int = 0) -> Json:
-    """A value that fits the common parts of a JSON schema, made of ``noise``."""
+    """A value for the common keywords of a JSON schema, derived from ``noise``."""
     here = blake2b(noise + bytes([depth % 256]), digest_size=64).digest()
     if not isinstance(schema, dict):
         return random_sentence(here)
@@ -126,8 +125,8 @@ def _random_scalar(kind: str, schema: dict[str, Json], noise: bytes) -> Json:
 
 
 def _random_number(kind: str, schema: dict[str, Json], noise: int) -> Json:
-    """A whole number of any size within the schema's limits, or one half way between them where
-    no whole one is."""
+    """An integer within the schema's limits, or the number half way between them if there is
+    none."""
     limits = {name: schema[name] for name in NUMBER_LIMITS if name in schema}
     lows = [math.ceil(limits["minimum"])] if "minimum" in limits else []
     lows += [math.floor(limits["exclusiveMinimum"]) + 1] if "exclusiveMinimum" in limits else []
@@ -161,7 +160,8 @@ def _hashed_words(text: str) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=65536)
 def hashed_vectors(ask: Embed) -> Vectors:
-    """Hashed bags of words, shape (n, 64): texts that share words lie near each other."""
+    """Hashed bags of words (feature hashing), shape (n, 64): texts with common words have similar
+    vectors."""
     import numpy as np
 
     rows = [_hashed_words(text) for text in ask.texts]
@@ -170,10 +170,10 @@ def hashed_vectors(ask: Embed) -> Vectors:
 
 
 class ImprovisedModel:
-    """A pseudo-model whose every answer is a function of the ask (and ``seed``) alone.
+    """A model without weights: each answer is a function of the ask and ``seed``.
 
-    Its lines are short and plausible, its probabilities arbitrary. Fast enough for runs
-    of many days; the same asks get the same answers on every machine.
+    Its sentences are short and plausible, its probabilities arbitrary. Equal asks get equal
+    answers on every machine, fast enough for simulations of many days.
     """
 
     @check_arguments
@@ -181,7 +181,7 @@ class ImprovisedModel:
         self._salt = seed.to_bytes(8, "little", signed=True)
 
     def client(self) -> InstantClient:
-        """A new mailbox."""
+        """A new client."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
@@ -195,17 +195,15 @@ class ImprovisedModel:
         if isinstance(ask, Choose):
             if not ask.options:
                 return Failed(reason="refused", detail="a Choose needs at least one option")
-            spread = random_distribution(noise[8:], len(ask.options))
-            uniform = int.from_bytes(noise[:6]) / 2**48
-            index = (
-                sample_index(spread, uniform) if ask.temperature > 0 else spread.index(max(spread))
-            )
-            return Choice(index=index, probabilities=spread)
+            shares = random_distribution(noise[8:], len(ask.options))
+            number = int.from_bytes(noise[:6]) / 2**48
+            sampled = ask.temperature > 0
+            index = sample_index(shares, number) if sampled else shares.index(max(shares))
+            return Choice(index=index, probabilities=shares)
         if isinstance(ask, Rate):
-            spread = random_distribution(noise, ask.high - ask.low + 1)
-            return Rating(
-                value=sum(p * (ask.low + i) for i, p in enumerate(spread)), probabilities=spread
-            )
+            shares = random_distribution(noise, ask.high - ask.low + 1)
+            value = sum(share * (ask.low + i) for i, share in enumerate(shares))
+            return Rating(value=value, probabilities=shares)
         data = None if ask.schema is None else random_instance(ask.schema, noise)
         text = random_sentence(noise) if data is None else json.dumps(data, ensure_ascii=False)
         return Completion(text=text, data=data, tokens_out=len(text.split()))

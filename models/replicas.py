@@ -1,4 +1,4 @@
-"""Several copies of a model side by side, as on several GPUs."""
+"""Several copies of a model side by side, for example one on each GPU."""
 
 from __future__ import annotations
 
@@ -12,23 +12,19 @@ from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
 
 from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
-from .clients import (
-    EventInbox,
-    UsageLedger,
-    require_same_process,
-)
+from .clients import EventInbox, UsageLedger, require_same_process
 
-POLL_SECONDS = 0.02  # seconds after which a replica at work looks whether there is more
-MAX_IMBALANCE = 8  # asks that a replica must have more than another to give one away
+POLL_SECONDS = 0.02  # after which a working replica looks for new commands
+MAX_IMBALANCE = 8  # open asks by which an agent's replica may exceed the least busy one
 
 
 class ReplicaModel:
-    """One model of several equal ones, each driven by a thread of its own.
+    """One model of several equal ones, each run by a thread of its own.
 
-    An agent's asks go to the same replica, where the beginnings of its prompts are warm,
-    unless that has ``spill`` more asks open than the least busy one. Agents are spread
-    evenly in the order in which they come; an ask without an owner goes to the least busy.
-    Made by ``load_model(..., device="cuda:0,cuda:1")``, or of any models that answer alike.
+    An agent's asks go to the same replica, which has the prefixes of its prompts in its cache,
+    unless that has ``spill`` more open asks than the least busy one. Agents are assigned evenly
+    in order of their first ask; an ask without an owner goes to the least busy replica. Created
+    by ``load_model(..., device="cuda:0,cuda:1")``, or from any models that answer alike.
     """
 
     def __init__(self, models: Sequence[Model], *, spill: int = MAX_IMBALANCE) -> None:
@@ -36,31 +32,33 @@ class ReplicaModel:
             raise ModelError("a ReplicaModel needs at least one model")
         ledgers = [getattr(model, "ledger", None) for model in models]
         self.ledger = UsageLedger([ledger for ledger in ledgers if ledger is not None])
-        self._abouts = [model.describe() for model in models]
+        self._descriptions = [model.describe() for model in models]
         self._spill = spill
         self._replicas = [Replica(model) for model in models]
         self._assigned: dict[str, int] = {}
         self._lock = Lock()
-        self._end = weakref.finalize(self, _stop_replicas, self._replicas)
+        self._finalizer = weakref.finalize(self, _stop_replicas, self._replicas)
 
     def client(self) -> ReplicaClient:
-        """A new mailbox over all replicas."""
+        """A new client over all replicas."""
         return ReplicaClient(self)
 
     def describe(self) -> dict[str, Json]:
-        """The first one's, with all devices."""
-        devices = [str(about.get("device", "")) for about in self._abouts]
+        """The description of the first replica, with all devices."""
+        devices = [str(about.get("device", "")) for about in self._descriptions]
         replicas: dict[str, Json] = {"device": ",".join(devices), "replicas": len(devices)}
-        return {**self._abouts[0], **replicas}
+        return {**self._descriptions[0], **replicas}
 
     def close(self) -> None:
-        """End the threads; what is open becomes Failed. Also when the model is collected."""
-        self._end()
+        """End the threads; open asks become Failed. Also called by garbage collection."""
+        self._finalizer()
 
     def replica_for(self, owner: str) -> Replica:
-        """Where an ask of ``owner`` goes now; it counts as open there from here on.
-        Raises ModelError after ``close``."""
-        if not self._end.alive:
+        """The replica for the next ask of ``owner``, which counts as open there from now on.
+
+        Raises ModelError after ``close``.
+        """
+        if not self._finalizer.alive:
             raise ModelError("the model was closed; load it again")
         with self._lock:
             loads = [replica.open for replica in self._replicas]
@@ -68,9 +66,9 @@ class ReplicaModel:
             place = least
             if owner:
                 if owner not in self._assigned:
-                    homes = [*self._assigned.values()]
+                    assigned = [*self._assigned.values()]
                     self._assigned[owner] = min(
-                        range(len(loads)), key=lambda i: (homes.count(i), loads[i])
+                        range(len(loads)), key=lambda i: (assigned.count(i), loads[i])
                     )
                 home = self._assigned[owner]
                 place = home if loads[home] < loads[least] + self._spill else least
@@ -80,22 +78,22 @@ class ReplicaModel:
 
 @dataclass(eq=False, slots=True)
 class ReplicaRequest:
-    """An ask on its way to a replica, and whom its answer goes to."""
+    """An ask for a replica, and the inbox for its events."""
 
     ask: ModelAsk
     owner: str
     priority: int
     ticket: Ticket
-    arrivals: EventInbox[Any]
+    inbox: EventInbox[Any]
     replica: Replica
     inner: Ticket = 0
 
 
-ReplicaCommand: TypeAlias = "tuple[Literal['take', 'forget', 'end'], ReplicaRequest | None]"
+ReplicaCommand: TypeAlias = "tuple[Literal['submit', 'cancel', 'end'], ReplicaRequest | None]"
 
 
 class Replica:
-    """A model and the one thread that touches it."""
+    """A model and the only thread that uses it."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -109,17 +107,17 @@ class Replica:
 
     @property
     def open(self) -> int:
-        """How many asks it has."""
+        """Number of open asks."""
         return self._open
 
     def count_open(self) -> None:
-        """Count an ask that is about to be ordered. Raises ModelError in a forked process."""
+        """Count an ask that will be submitted. Raises ModelError in a forked process."""
         require_same_process(self._pid, "the replicated model")
         with self._lock:
             self._open += 1
 
     def command(self, command: ReplicaCommand) -> None:
-        """From any thread."""
+        """Queue a command, from any thread."""
         self._commands.put(command)
 
     def _run(self) -> None:
@@ -130,89 +128,89 @@ class Replica:
                     break
                 for event in client.wait(POLL_SECONDS) if self._running else ():
                     self._forward_event(event)
-            except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-                for order in self._running.values():
-                    self._finish(order, error)
+            except BaseException as error:  # noqa: BLE001  raised again by the clients' wait
+                for request in self._running.values():
+                    self._finish(request, error)
                 self._running.clear()
                 client = self._model.client()
         closed = Failed(reason="engine", detail="the model was closed")
-        for order in [*self._running.values(), *self._unstarted()]:
-            self._finish(order, Done(order.ticket, closed))
+        for request in [*self._running.values(), *self._unstarted()]:
+            self._finish(request, Done(request.ticket, closed))
 
     def _process_commands(self, client: Any) -> bool:
-        """Do what was commanded, waiting while there is nothing else; whether to go on."""
+        """Execute queued commands, blocking while no ask is open; False at the end."""
         while True:
             try:
-                what, order = self._commands.get(block=not self._running)
+                command, request = self._commands.get(block=not self._running)
             except Empty:
                 return True
-            if order is None:
+            if request is None:
                 return False
-            if what == "take":
-                self._take(client, order)
-            elif self._running.get(order.inner) is order:
-                client.cancel(order.inner)
-                del self._running[order.inner]
-                self._finish(order, None)
+            if command == "submit":
+                self._submit(client, request)
+            elif self._running.get(request.inner) is request:
+                client.cancel(request.inner)
+                del self._running[request.inner]
+                self._finish(request, None)
 
-    def _take(self, client: Any, order: ReplicaRequest) -> None:
+    def _submit(self, client: Any, request: ReplicaRequest) -> None:
         try:
-            order.inner = client.submit(order.ask, order.owner, order.priority)
-        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            self._finish(order, error)
+            request.inner = client.submit(request.ask, request.owner, request.priority)
+        except BaseException as error:  # noqa: BLE001  raised again by the client's wait
+            self._finish(request, error)
         else:
-            self._running[order.inner] = order
+            self._running[request.inner] = request
 
     def _unstarted(self) -> list[ReplicaRequest]:
-        """Orders that came too late."""
-        found: list[ReplicaRequest] = []
+        """Requests that were queued after the end."""
+        requests: list[ReplicaRequest] = []
         while not self._commands.empty():
-            what, order = self._commands.get()
-            if what == "take" and order is not None:
-                found.append(order)
-        return found
+            command, request = self._commands.get()
+            if command == "submit" and request is not None:
+                requests.append(request)
+        return requests
 
     def _forward_event(self, event: Delta | Done) -> None:
-        order = self._running[event.ticket]
+        request = self._running[event.ticket]
         if isinstance(event, Delta):
-            order.arrivals.deliver(order.ticket, Delta(order.ticket, event.text))
+            request.inbox.deliver(request.ticket, Delta(request.ticket, event.text))
             return
         del self._running[event.ticket]
-        self._finish(order, Done(order.ticket, event.answer))
+        self._finish(request, Done(request.ticket, event.answer))
 
-    def _finish(self, order: ReplicaRequest, event: Done | BaseException | None) -> None:
+    def _finish(self, request: ReplicaRequest, event: Done | BaseException | None) -> None:
         with self._lock:
             self._open -= 1
         if event is not None:
-            order.arrivals.deliver(order.ticket, event)
+            request.inbox.deliver(request.ticket, event)
 
 
 class ReplicaClient:
-    """A mailbox at all replicas."""
+    """A client over all replicas."""
 
     def __init__(self, model: ReplicaModel) -> None:
         self._model = model
-        self._arrivals: EventInbox[ReplicaRequest] = EventInbox()
+        self._inbox: EventInbox[ReplicaRequest] = EventInbox()
         self._tickets = count(1)
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Send an ask to the replica that suits its owner."""
+        """Submit an ask to the replica of its owner."""
         ticket = next(self._tickets)
         replica = self._model.replica_for(owner)
-        order = ReplicaRequest(ask, owner, priority, ticket, self._arrivals, replica)
-        self._arrivals.open[ticket] = order
-        replica.command(("take", order))
+        request = ReplicaRequest(ask, owner, priority, ticket, self._inbox, replica)
+        self._inbox.open[ticket] = request
+        replica.command(("submit", request))
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask."""
-        order = self._arrivals.open.pop(ticket, None)
-        if order is not None:
-            order.replica.command(("forget", order))
+        """Cancel an ask."""
+        request = self._inbox.open.pop(ticket, None)
+        if request is not None:
+            request.replica.command(("cancel", request))
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """What any replica has answered."""
-        return self._arrivals.wait(timeout)
+        """The events of all replicas."""
+        return self._inbox.wait(timeout)
 
 
 def _stop_replicas(replicas: Sequence[Replica]) -> None:
@@ -220,5 +218,5 @@ def _stop_replicas(replicas: Sequence[Replica]) -> None:
         replica.command(("end", None))
     for replica in replicas:
         if replica.thread is not current_thread():
-            # Until its pass is done: torch must not be torn down under a thread in it.
+            # Until its pass is done: torch must not be unloaded while a thread runs in it.
             replica.thread.join(timeout=30)

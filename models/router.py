@@ -1,4 +1,4 @@
-"""Several models as one: asks go by their role."""
+"""Several models as one: each ask goes to the model of its role."""
 
 from __future__ import annotations
 
@@ -6,32 +6,29 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
-from .clients import (
-    Usage,
-    UsageLedger,
-)
+from .clients import Usage, UsageLedger
 
 
 class Router:
     """Sends each ask to the model of its ``role``, else to ``default``.
 
-    ``Router({"speech": big}, default=small)``. The built-in planners use speech,
-    plan, line, topic, react, go_on, importance, reflect, insight and others, embeddings go by the
-    role embed; the figures of a run list the roles that it used.
+    ``Router({"speech": big}, default=small)``. The built-in planners use the roles speech, plan,
+    line, topic, react, go_on, importance, reflect, insight and others, embeddings the role embed;
+    the figures of a run list all roles that were used.
 
-    Raises SettingError at the first ask whose role has no model when ``default`` is None.
+    Raises SettingError at the first ask whose role has no model if ``default`` is None.
     """
 
     @check_arguments
     def __init__(self, models: Mapping[str, Model], default: Model | None = None) -> None:
         self._models = dict(models)
         self._default = default
-        every = [*self._models.values(), *([] if default is None else [default])]
-        kept = {id(model): getattr(model, "ledger", None) for model in every}
-        self.ledger = UsageLedger([one for one in kept.values() if isinstance(one, UsageLedger)])
+        models_used = [*self._models.values(), *([] if default is None else [default])]
+        ledgers = {id(model): getattr(model, "ledger", None) for model in models_used}
+        self.ledger = UsageLedger([one for one in ledgers.values() if isinstance(one, UsageLedger)])
 
     def client(self) -> RouterClient:
-        """A new mailbox over one mailbox of each model."""
+        """A new client over a client of each model."""
         return RouterClient(self._models, self._default, self.ledger)
 
     def describe(self) -> dict[str, Json]:
@@ -44,9 +41,10 @@ class Router:
 
 
 class RouterClient:
-    """One mailbox at several engines; a model named for two roles gets one mailbox.
+    """A client over one client of each model, also if a model has several roles.
 
-    What a model without a ledger answers is entered in the router's."""
+    Usage of a model without a ledger is added to the router's.
+    """
 
     def __init__(
         self, models: Mapping[str, Model], default: Model | None, ledger: UsageLedger
@@ -54,14 +52,14 @@ class RouterClient:
         self._models = models
         self._default = default
         self._ledger = ledger
-        self._unmetered: dict[Ticket, tuple[str, ModelAsk]] = {}
         self._clients: dict[int, Client] = {}
         self._inner_tickets: dict[Ticket, tuple[int, Ticket]] = {}
         self._outer_tickets: dict[tuple[int, Ticket], Ticket] = {}
+        self._unmetered: dict[Ticket, tuple[str, ModelAsk]] = {}
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Queue an ask at the model of its role."""
+        """Submit an ask to the model of its role."""
         model = self._models.get(ask.role, self._default)
         if model is None:
             raise SettingError(
@@ -80,17 +78,17 @@ class RouterClient:
         return self._next
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask."""
-        place = self._inner_tickets.pop(ticket, None)
+        """Cancel an ask."""
+        inner = self._inner_tickets.pop(ticket, None)
         self._unmetered.pop(ticket, None)
-        if place is not None:
-            del self._outer_tickets[place]
-            self._clients[place[0]].cancel(place[1])
+        if inner is not None:
+            del self._outer_tickets[inner]
+            self._clients[inner[0]].cancel(inner[1])
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """What the models have; those with nothing queued are not waited for."""
+        """The events of all models with open asks."""
         end = None if timeout is None else monotonic() + timeout
-        out: list[Delta | Done] = []
+        events: list[Delta | Done] = []
         for key in dict.fromkeys(key for key, _ in self._inner_tickets.values()):
             left = None if end is None else max(0.0, end - monotonic())
             for event in self._clients[key].wait(left):
@@ -98,10 +96,9 @@ class RouterClient:
                 if isinstance(event, Done):
                     del self._outer_tickets[(key, event.ticket)], self._inner_tickets[ticket]
                     if ticket in self._unmetered:
-                        self._ledger.enter(
-                            Usage.from_answer(*self._unmetered.pop(ticket), event.answer)
-                        )
-                    out.append(Done(ticket, event.answer))
+                        owner, ask = self._unmetered.pop(ticket)
+                        self._ledger.enter(Usage.from_answer(owner, ask, event.answer))
+                    events.append(Done(ticket, event.answer))
                 else:
-                    out.append(Delta(ticket, event.text))
-        return out
+                    events.append(Delta(ticket, event.text))
+        return events

@@ -10,7 +10,7 @@ from ..core import (
     Planner,
     SettingError,
     did_you_mean,
-    import_named_module,
+    load_object,
     require_class,
 )
 
@@ -34,18 +34,12 @@ def planner_by_name(name: str, settings: Json = None) -> Planner:
     Raises SettingError for an unknown name or setting and for a class without ``decide``, and
     CodeNotAllowed for code outside the package within ``allow_foreign_code(False)``."""
     path = _BUILT_IN.get(name, name)
-    module, _, attribute = path.partition(":")
-    if not attribute or not module or module.startswith("."):
+    if ":" not in path:
         hint = did_you_mean(name, _BUILT_IN)
         raise SettingError(
             f"planner '{name}': unknown{hint}; use {', '.join(_BUILT_IN)} or 'package.module:Class'"
         )
-    try:
-        planner_class = getattr(import_named_module(path, "planner"), attribute)
-    except ImportError as error:
-        raise SettingError(f"planner '{name}': cannot import {module} ({error})") from error
-    except AttributeError as error:
-        raise SettingError(f"planner '{name}': {module} has no '{attribute}'") from error
+    planner_class = load_object(path, "planner")
     require_class(planner_class, PLANNER_METHODS, f"planner '{name}'", function=False)
     known = None
     if dataclasses.is_dataclass(planner_class):

@@ -28,7 +28,7 @@ from ..core import (
     build_settings,
     did_you_mean,
     foreign_code_allowed,
-    import_named_module,
+    load_object,
     missing_methods,
     require_class,
     require_unshadowed,
@@ -320,21 +320,17 @@ def make_world(scenario: Scenario, store: Store) -> World:
 def _world_by_name(scenario: Scenario) -> World:
     """The world that ``package.module:function`` makes."""
     table, where = scenario.world, f"{scenario.source}: [world]"
-    module, _, attribute = table.kind.partition(":")
-    if not attribute or not module or module.startswith("."):
+    if ":" not in table.kind:
         raise SettingError(
             f"{where} kind '{table.kind}' is unknown{did_you_mean(table.kind, WORLD_KINDS)}; "
             f"use {', '.join(WORLD_KINDS)} or 'package.module:function'"
         )
-    try:
-        make = getattr(import_named_module(table.kind, f"{where} kind"), attribute)
-    except (ImportError, AttributeError) as error:
-        is_absent = isinstance(error, AttributeError)
-        reason = f"module '{module}' has no attribute '{attribute}'" if is_absent else str(error)
-        raise SettingError(
-            f"{where} kind '{table.kind}': {reason}; mend the name, or put {module}.py beside the "
-            "scenario file"
-        ) from error
+    make = load_object(
+        table.kind,
+        f"{where} kind",
+        kind="function",
+        remedy="correct the name, or put the module beside the scenario file",
+    )
     require_class(make, WORLD_METHODS, f"{where} kind '{table.kind}'", function=True)
     try:
         world: World = make(**table.settings)

@@ -34,9 +34,8 @@ from .tick import Tick
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a replay found: steps run, the hash it ended on (equal to the record's), and
-    how many asks were answered from the record. It makes no model call. ``failures``: the
-    recorded asks without a usable answer, as in ``Run.figures``."""
+    """The result of a replay: the number of steps, the final hash (equal to the run's), how many
+    asks were answered from the record, and ``failures`` as in ``Run.stats``."""
 
     steps: int
     hash: str
@@ -51,23 +50,24 @@ def replay(
     on_tick: Callable[[Tick], None] | None = None,
     allow_code: bool = False,
 ) -> Replay:
-    """Live a run again from its record, in memory, with no model. ``allow_code``: see resume.
+    """Run the steps of a run again from its record: in memory, without a model. ``allow_code`` is
+    that of ``resume``.
 
-    Raises ReplayDiverged naming the first ask, or the first step, that differs."""
+    Raises ReplayDiverged, which names the first ask or the first step that differs."""
     with Run(folder) as run:
-        again = Store(":memory:")
+        store = Store(":memory:")
         if run.store.get("map"):
-            again.put("map", again.intern_text(run.store.interned_text(run.store.get("map"))))
+            store.put("map", store.intern_text(run.store.interned_text(run.store.get("map"))))
         with allow_run_code(folder, allow_code):
-            simulation = build_simulation(run.scenario, store=again, model=_NoModel(), read=False)
+            simulation = build_simulation(run.scenario, store=store, model=_NoModel(), read=False)
         simulation.replay_from(run.journal)
         for entry in run.entries():
             tick = simulation.tick()
             if tick.hash != run.journal.hash_after(tick.step + 1):
-                mine = next(iter(simulation.journal.entries(tick.step, tick.step)))
-                parts = [key for key in entry if canonical(entry[key]) != canonical(mine[key])]
+                replayed = next(iter(simulation.journal.entries(tick.step, tick.step)))
+                keys = [key for key in entry if canonical(entry[key]) != canonical(replayed[key])]
                 raise ReplayDiverged(
-                    f"step {tick.step} ({entry['at']}) differs in {', '.join(parts) or 'its past'}"
+                    f"step {tick.step} ({entry['at']}) differs in {', '.join(keys) or 'its past'}"
                     "; the run was made by other code: use the version that made it"
                 )
             if on_tick:
@@ -77,7 +77,7 @@ def replay(
 
 
 class _NoModel:
-    """The model of a replay: there is none, and nobody may ask it."""
+    """The model of a replay, which must not be asked."""
 
     def client(self) -> Client:
         self._refuse()
@@ -91,47 +91,47 @@ class _NoModel:
 
 @check_arguments
 def fork(folder: Path | str, step: int, new: Path | str) -> Path:
-    """Copy a run as it stood after ``step`` steps into the folder ``new``; the copy's file.
+    """Copy a run as it was after ``step`` steps into the folder ``new``; the file of the copy.
 
-    Inputs planned in the scenario are kept, what was added by hand later than ``step`` is
-    not. Nothing is written to the old run. Raises RunError when ``new`` holds one already, and
-    SettingError when the run is not that long."""
+    Later inputs are copied if they are part of the scenario, not if they were added to the run.
+    The original is not changed. Raises RunError when ``new`` already holds a run, and
+    SettingError when the run has fewer steps."""
     target = Path(new)
     if (target / RUN_FILE).exists():
         raise RunExists(f"{target}: already holds a run; give another folder")
-    left = [file for file in database_files(target / RUN_FILE)[1:-1] if file.exists()]
-    if left:
+    leftovers = [file for file in database_files(target / RUN_FILE)[1:-1] if file.exists()]
+    if leftovers:
         raise RunError(
-            f"{left[0]}: is left of a run that lay here, and would be read as part of the copy; "
-            "move it away, or give another folder"
+            f"{leftovers[0]}: is left of a run that lay here, and would be read as part of the "
+            "copy; move it away, or give another folder"
         )
-    half = target / f"{RUN_FILE}.part"
+    partial = target / f"{RUN_FILE}.part"
     with open_store(folder) as store:
         steps = Journal(store).steps
         if not 0 <= step <= steps:
             raise SettingError(f"{folder}@{step}: the run has {steps} steps; choose one of them")
         make_folder(target)
-        _remove_files(half)
-        store.copy_to(half)
+        _remove_files(partial)
+        store.copy_to(partial)
     try:
-        with Store(half) as copy, copy.transaction():
+        with Store(partial) as copy, copy.transaction():
             Journal(copy).truncate(step)
             rewind_memories(copy, step - 1)
             ToolCallLog(copy).truncate(step)
-            spent = float(copy.get("seconds", 0.0))
-            copy.put("seconds", round(spent * step / max(steps, 1), 3))
+            seconds = float(copy.get("seconds", 0.0))
+            copy.put("seconds", round(seconds * step / max(steps, 1), 3))
             copy.put("forked", {"from": str(folder), "step": step})
-        half.rename(target / RUN_FILE)
+        partial.rename(target / RUN_FILE)
     finally:
-        _remove_files(half)
+        _remove_files(partial)
     return target / RUN_FILE
 
 
-def _remove_files(half: Path) -> None:
-    """Remove an unfinished copy, with SQLite's side files: a stale log beside a new copy
-    would be taken for its own."""
-    for leftover in database_files(half):
-        leftover.unlink(missing_ok=True)
+def _remove_files(database: Path) -> None:
+    """Remove a database and SQLite's side files: SQLite would read a stale log as part of a new
+    database."""
+    for file in database_files(database):
+        file.unlink(missing_ok=True)
 
 
 @check_arguments
@@ -145,12 +145,12 @@ def interview(
     person: str = "an interviewer",
     allow_code: bool = False,
 ) -> Reply:
-    """Ask somebody of a run (by name or first name) a question, as of after ``at`` steps
-    (default: all of them).
+    """Ask an agent of a run (full or first name) a question, as it was after ``at`` steps
+    (default: all).
 
-    ``model``: another one than the run's, loaded or by name. The run is opened read only:
-    the interview leaves no trace in it. ``allow_code``: see resume. Raises SettingError for an
-    unknown agent or step."""
+    ``model`` replaces the run's model, and is loaded or a name. The run is opened for reading and
+    not changed. ``allow_code`` is that of ``resume``. Raises SettingError for an unknown agent or
+    step."""
     with Run(folder) as run:
         agent = match_name(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
@@ -160,9 +160,9 @@ def interview(
         if isinstance(model, str):
             scenario = scenario.with_overrides(model=model)
             model = None
-        asked = agent_from_run(
+        interviewee = agent_from_run(
             run, folder, agent, step, scenario=scenario, model=model, allow_code=allow_code
         )
         now = run.time(max(step, 0))
-        minds = AskRouter({agent: asked}, at=now)
-        return drive({agent: asked.reply(Utterance(person, question, now))}, minds)[agent]
+        handler = AskRouter({agent: interviewee}, at=now)
+        return drive({agent: interviewee.reply(Utterance(person, question, now))}, handler)[agent]

@@ -1,4 +1,4 @@
-"""Whether a run's file still tells the truth: the chain of ticks and all it covers."""
+"""Verification of a run's file: the hash chain of ticks and everything that it covers."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _REQUIRED_KEYS = ("start", "models", "steps", "seconds", "store.schema")
 
 
 def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
-    """Everything wrong with a run: file, texts, memories, chain, asks, states, snapshots,
-    costs. A world, planner or tool that is not the package's own is loaded only with
-    ``allow_code``."""
-    found: list[Damage] = []
+    """All damage of a run: file, texts, memories, hash chain, asks, states, snapshots, costs, and
+    whether it can be resumed. A world, planner or tool that is not the package's own is loaded
+    only with ``allow_code``."""
+    damage: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
         *(
             _check_file,
@@ -56,17 +56,17 @@ def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     )
     for check in checks:
         try:
-            found.extend(check(store))
-        # What a damaged file does to code that reads it cannot be foreseen; here, and only
-        # here, every way of failing is a finding.
+            damage.extend(check(store))
+        # A damaged file may make the code that reads it fail in any way; here, and only here,
+        # each of them is reported as damage.
         except (DenizensError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
-            found.append(Damage("journal", str(error)))
+            damage.append(Damage("journal", str(error)))
         except (AttributeError, OverflowError, RecursionError) as error:
-            found.append(Damage("journal", f"cannot be read: {error}"))
-        if found:
-            # Where one layer is broken, what is built on it cannot be read safely.
+            damage.append(Damage("journal", f"cannot be read: {error}"))
+        if damage:
+            # What is built on a damaged layer cannot be read safely.
             break
-    return tuple(found)
+    return tuple(damage)
 
 
 def _check_file(store: Store) -> Iterator[Damage]:
@@ -103,17 +103,17 @@ def _check_ticks(store: Store) -> Iterator[Damage]:
 
 
 def _check_states(store: Store) -> Iterator[Damage]:
-    kept = {
+    stored = {
         (step, agent): _digest(state)
         for step, agent, state in store.rows("SELECT step, agent, state FROM states")
     }
-    named = {
-        (entry["step"], agent): key
+    recorded = {
+        (entry["step"], agent): digest
         for entry in Journal(store).entries()
-        for agent, key in entry["states"].items()
+        for agent, digest in entry["states"].items()
     }
-    for where in sorted(set(kept) | set(named)):
-        if kept.get(where) != named.get(where):
+    for where in sorted(set(stored) | set(recorded)):
+        if stored.get(where) != recorded.get(where):
             step, agent = where
             yield Damage(f"state of {agent} at tick {step}", "was changed or removed")
 
@@ -133,13 +133,13 @@ def _check_snapshots(store: Store) -> Iterator[Damage]:
 
 
 def _digest(text: Json) -> str:
-    # In a damaged row there may stand anything.
+    # A damaged row may have values of any type.
     return digest_text(text) if isinstance(text, str) else "no text"
 
 
 def _check_memories(store: Store) -> Iterator[Damage]:
-    """Each memory's own chain was checked with the file; here its end is held against the
-    journal, so that memories of one run cannot stand beside the ticks of another."""
+    """Compare the end of each memory's hash chain with the journal, so that the memories of one
+    run cannot replace those of another. The chains themselves were verified with the file."""
     ends: dict[str, str] = {}
     for entry in Journal(store).entries():
         ends.update(entry["records"])
@@ -147,7 +147,7 @@ def _check_memories(store: Store) -> Iterator[Damage]:
         memory = Memory(store, agent)
         if ends.get(agent) != memory.digest:
             yield Damage(f"memory of {agent}", "does not end where the journal says")
-        # What cannot be read is no memory, whatever its chain says.
+        # Reads everything: a record may be unreadable although its hash fits.
         memory.records()
         Facts(memory).find(past=True)
         for name in (documents := Documents(memory, None)).names():
@@ -173,10 +173,11 @@ def _check_usage(store: Store) -> Iterator[Damage]:
 
 
 def _check_resumes(store: Store, allow_code: bool) -> Iterator[Damage]:
-    """The run is taken up as ``resume`` does it: world, states and memories are loaded.
+    """Load world, states and memories as ``resume`` does.
 
-    Only where world, planners and tools are the package's own, or with ``allow_code``: to look
-    at a file must not run code that it names. What this machine lacks to live on is no damage."""
+    Skipped when the run names code that is not the package's own, unless ``allow_code`` is set:
+    verifying a file must not run code that it names. What is missing on this machine is no
+    damage."""
     if not (store.get("start") or {}).get("about"):
         return
     scenario = stored_scenario(store)
@@ -189,7 +190,7 @@ def _check_resumes(store: Store, allow_code: bool) -> Iterator[Damage]:
     except RunCorrupt:
         raise
     except DenizensError as error:
-        yield Damage("the run", f"cannot be taken up: {error}")
+        yield Damage("the run", f"cannot be resumed: {error}")
 
 
 def _no_model() -> Model:
@@ -197,12 +198,12 @@ def _no_model() -> Model:
 
 
 def _columns_match(store: Store, row: tuple[Json, ...]) -> bool:
-    """Whether a row's short columns say the same as the ask and the answer in it."""
-    _, _, _, kind, role, key, asked, answered, *spent, _ = row
-    ask, answer = to_json(decode_ask(store, asked)), to_json(decode_answer(store, answered))
+    """Whether the other columns of a row agree with its ask and answer."""
+    _, _, _, kind, role, ask_digest, ask_text, answer_text, *tokens, _ = row
+    ask, answer = to_json(decode_ask(store, ask_text)), to_json(decode_answer(store, answer_text))
     return bool(
-        digest(ask) == key
+        digest(ask) == ask_digest
         and ask["kind"] == kind
         and ask.get("role", "") == role
-        and [answer.get("tokens_in", 0), answer.get("tokens_out", 0)] == spent
+        and [answer.get("tokens_in", 0), answer.get("tokens_out", 0)] == tokens
     )

@@ -1,4 +1,4 @@
-"""People who visit a running world, and events sent into it."""
+"""People who visit a running world, and events from outside."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ..planners import to_offered_action
 
 
 class Visitors:
-    """Turns inputs into what happens in the world.
+    """Applies inputs to a world.
 
-    An event is told to the world. A person's line makes the person enter beside the agent
-    spoken to, or walk to it, open a talk or join it, and say the line when the floor is theirs.
+    An event happens at once. For a line, the person enters the world beside the agent addressed,
+    walks to it, opens or joins a conversation, and says the line when it has the floor.
     """
 
     def __init__(self, world: World) -> None:
@@ -34,9 +34,8 @@ class Visitors:
         self._lines: dict[AgentId, list[Input]] = {}
 
     def check(self, given: Input, what: str = "input") -> None:
-        """Raises SettingError for an input that cannot happen; changes nothing.
-
-        Found out by trying: a step must never fail on an input that was taken in."""
+        """Raises SettingError for an input that cannot happen. The input is applied and undone,
+        since a step must never fail on an input that was accepted."""
         try:
             from_json(Input, to_json(given))
         except ValueError as error:
@@ -51,7 +50,7 @@ class Visitors:
             self.load(lines)
 
     def apply(self, inputs: Sequence[Input]) -> bool:
-        """Take the inputs of a step; True when the world changed by it."""
+        """Apply the inputs of a step; whether the world changed."""
         changed = False
         for given in inputs:
             if given.kind == "event":
@@ -71,43 +70,47 @@ class Visitors:
         return True
 
     def save(self) -> Json:
-        """Lines not yet said, as JSON."""
-        return {who: [to_json(one) for one in lines] for who, lines in self._lines.items()}
+        """The lines that are not said yet, as JSON."""
+        return {who: [to_json(line) for line in lines] for who, lines in self._lines.items()}
 
     def load(self, saved: Json) -> None:
-        """Take over what ``save`` gave; the bodies are in the world's own state."""
+        """Restore what ``save`` returned; the bodies are part of the world's state."""
         self._lines = {
-            who: [from_json(Input, one) for one in lines] for who, lines in saved.items()
+            who: [from_json(Input, line) for line in lines] for who, lines in saved.items()
         }
 
     def actions(self) -> dict[AgentId, Action]:
-        """What each person does in this step."""
-        made = {}
+        """The action of each person in this step."""
+        actions = {}
         for who, lines in self._lines.items():
             offered = self._world.affordances(who)
-            made[who] = to_offered_action(self._act(who, lines, offered), offered)
-        return made
+            actions[who] = to_offered_action(self._next_action(who, lines, offered), offered)
+        return actions
 
-    def _act(self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]) -> Action:
-        can = {(one.verb, one.target) for one in offered}
-        verbs = {verb for verb, _ in can}
+    def _next_action(
+        self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]
+    ) -> Action:
+        """What a person does to get its first line said; removes a line that is said."""
+        pairs = {(affordance.verb, affordance.target) for affordance in offered}
+        verbs = {verb for verb, _ in pairs}
         waiting = Action("listen" if "listen" in verbs else "wait")
         if not lines:
             return waiting
-        given, seen = lines[0], self._world.observe(who)
-        if seen.talk is not None and not seen.talk.ended:
-            if given.to not in seen.talk.members:
+        line, observation = lines[0], self._world.observe(who)
+        conversation = observation.talk
+        if conversation is not None and not conversation.ended:
+            if line.to not in conversation.members:
                 return Action("leave") if "leave" in verbs else waiting
             if "say" not in verbs:
                 return waiting
             lines.pop(0)
-            return Action("say", "", {"text": given.text})
+            return Action("say", "", {"text": line.text})
         for verb in ("talk", "join"):
-            if (verb, given.to) in can:
-                return Action(verb, given.to)
-        there = self._world.observe(given.to).place
-        if ("act", there) in can and there != seen.place:
-            return Action("act", there, {"doing": f"looking for {given.to}"})
+            if (verb, line.to) in pairs:
+                return Action(verb, line.to)
+        place = self._world.observe(line.to).place
+        if ("act", place) in pairs and place != observation.place:
+            return Action("act", place, {"doing": f"looking for {line.to}"})
         return Action("continue") if "continue" in verbs else waiting
 
 
@@ -122,7 +125,7 @@ def _event(given: Input) -> Event:
             "object": fields.get("object", ""),
             "text": given.text,
             "place": given.place,
-            # Whatever an event says of whom, it is its sender's word.
+            # An event rests on the word of its sender, whatever it is about.
             "sources": [source_name(given.who)] if given.who else [],
         },
     )

@@ -16,7 +16,6 @@ from ..core import (
     Choice,
     Choose,
     Completion,
-    Done,
     Embed,
     Failed,
     Generate,
@@ -31,6 +30,7 @@ from ..core import (
     Seed,
     ToolErrorReason,
     ToolResult,
+    answer_all,
     digest,
     to_json,
 )
@@ -146,9 +146,7 @@ class EchoModel:
 
     def _answer(self, ask: ModelAsk) -> Answer:
         if not isinstance(ask, Generate):
-            client = ImprovisedModel().client()
-            client.submit(ask)
-            return next(one.answer for one in client.wait() if isinstance(one, Done))
+            return answer_all(ImprovisedModel().client(), [ask])[0]
         text = _echo_text(ask)
         if ask.schema is None:
             return Completion(text=text)

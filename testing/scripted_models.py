@@ -34,11 +34,11 @@ ScriptedAnswer: TypeAlias = Answer | str | float | int
 
 
 class ScriptedModel:
-    """Answers from a script, and fails when asked once too often or once too seldom.
+    """Answers from a script; fails if it is asked more or less often than the script has answers.
 
-    The script is a list of answers for all asks, a mapping of role to such a list, or a
-    function of the ask. A string is a Generate's text or the name of the chosen option, a
-    number is a rating; an Answer is passed on as it is. Embed takes nothing off the script.
+    The script is a list of answers to all asks, a mapping of role to such a list, or a function
+    of the ask. A string is the text of a Generate or the name of the chosen option, a number is
+    a rating, an Answer is returned unchanged. Embed is answered without the script.
 
     >>> with ScriptedModel(["wait", 3]) as model:
     ...     client = model.client()
@@ -65,15 +65,15 @@ class ScriptedModel:
         self._used = 0
 
     def client(self) -> InstantClient:
-        """A new mailbox; all take from the one script."""
+        """A new client; all clients share the script."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """Its name only."""
+        """The model's name."""
         return {"name": "scripted"}
 
     def done(self) -> None:
-        """Raises ModelError when answers are left over."""
+        """Raises ModelError if answers are left over."""
         left = {role: len(answers) for role, answers in self._lists.items() if answers}
         if left:
             role, count = next(iter(left.items()))
@@ -111,9 +111,9 @@ class ScriptedModel:
 
 
 class ReplayModel:
-    """Answers from a record: a mapping of an ask's digest to its answer, or a function.
+    """Answers from recorded answers: a mapping of an ask's digest to its answer, or a function.
 
-    Raises ReplayDiverged naming the ask that is not on record.
+    Raises ReplayDiverged, naming the ask, if an answer is not recorded.
     """
 
     def __init__(self, record: Mapping[str, Answer] | Callable[[ModelAsk], Answer | None]) -> None:
@@ -121,26 +121,26 @@ class ReplayModel:
         self._asked = 0
 
     def client(self) -> InstantClient:
-        """A new mailbox."""
+        """A new client."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """Its name only."""
+        """The model's name."""
         return {"name": "replay"}
 
     def _answer(self, ask: ModelAsk) -> Answer:
         self._asked += 1
         if callable(self._record):
-            found = self._record(ask)
+            answer = self._record(ask)
         else:
-            found = self._record.get(digest(to_json(ask)))
-        if found is None:
+            answer = self._record.get(digest(to_json(ask)))
+        if answer is None:
             raise ReplayDiverged(
                 f"ask {self._asked}, a {ask.kind} of role '{ask.role}' ({_excerpt(ask)}; digest "
                 f"{digest(to_json(ask))}), is not on record; the code or the settings changed "
                 "since the run was recorded"
             )
-        return found
+        return answer
 
 
 def _excerpt(ask: ModelAsk) -> str:
@@ -169,11 +169,12 @@ def _scripted_answer(given: ScriptedAnswer, ask: ModelAsk) -> Answer:
             f"ScriptedModel: rating {given} is not between {ask.low} and {ask.high} "
             f"({_excerpt(ask)})"
         )
-    spread = [0.0] * (ask.high - ask.low + 1)
-    spread[low - ask.low] += 1.0 if low == high else high - given
+    # Shared between the two integers around the value, so that their mean is the value.
+    shares = [0.0] * (ask.high - ask.low + 1)
+    shares[low - ask.low] += 1.0 if low == high else high - given
     if low != high:
-        spread[high - ask.low] += given - low
-    return Rating(value=float(given), probabilities=tuple(spread))
+        shares[high - ask.low] += given - low
+    return Rating(value=float(given), probabilities=tuple(shares))
 
 
 def _scripted_text_answer(given: str, ask: ModelAsk) -> Answer:

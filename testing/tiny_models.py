@@ -1,7 +1,6 @@
-"""A model folder of random weights, made in a second: the engine's own double.
+"""Model folders with random weights, written in a second, for tests without a download.
 
-It says nothing sensible, but it loads, batches, samples and fails like a real one, so
-tests of the engine and of what stands on it need no download.
+Their answers make no sense, but they load, batch, sample and fail like those of a real model.
 """
 
 from __future__ import annotations
@@ -39,11 +38,10 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 def write_tiny_model(
     folder: Path, *, seed: int = 0, window: int = 512, kind: str = "llama", **settings: Any
 ) -> Path:
-    """Write a two-layer model (64 wide, byte-level tokens) that speaks ChatML; the folder.
+    """Write a language model of two layers (64 wide, byte-level tokens, ChatML); the folder.
 
-    The same seed gives the same weights. ``window`` is its longest context in tokens.
-    ``kind`` is one of KINDS, the architectures that an engine must tell apart; ``settings``
-    go into its transformers configuration.
+    Equal seeds give equal weights. ``window`` is its longest context in tokens, ``kind`` one of
+    ARCHITECTURES; ``settings`` go into its transformers configuration.
     """
     use_passive_waiting()
     import torch

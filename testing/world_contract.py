@@ -1,8 +1,6 @@
-"""A check that anybody's world keeps the contract of ``core.World``.
+"""A check that a world keeps the contract of ``World``, including the labels of actions.
 
-The clauses of a world's contract about labels: whose words a deed rests on, for whom a line is.
-
-See ``core.Action``: whoever drives a mind sets them, and a world passes them on.
+Whoever drives an agent sets ``Action.sources`` and ``Action.audience``; a world must pass them on.
 """
 
 from __future__ import annotations
@@ -30,10 +28,17 @@ from ..core import (
     WorldError,
     check_arguments,
 )
+from .contract import Contract
 
 DEFAULT_BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
-_FAULTS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+CONTRACT = Contract("check_world", WorldError, "docs/your-own-world.md")
+
+_ERRORS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _UNKNOWN_ACTION = Action("no such verb", "nowhere")
+_SOURCES = ("Somebody else",)
+_SECRET = "quillonberry"
+
+log = logging.getLogger(__name__)
 
 
 @check_arguments
@@ -47,260 +52,392 @@ def check_world(
     step_seconds: int = 60,
     seed: int = 0,
 ) -> None:
-    """Fail when a world breaks a clause of the protocol, and name the clause.
+    """Raise WorldError when a world breaks a clause of its contract, and name the clause.
 
-    ``make`` builds the same empty world each time; ``bodies`` (at least two) enter it.
-    ``script`` says who does what at each step; without one they do for ``steps`` steps what
-    the world affords them, drawn with ``seed``. Raises WorldError.
+    ``make`` builds the same empty world each time; ``bodies`` (at least two) enter it. ``script``
+    lists the actions of each step; without one the bodies act for ``steps`` steps as the world
+    affords, drawn with ``seed``. A world in which others see an activity without its ``sources``
+    is only warned of, since a Simulation adds them again.
     """
     if len(bodies) < 2:
         raise WorldError("check_world: give at least two bodies")
-    check = _ContractCheck(make, tuple(bodies), start, timedelta(seconds=step_seconds))
+    check = _WorldCheck(make, tuple(bodies), start, timedelta(seconds=step_seconds))
     check.check_enter_leave()
     check.check_unknown_names()
     check.check_refusal()
     check.check_tell()
     rng = Seed.of(seed).child("check_world").rng()
     check.check_steps(script, len(script) if script is not None else steps, rng)
-    check_world_labels(check.fresh, check.names, start, check.tick)
+    check.check_labels()
 
 
-class _ContractCheck:
-    """One world under examination."""
+class _WorldCheck:
+    """The checks of one world."""
 
     def __init__(
-        self, make: Callable[[], World], bodies: tuple[Body, ...], start: Time, tick: timedelta
+        self, make: Callable[[], World], bodies: tuple[Body, ...], start: Time, step: timedelta
     ) -> None:
         self._make = make
         self._bodies = bodies
-        self.names = tuple(body.who for body in bodies)
+        self._names = tuple(body.who for body in bodies)
         self._start = start
-        self.tick = tick
+        self._step_length = step
 
-    def fresh(self) -> World:
-        """A world that all have entered."""
+    def _new_world(self) -> World:
+        """A world that all bodies have entered."""
         world = self._make()
         for body in self._bodies:
             world.enter(body)
         return world
 
     def check_enter_leave(self) -> None:
-        """Clauses about enter and leave."""
-        world = self.fresh()
+        """Names are unique; a body that left is gone, and may return."""
+        world = self._new_world()
         gone = self._bodies[0]
-        _must_refuse("enter: a taken name raises WorldError", lambda: world.enter(gone))
+        _require_error("enter: a taken name raises WorldError", lambda: world.enter(gone))
         world.leave(gone.who)
-        _must_refuse("leave: who left cannot observe", lambda: world.observe(gone.who))
-        for who in self.names[1:]:
-            _require(
-                all(one.who != gone.who for one in world.observe(who).people),
+        _require_error("leave: who left cannot observe", lambda: world.observe(gone.who))
+        for who in self._names[1:]:
+            CONTRACT.require(
+                all(person.who != gone.who for person in world.observe(who).people),
                 "leave: nobody sees who left",
                 f"{who} still sees {gone.who}",
             )
         world.enter(gone)
-        _require(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
+        is_back = world.observe(gone.who).who == gone.who
+        CONTRACT.require(is_back, "enter: who left may come back", gone.who)
 
     def check_unknown_names(self) -> None:
-        """Clauses about names the world does not know."""
-        world, nobody = self.fresh(), "nobody at all"
+        """Unknown names raise WorldError."""
+        world, nobody = self._new_world(), "nobody at all"
         clause = "an unknown name raises WorldError"
-        _must_refuse(f"observe: {clause}", lambda: world.observe(nobody))
-        _must_refuse(f"affordances: {clause}", lambda: world.affordances(nobody))
-        _must_refuse(f"leave: {clause}", lambda: world.leave(nobody))
-        step = {nobody: Action("wait")}
-        _must_refuse(f"step: {clause}", lambda: world.step(step, self._start, (nobody,)))
+        _require_error(f"observe: {clause}", lambda: world.observe(nobody))
+        _require_error(f"affordances: {clause}", lambda: world.affordances(nobody))
+        _require_error(f"leave: {clause}", lambda: world.leave(nobody))
+        actions = {nobody: Action("wait")}
+        _require_error(f"step: {clause}", lambda: world.step(actions, self._start, (nobody,)))
         news = Event("news", "it", "is", "so", "it is so")
-        _must_refuse(f"tell: {clause}", lambda: world.tell(news, (nobody,)))
+        _require_error(f"tell: {clause}", lambda: world.tell(news, (nobody,)))
 
     def check_refusal(self) -> None:
-        """An action that is not afforded is refused, to who tried it and to nobody else."""
-        world, clause = self.fresh(), "step: what is not afforded becomes a refused event"
-        first, rest = self.names[0], self.names[1:]
+        """An action that is not afforded is refused; only the body that tried it notices."""
+        world, clause = self._new_world(), "step: what is not afforded becomes a refused event"
+        first, rest = self._names[0], self._names[1:]
         actions = dict.fromkeys(rest, Action("wait")) | {first: _UNKNOWN_ACTION}
         try:
-            turn = world.step(actions, self._start, self.names)
-        except _FAULTS as error:
-            raise _violation(clause, f"it raised {error!r}") from error
-        _require(_refused(turn.seen[first]), clause, "no notice of it")
-        _require(any(event.kind == "refused" for event in turn.events), clause, "not in the turn")
+            result = world.step(actions, self._start, self._names)
+        except _ERRORS as error:
+            raise CONTRACT.violation(clause, f"it raised {error!r}") from error
+        CONTRACT.require(_is_refused(result.seen[first]), clause, "no notice of it")
+        is_event = any(event.kind == "refused" for event in result.events)
+        CONTRACT.require(is_event, clause, "not in the turn")
         for who in rest:
-            _require(not _refused(turn.seen[who]), "step: waiting is never refused", f"{who}'s was")
+            waits = not _is_refused(result.seen[who])
+            CONTRACT.require(waits, "step: waiting is never refused", f"{who}'s was")
 
     def check_tell(self) -> None:
-        """News reaches those it is for, once."""
-        world, clause = self.fresh(), "tell: those told notice it until their next step"
-        first, second = self.names[:2]
+        """News is noticed by those it is for, until their next step."""
+        world, clause = self._new_world(), "tell: those told notice it until their next step"
+        first, second = self._names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
-        _require(news in world.observe(first).notices, clause, "it is not among the notices")
-        _require(news not in world.observe(second).notices, clause, "somebody else noticed it")
-        world.step({first: Action("wait")}, self._start, self.names)
-        _require(news not in world.observe(first).notices, clause, "it is noticed twice")
+        noticed = news in world.observe(first).notices
+        CONTRACT.require(noticed, clause, "it is not among the notices")
+        leaked = news in world.observe(second).notices
+        CONTRACT.require(not leaked, clause, "somebody else noticed it")
+        world.step({first: Action("wait")}, self._start, self._names)
+        repeated = news in world.observe(first).notices
+        CONTRACT.require(not repeated, clause, "it is noticed twice")
+
+    # -- steps -----------------------------------------------------------------------------
 
     def check_steps(
         self, script: Sequence[Mapping[AgentId, Action]] | None, steps: int, rng: Random
     ) -> None:
-        """Clauses about every step: three worlds live alike, one of them saved and loaded."""
-        world, twin, heir = self.fresh(), self.fresh(), self.fresh()
+        """Three worlds go through the same steps; one of them is saved and loaded before each."""
+        world, twin, loaded = self._new_world(), self._new_world(), self._new_world()
         for number in range(steps):
-            at = self._start + number * self.tick
-            for who in self.names:
+            at = self._start + number * self._step_length
+            for who in self._names:
                 self._check_observation(world, who)
             actions = self._draw_actions(world, rng) if script is None else script[number]
-            order = tuple(rng.sample(self.names, len(self.names)))
-            kept = _saved_text(world)
-            state = world.save()
-            turn = world.step(actions, at, order)
-            _require(
-                json.dumps(state, sort_keys=True) == kept,
+            order = tuple(rng.sample(self._names, len(self._names)))
+            saved_text = _saved_text(world)
+            saved = world.save()
+            result = world.step(actions, at, order)
+            CONTRACT.require(
+                json.dumps(saved, sort_keys=True) == saved_text,
                 "save: a saved state stands by itself",
                 f"step {number} changed it",
             )
-            self._check_step_result(world, turn, actions, at)
-            # The twin gets the same actions, put together the other way round.
-            again = twin.step(dict(reversed(list(actions.items()))), at, order)
-            _require(
-                again == turn and _saved_text(twin) == _saved_text(world),
+            self._check_result(world, result, actions, at)
+            # The twin gets the same actions in the opposite order.
+            twin_result = twin.step(dict(reversed(list(actions.items()))), at, order)
+            CONTRACT.require(
+                twin_result == result and _saved_text(twin) == _saved_text(world),
                 "step: deterministic, and conflicts are settled by order alone",
                 f"step {number} differs between two equal worlds",
             )
-            self._check_save_load(heir, kept, world, turn, (actions, at, order))
-            heir = self._make() if number % 2 else self.fresh()
+            self._check_save_load(loaded, saved_text, world, result, (actions, at, order))
+            loaded = self._make() if number % 2 else self._new_world()
 
     def _draw_actions(self, world: World, rng: Random) -> dict[AgentId, Action]:
-        """What the bodies do: at times only one of them acts."""
-        acting = self.names if rng.random() < 0.8 else (rng.choice(self.names),)
+        """Afforded actions; sometimes only one body acts."""
+        acting = self._names if rng.random() < 0.8 else (rng.choice(self._names),)
         actions = {}
         for who in acting:
-            can = list(world.affordances(who))
-            # Verbs first, so that talk is not lost among hundreds of places to go.
-            verb = rng.choice(sorted({one.verb for one in can}))
-            one = rng.choice([one for one in can if one.verb == verb])
-            actions[who] = Action(one.verb, one.target, _planner_fields(one))
+            offered = list(world.affordances(who))
+            # The verb is drawn first, so that talking is not lost among hundreds of places.
+            verb = rng.choice(sorted({affordance.verb for affordance in offered}))
+            chosen = rng.choice([affordance for affordance in offered if affordance.verb == verb])
+            actions[who] = Action(chosen.verb, chosen.target, _planner_fields(chosen))
         return actions
 
     def _check_observation(self, world: World, who: AgentId) -> None:
+        """What a body observes and may do, between steps."""
         before = _saved_text(world)
-        seen, can = world.observe(who), world.affordances(who)
-        _require(
-            world.observe(who) == seen
-            and world.affordances(who) == can
+        observation, offered = world.observe(who), world.affordances(who)
+        CONTRACT.require(
+            world.observe(who) == observation
+            and world.affordances(who) == offered
             and _saved_text(world) == before,
             "observe and affordances change nothing",
             f"looking twice as {who} differs",
         )
-        _require(seen.who == who, "observe: shows who looks", f"{who} got {seen.who}'s")
-        _require(
-            any(one.verb == "wait" for one in can),
+        clause = "observe: shows who looks"
+        CONTRACT.require(observation.who == who, clause, f"{who} got {observation.who}'s")
+        verbs = [affordance.verb for affordance in offered]
+        CONTRACT.require(
+            "wait" in verbs,
             "affordances: wait is always there",
-            f"{who} may only {', '.join(one.verb for one in can) or 'do nothing'}",
+            f"{who} may only {', '.join(verbs) or 'do nothing'}",
         )
-        pairs = [(one.verb, one.target) for one in can]
-        _require(
-            len(set(pairs)) == len(pairs),
-            "affordances: each is there once",
-            f"{who} has one twice",
-        )
-        self._check_planner_verbs(who, can)
+        pairs = {(affordance.verb, affordance.target) for affordance in offered}
+        is_unique = len(pairs) == len(offered)
+        CONTRACT.require(is_unique, "affordances: each is there once", f"{who} has one twice")
+        self._check_planner_verbs(who, offered)
         attention = next(body.attention for body in self._bodies if body.who == who)
-        _require(
-            len(seen.events) <= attention,
+        CONTRACT.require(
+            len(observation.events) <= attention,
             "observe: at most attention events",
-            f"{who} takes in {len(seen.events)}",
+            f"{who} takes in {len(observation.events)}",
         )
-        _require(
-            all(event.kind != "doing" or event.subject != who for event in seen.events)
-            and all(one.who != who for one in seen.people),
+        CONTRACT.require(
+            all(event.kind != "doing" or event.subject != who for event in observation.events)
+            and all(person.who != who for person in observation.people),
             "observe: nobody perceives itself",
             who,
         )
 
-    def _check_planner_verbs(self, who: AgentId, can: Sequence[Affordance]) -> None:
-        """Verbs that planners look for can be done as planners do them."""
+    def _check_planner_verbs(self, who: AgentId, offered: Sequence[Affordance]) -> None:
+        """Planners can use the verbs that they look for."""
         clause = "affordances: a verb that planners look for takes the fields they give"
-        for one in can:
-            given = PLANNER_VERBS.get(one.verb)
+        for affordance in offered:
+            given = PLANNER_VERBS.get(affordance.verb)
             if given is None:
                 continue
-            for name in one.fields.get("required", ()) if isinstance(one.fields, dict) else ():
-                _require(name in given, clause, f"'{one.verb}' requires '{name}' of {who}")
-            if one.verb in ("talk", "join"):
-                known = one.target in self.names and one.target != who
-                _require(known, "affordances: talk and join are aimed at another body", one.target)
+            schema = affordance.fields if isinstance(affordance.fields, dict) else {}
+            for name in schema.get("required", ()):
+                detail = f"'{affordance.verb}' requires '{name}' of {who}"
+                CONTRACT.require(name in given, clause, detail)
+            if affordance.verb in ("talk", "join"):
+                is_other = affordance.target in self._names and affordance.target != who
+                aimed = "affordances: talk and join are aimed at another body"
+                CONTRACT.require(is_other, aimed, affordance.target)
 
-    def _check_step_result(
-        self, world: World, turn: StepResult, actions: Mapping[AgentId, Action], at: Time
+    def _check_result(
+        self, world: World, result: StepResult, actions: Mapping[AgentId, Action], at: Time
     ) -> None:
-        _require(set(turn.seen) == set(actions), "step: exactly those who act see", str(at))
-        for who, seen in turn.seen.items():
-            _require(
-                seen == world.observe(who),
+        is_complete = set(result.seen) == set(actions)
+        CONTRACT.require(is_complete, "step: exactly those who act see", str(at))
+        for who, observation in result.seen.items():
+            CONTRACT.require(
+                observation == world.observe(who),
                 "step: seen is what observe gives afterwards",
                 f"{who} at {at}",
             )
-            _require(seen.at >= at, "observe: time does not run backwards", f"{who} at {at}")
+            clause = "observe: time does not run backwards"
+            CONTRACT.require(observation.at >= at, clause, f"{who} at {at}")
         if len(actions) == 1:
             (who,) = actions
-            _require(
-                not _refused(turn.seen[who]),
+            CONTRACT.require(
+                not _is_refused(result.seen[who]),
                 "step: what is afforded to one who acts alone is not refused",
                 f"{who}: {actions[who].verb} {actions[who].target}",
             )
 
     def _check_save_load(
         self,
-        heir: World,
-        kept: str,
+        loaded: World,
+        saved_text: str,
         world: World,
-        turn: StepResult,
+        result: StepResult,
         step: tuple[Mapping[AgentId, Action], Time, tuple[AgentId, ...]],
     ) -> None:
+        """``loaded`` gets the state before a step, and must then go on like ``world``."""
         clause = "save and load: a loaded world goes on as the saved one"
-        heir.load(json.loads(kept))
-        _require(_saved_text(heir) == kept, clause, "saving again gives something else")
-        _require(heir.step(*step) == turn, clause, f"the step at {step[1]} differs")
-        _require(
-            _saved_text(heir) == _saved_text(world), clause, f"the state after {step[1]} differs"
-        )
-        for who in self.names:
-            same = heir.observe(who) == world.observe(who)
-            _require(
-                same and heir.affordances(who) == world.affordances(who),
+        loaded.load(json.loads(saved_text))
+        is_equal = _saved_text(loaded) == saved_text
+        CONTRACT.require(is_equal, clause, "saving again gives something else")
+        CONTRACT.require(loaded.step(*step) == result, clause, f"the step at {step[1]} differs")
+        is_equal = _saved_text(loaded) == _saved_text(world)
+        CONTRACT.require(is_equal, clause, f"the state after {step[1]} differs")
+        for who in self._names:
+            is_equal = loaded.observe(who) == world.observe(who)
+            CONTRACT.require(
+                is_equal and loaded.affordances(who) == world.affordances(who),
                 clause,
                 f"{who} sees or may do something else",
             )
 
+    # -- labels ----------------------------------------------------------------------------
+
+    def check_labels(self) -> None:
+        """Lines and activities keep the sources and the audience of their actions, as far as the
+        world lets bodies talk and act."""
+        for first in self._names:
+            for second in self._names:
+                if first != second:
+                    others = tuple(who for who in self._names if who not in (first, second))
+                    world = self._new_world()
+                    _UtteranceCheck(world, self._names, self._start, self._step_length).check(
+                        first, second, others
+                    )
+        self._check_activity_sources()
+
+    def _check_activity_sources(self) -> None:
+        """Warn when an activity is perceived, by others or by the body itself, without sources."""
+        for who in self._names:
+            world = self._new_world()
+            fields: Json = {"doing": f"singing of the {_SECRET}"}
+            target = next((a.target for a in world.affordances(who) if a.verb == "act"), None)
+            if target is None:
+                continue
+            others = [name for name in self._names if name != who]
+            actions = dict.fromkeys(others, Action("wait"))
+            actions[who] = Action("act", target, fields, _SOURCES)
+            world.step(actions, self._start, self._names)
+            observation = world.observe(who)
+            seen = [sources for name in others for sources in _sources_seen(world.observe(name))]
+            seen += [set(observation.sources)] if _SECRET in observation.doing else []
+            if any(not set(_SOURCES) <= sources for sources in seen):
+                log.warning(
+                    "check_world: observe: what is seen of an activity names the sources of its "
+                    "action: %s's are lost; see %s",
+                    who,
+                    CONTRACT.reference,
+                )
+                return
+
+
+class _UtteranceCheck:
+    """Two bodies talk; the others overhear them or join."""
+
+    def __init__(
+        self, world: World, names: tuple[AgentId, ...], start: Time, step: timedelta
+    ) -> None:
+        self._world = world
+        self._names = names
+        self._at = start
+        self._step_length = step
+        self._events: tuple[Event, ...] = ()
+
+    def _step(self, who: AgentId, action: Action) -> bool:
+        """Let a body act while the others wait, if its action is afforded; whether it was."""
+        offered = self._world.affordances(who)
+        if all((a.verb, a.target) != (action.verb, action.target) for a in offered):
+            return False
+        actions = dict.fromkeys(self._names, Action("wait")) | {who: action}
+        self._events = self._world.step(actions, self._at, self._names).events
+        self._at += self._step_length
+        return True
+
+    def check(self, first: AgentId, second: AgentId, others: tuple[AgentId, ...]) -> None:
+        """``first`` says a line for ``second`` alone."""
+        self._step(first, Action("talk", second))
+        private = Action("say", "", {"text": f"It is the {_SECRET}."}, _SOURCES, (first, second))
+        if not self._step(first, private):
+            return
+        clause = "step: a line carries the sources and the audience of its action"
+        talk = self._world.observe(second).talk
+        line = talk.lines[-1] if talk and talk.lines else None
+        if line is not None and _SECRET in line.text:
+            label = (set(line.sources), set(line.audience))
+            is_kept = label == (set(_SOURCES), {first, second})
+            CONTRACT.require(is_kept, clause, f"it has {label}")
+        said = [event for event in self._events if _SECRET in event.text]
+        is_labelled = all(set(_SOURCES) <= set(event.sources) for event in said)
+        clause = "step: what happens names the sources of its action"
+        CONTRACT.require(is_labelled, clause, f"{said}"[:300])
+        self._check_unheard(others, "at once")
+        for other in others:
+            if self._step(other, Action("join", second)):
+                self._check_unheard((other,), "when it has joined the conversation")
+                self._reload()
+                self._check_unheard((other,), "when it has joined, and the world was loaded")
+        if line is not None:
+            self._check_loaded_label(second, Label(line.sources, line.audience))
+
+    def _check_unheard(self, others: tuple[AgentId, ...], when: str) -> None:
+        for other in others:
+            is_heard = _SECRET in f"{self._world.observe(other)}"
+            clause = "observe: a line that is for others is not heard"
+            CONTRACT.require(not is_heard, clause, f"{other} hears it {when}")
+
+    def _reload(self) -> None:
+        self._world.load(json.loads(json.dumps(self._world.save())))
+
+    def _check_loaded_label(self, second: AgentId, label: Label) -> None:
+        """The line keeps its label when the world is saved and loaded."""
+        self._reload()
+        talk = self._world.observe(second).talk
+        for line in talk.lines if talk else ():
+            if _SECRET in line.text:
+                is_kept = Label(line.sources, line.audience) == label
+                CONTRACT.require(is_kept, "save and load: lines keep their labels", f"{line}"[:300])
+
+
+def _sources_seen(observation: Observation) -> Iterator[set[str]]:
+    """The sources of everything that an observation shows of the secret activity."""
+    for event in (*observation.events, *observation.notices):
+        if _SECRET in f"{event}":
+            yield set(event.sources)
+    for person in observation.people:
+        if _SECRET in person.doing:
+            yield set(person.sources)
+
 
 def _saved_text(world: World) -> str:
-    """The saved state as text; anything that JSON does not give back as it was is a fault."""
+    """The saved state as JSON text. Anything that JSON does not restore is a violation."""
     state = world.save()
     try:
         text = json.dumps(state, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise _violation("save: gives JSON", str(error)) from error
-    _require(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
+        raise CONTRACT.violation("save: gives JSON", str(error)) from error
+    is_equal = json.loads(text) == state
+    CONTRACT.require(is_equal, "save: gives JSON", "reading it back gives something else")
     return text
 
 
-def _planner_fields(one: Affordance) -> Json:
-    """The fields that a planner gives with an affordance; any that fit for other verbs."""
-    given = PLANNER_VERBS.get(one.verb)
-    if given is None or not isinstance(one.fields, dict):
-        return _instance_of(one.fields)
-    known = one.fields.get("properties", {})
+def _planner_fields(affordance: Affordance) -> Json:
+    """The fields that a planner gives with an affordance; for other verbs any valid fields."""
+    given = PLANNER_VERBS.get(affordance.verb)
+    if given is None or not isinstance(affordance.fields, dict):
+        return _instance_of(affordance.fields)
+    known = affordance.fields.get("properties", {})
     return {name: value for name, value in given.items() if name in known}
 
 
 def _instance_of(schema: Json) -> Json:
-    """Fields that satisfy the simple schemas worlds use."""
+    """A value that satisfies one of the simple schemas of worlds."""
     if not isinstance(schema, dict) or not schema:
         return {}
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type", "object")
     if kind == "object":
-        wanted = schema.get("required", [])
-        return {name: _instance_of(schema["properties"][name]) for name in wanted}
+        required = schema.get("required", [])
+        return {name: _instance_of(schema["properties"][name]) for name in required}
     samples: dict[str, Json] = {
         "string": "something",
         "boolean": False,
@@ -312,157 +449,15 @@ def _instance_of(schema: Json) -> Json:
     return samples[kind]
 
 
-def _refused(seen: Observation) -> bool:
-    return any(event.kind == "refused" for event in seen.notices)
+def _is_refused(observation: Observation) -> bool:
+    return any(event.kind == "refused" for event in observation.notices)
 
 
-def _must_refuse(clause: str, call: Callable[[], object]) -> None:
+def _require_error(clause: str, call: Callable[[], object]) -> None:
     try:
         call()
     except WorldError:
         return
-    except _FAULTS as error:
-        raise _violation(clause, f"it raised {error!r}") from error
-    raise _violation(clause, "nothing was raised")
-
-
-def _require(kept: bool, clause: str, detail: str) -> None:
-    if not kept:
-        raise _violation(clause, detail)
-
-
-def _violation(clause: str, detail: str) -> WorldError:
-    return WorldError(
-        f"check_world: {clause}: {detail}; see core/protocols/world_protocol.py, World"
-    )
-
-
-log = logging.getLogger(__name__)
-
-_SOURCES = ("Somebody else",)
-_SECRET = "quillonberry"
-
-
-def check_world_labels(
-    fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time, tick: timedelta
-) -> None:
-    """Raises WorldError, naming the clause, for a world that loses ``sources`` or ``audience``
-    of a line. What a world does not let bodies do is not looked at. One in which others see a
-    deed without its ``sources`` is warned of: outside of a Simulation, which puts them on again,
-    what an agent does on a stranger's word passes there for its own idea."""
-    for first in names:
-        for second in names:
-            if first != second:
-                others = tuple(who for who in names if who not in (first, second))
-                _UtteranceCheck(fresh(), names, start, tick).check(first, second, others)
-    _check_activity_sources(fresh, names, start)
-
-
-class _UtteranceCheck:
-    """Two talk, and a third listens or comes up."""
-
-    def __init__(
-        self, world: World, names: tuple[AgentId, ...], start: Time, tick: timedelta
-    ) -> None:
-        self._world = world
-        self._names = names
-        self._at = start
-        self._tick = tick
-
-    def _step(self, **actions: Action) -> bool:
-        """Who is named acts so where that is afforded; whether it was."""
-        for who, action in actions.items():
-            if not _afforded(self._world, who, action):
-                return False
-        waiting = dict.fromkeys(self._names, Action("wait"))
-        self._events = self._world.step({**waiting, **actions}, self._at, self._names).events
-        self._at += self._tick
-        return True
-
-    def check(self, first: AgentId, second: AgentId, others: tuple[AgentId, ...]) -> None:
-        """A line for one alone, and one for all."""
-        self._step(**{first: Action("talk", second)})
-        private = Action("say", "", {"text": f"It is the {_SECRET}."}, _SOURCES, (first, second))
-        if not self._step(**{first: private}):
-            return
-        clause = "step: a line carries the sources and the audience of its action"
-        talk = self._world.observe(second).talk
-        line = talk.lines[-1] if talk and talk.lines else None
-        if line is not None and _SECRET in line.text:
-            kept = (set(line.sources), set(line.audience))
-            _require_label(kept == (set(_SOURCES), {first, second}), clause, f"it has {kept}")
-        said = [one for one in self._events if _SECRET in one.text]
-        told = all(set(_SOURCES) <= set(one.sources) for one in said)
-        _require_label(told, "step: what happens names the sources of its action", f"{said}")
-        self._check_unheard(others, "at once")
-        for other in others:
-            if self._step(**{other: Action("join", second)}):
-                self._check_unheard((other,), "when it has joined the conversation")
-                self._world.load(json.loads(json.dumps(self._world.save())))
-                self._check_unheard((other,), "when it has joined, and the world was loaded")
-        if line is not None:
-            self._check_save_load(second, Label(line.sources, line.audience))
-
-    def _check_unheard(self, others: tuple[AgentId, ...], when: str) -> None:
-        for other in others:
-            seen = self._world.observe(other)
-            clause = "observe: a line that is for others is not heard"
-            _require_label(_SECRET not in f"{seen}", clause, f"{other} hears it {when}")
-
-    def _check_save_load(self, second: AgentId, label: Label) -> None:
-        """The label is there after the world was saved and loaded."""
-        self._world.load(json.loads(json.dumps(self._world.save())))
-        talk = self._world.observe(second).talk
-        for line in talk.lines if talk else ():
-            if _SECRET in line.text:
-                clause = "save and load: lines keep their labels"
-                _require_label(Label(line.sources, line.audience) == label, clause, f"{line}")
-
-
-def _check_activity_sources(
-    fresh: Callable[[], World], names: tuple[AgentId, ...], start: Time
-) -> None:
-    """What is seen of a deed, by others and by who does it, names on whose words it rests."""
-    clause = "observe: what is seen of a deed names the sources of its action"
-    for who in names:
-        world = fresh()
-        fields: Json = {"doing": f"singing of the {_SECRET}"}
-        for one in world.affordances(who):
-            if one.verb == "act":
-                deed = Action("act", one.target, fields, _SOURCES)
-                others = {other: Action("wait") for other in names if other != who}
-                world.step({who: deed, **others}, start, names)
-                own = world.observe(who)
-                told = [told for other in others for told in _sources_seen(world.observe(other))]
-                told += [set(own.sources)] if _SECRET in own.doing else []
-                if any(not set(_SOURCES) <= one for one in told):
-                    log.warning(
-                        "check_world: %s: %s's are lost; see core/protocols/world_protocol.py, "
-                        "Action",
-                        clause,
-                        who,
-                    )
-                    return
-                break
-
-
-def _sources_seen(seen: Observation) -> Iterator[set[str]]:
-    """The sources of all that somebody sees of the deed."""
-    for event in (*seen.events, *seen.notices):
-        if _SECRET in f"{event}":
-            yield set(event.sources)
-    for one in seen.people:
-        if _SECRET in one.doing:
-            yield set(one.sources)
-
-
-def _afforded(world: World, who: AgentId, action: Action) -> bool:
-    offered = world.affordances(who)
-    return any((one.verb, one.target) == (action.verb, action.target) for one in offered)
-
-
-def _require_label(kept: bool, clause: str, detail: str) -> None:
-    if not kept:
-        raise WorldError(
-            f"check_world: {clause}: {detail:.300}; see core/protocols/world_protocol.py, Action"
-        )
+    except _ERRORS as error:
+        raise CONTRACT.violation(clause, f"it raised {error!r}") from error
+    raise CONTRACT.violation(clause, "nothing was raised")

@@ -91,7 +91,7 @@ def test_a_callback_answers_at_once(tmp_path: Path) -> None:
         {"text": "send rye"},
         "send rye",
     )
-    assert seen[0].because == "'send' needs a person's leave"
+    assert seen[0].because == "'send' needs a person's approval"
     assert [done.ok for _, done in (*calls(first.step), *calls(second.step))] == [True, False]
     ((_, refused),) = calls(second.step)
     assert (refused.reason, refused.error) == ("denied", "a person did not allow 'send': not today")

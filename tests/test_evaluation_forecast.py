@@ -136,7 +136,7 @@ def tallied(calls: float) -> dict[tuple[str, str], AskStats]:
 
 def calls_of(hours: Sequence[Any]) -> list[float]:
     """Calls hour by hour."""
-    return [sum(tally.calls for tally in hour.asked.values()) for hour in hours]
+    return [sum(tally.calls for tally in hour.stats.values()) for hour in hours]
 
 
 def test_hours_not_lived_are_those_of_an_earlier_day() -> None:

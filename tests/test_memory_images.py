@@ -91,7 +91,7 @@ def test_no_picture_is_refused(clip: ImageEmbedder, files: list[Path], tmp_path:
     """A file that is no picture is named, and none of the batch is remembered."""
     (tmp_path / "bad.png").write_bytes(b"\x89PNG nothing")
     images = Images(Memory(":memory:", "Bo"), clip)
-    with pytest.raises(ModelError, match=r"bad\.png: is no picture"):
+    with pytest.raises(ModelError, match=r"bad\.png: is not a readable image"):
         images.add([files[0], tmp_path / "bad.png"], at=NOW)
     with pytest.raises(MemoryFault, match="captions"):
         images.add(files, at=NOW, captions=["one"])
@@ -100,5 +100,5 @@ def test_no_picture_is_refused(clip: ImageEmbedder, files: list[Path], tmp_path:
 
 def test_a_model_of_texts_is_refused(tmp_path: Path) -> None:
     """A model that knows no pictures is refused by name."""
-    with pytest.raises(SettingError, match="knows no pictures"):
+    with pytest.raises(SettingError, match="embeds no images"):
         ImageEmbedder(write_tiny_embedder(tmp_path / "texts"))

@@ -104,7 +104,7 @@ def test_sifting_sifts() -> None:
     scene = RecallQuery.for_cue(memory.loader, memory.rules, cue, talk(1, 2)[0], {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recalling, "FULL_SCORE_LIMIT", 8)
-        assert len(recalling.score_candidates(scene, 10).places) < 1000
+        assert len(recalling.score_candidates(scene, 10).positions) < 1000
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from denizens.benchmarks.models import decision_examples as benched
 from denizens.cli import main
-from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, Rating, answer_all, digest
+from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
 from denizens.models import load_local, load_model
 from denizens.models.decisions import (
     calibrate,
@@ -30,6 +30,7 @@ from denizens.models.decisions.calibration import (
 from denizens.models.decisions.calibrator import shipped_decisions
 from denizens.models.decisions.scoring_method import METHOD_NAMES
 from denizens.testing import write_tiny_embedder, write_tiny_model
+from denizens.tests.support.tiny_models import answers
 
 ASK = Choose(
     messages=(),
@@ -136,10 +137,9 @@ def test_a_loaded_model_decides_as_its_calibration_says(folder: Path, home: Path
     again = load_local(str(folder / "lm"), **settings)
     cosine = load_local(str(folder / "lm"), method="cosine", **settings)
     assert again.describe()["calibration"] == "stored"
-    (by_auto,) = answer_all(again.client(), [ASK])
-    (by_cosine,) = answer_all(cosine.client(), [ASK])
+    (by_auto,), (by_cosine,) = answers(again, [ASK]), answers(cosine, [ASK])
     assert by_auto == by_cosine
-    assert answer_all(model.client(), [ASK]) != [by_auto]
+    assert answers(model, [ASK]) != [by_auto]
     calibration_path(digest, settings["embedder"]).write_text("{}", encoding="utf-8")
     with pytest.raises(ModelCorrupt):
         load_model(str(folder / "lm"), **settings)
@@ -161,7 +161,7 @@ def test_calibrating_measures_every_method(folder: Path, home: Path) -> None:
         (mine,) = [one for one in report.measured if (one.kind, one.name) == (kind, chosen)]
         assert mine.loss <= least + 0.011
     model.decider.calibration = report.calibration
-    (found,) = answer_all(model.client(), [ASK])
+    (found,) = answers(model, [ASK])
     assert isinstance(found, Choice)
     assert not model.decider.measuring
     assert len(report.table()) == len(report.measured) + 3
@@ -207,8 +207,6 @@ def test_examples_join_the_anchors_of_importance(folder: Path, home: Path) -> No
     model = load_local(str(folder / "lm"), embedder=str(folder / "embedder"))
     known = rating_examples("importance", 1, 10)[-1]
     rates = [Rate(messages=(), about=known.text, role=role) for role in ("importance", "mood")]
-    shown, bare = answer_all(model.client(), rates)
-    assert isinstance(shown, Rating)
-    assert isinstance(bare, Rating)
+    shown, bare = answers(model, rates)
     assert shown.tokens_in == 0 < bare.tokens_in
     assert shown.value != bare.value

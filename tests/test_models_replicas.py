@@ -29,10 +29,10 @@ from denizens.core import (
 )
 from denizens.models import (
     ImprovisedModel,
+    ReplicaModel,
     UsageLedger,
     load_model,
 )
-from denizens.models.replicas import ReplicaModel
 from denizens.testing import ScriptedModel, write_tiny_embedder, write_tiny_model
 
 

@@ -290,8 +290,8 @@ def test_planners_are_found_by_name() -> None:
     [
         ("dayly", None, r"planner 'dayly': unknown \(did you mean 'daily'\?\); use daily, routine"),
         ("", None, r"planner '': unknown; use daily"),
-        (":Daily", None, r"planner ':Daily': unknown"),
-        (".planners:Daily", None, r"planner '\.planners:Daily': unknown"),
+        (":Daily", None, r"planner ':Daily': write it as"),
+        (".planners:Daily", None, r"planner '\.planners:Daily': write it as"),
         ("no.such:Thing", None, r"planner 'no\.such:Thing': cannot import no\.such"),
         ("denizens.planners:Dayly", None, r"denizens\.planners has no 'Dayly'"),
         ("daily", {"max_line": 3}, r"unknown setting 'max_line' \(did you mean 'max_lines'\?\)"),

@@ -197,7 +197,7 @@ def test_verify_takes_the_run_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert check_run(store) == ()
         monkeypatch.setattr(Places, "load", load)
         (damage,) = check_run(store)
-    assert "cannot be taken up: the saved state is broken" in str(damage)
+    assert "cannot be resumed: the saved state is broken" in str(damage)
     assert (tmp_path / "run.db").read_bytes() == before
 
 
@@ -437,7 +437,7 @@ def test_no_page_or_lines_over_a_run(tmp_path: Path) -> None:
     with made.store:
         list(made.run(steps=1))
     with Run(tmp_path / "run") as run:
-        with pytest.raises(RunError, match="a page would destroy it"):
+        with pytest.raises(RunError, match="which a page would overwrite"):
             write_page(collect_page_data(run), file)
         with pytest.raises(MemoryFault, match="the export would replace"):
             export_lines(run.memory("Ada Lund"), file)

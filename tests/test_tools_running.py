@@ -136,7 +136,7 @@ def test_what_acts_is_never_tried_again() -> None:
     def post() -> None:
         """Post a letter."""
 
-    with pytest.raises(ToolError, match="must not be tried again by itself"):
+    with pytest.raises(ToolError, match="must not be retried"):
         tool(effect="acts", retries=1)(post)
     for wrong in ({"timeout": -1.0}, {"limit": -1}):
         with pytest.raises(ToolError, match="must not be negative"):

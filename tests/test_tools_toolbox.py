@@ -198,7 +198,7 @@ def test_built_ins_and_ones_own_are_found_alike() -> None:
     ("name", "words"),
     [
         ("calculater", "did you mean 'calculator'"),
-        ("no_such_module:go", "'no_such_module' cannot be imported"),
+        ("no_such_module:go", "cannot import no_such_module"),
         ("denizens.tools:calculater", "has no 'calculater' (did you mean 'calculator'?)"),
         ("denizens.core:Seed", "decorate 'Seed' with @tool"),
         (":x", "write it as 'package.module:function'"),
@@ -361,4 +361,4 @@ def test_what_is_no_label_is_told(wrong: object) -> None:
         return "hello"
 
     result = Toolbox([read]).call("read", {}, context=BO, key="k")
-    assert "rests_on() takes a Label" in result.error
+    assert "add_label() takes a Label" in result.error

@@ -78,5 +78,5 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_page_that_is_not_ours_is_refused() -> None:
     """Unpacking any other page is our error."""
-    with pytest.raises(RunError, match="carries no run"):
+    with pytest.raises(RunError, match="holds no run"):
         unpack_page("<html></html>")

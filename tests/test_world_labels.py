@@ -376,4 +376,4 @@ def test_a_world_in_which_deeds_lose_their_sources_is_warned_of(
     """Worlds made before there were labels go on being lived in; one is told what they lose."""
     with caplog.at_level(logging.WARNING):
         check_world(Deedless, steps=3)
-    assert "what is seen of a deed names the sources" in caplog.text
+    assert "what is seen of an activity names the sources" in caplog.text

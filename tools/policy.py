@@ -1,4 +1,4 @@
-"""Who may call what: rules by name and effect, rights by what was read, and budgets."""
+"""Policies: which tool calls are allowed, by name, effect and sources read; usage limits."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 ANONYMOUS = "somebody without a name"
-"""The source of words that nobody's name stands over; no pattern trusts it."""
+"""The source of words without a name; no pattern trusts it."""
 
 EFFECT_PATTERNS = ("@pure", "@reads", "@acts", "@outside")
-"""Patterns that name tools by what they do."""
+"""Patterns that match tools by effect."""
 
-_WILD = frozenset("*?[")
+_WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageLimits:
-    """The most that may be used; 0: nothing, None: any amount. ``asks`` counts what is asked of
-    models, memory and tools together, ``tokens`` those read and written, ``seconds`` wall time."""
+    """Maximum usage; 0: nothing, None: unlimited. ``calls`` are tool calls, ``asks`` all asks to
+    models, memory and tools, ``tokens`` prompt plus completion tokens, ``seconds`` wall time."""
 
     calls: int | None = None
     asks: int | None = None
@@ -44,24 +44,24 @@ class UsageLimits:
     seconds: float | None = None
 
     def check(self) -> None:
-        """Raises SettingError for what is no number, negative or endless."""
+        """Raises SettingError for a value that is no number, negative or infinite."""
         for name in ("calls", "asks", "tokens", "seconds"):
             value = getattr(self, name)
-            kinds = (int, float) if name == "seconds" else (int,)
+            types = (int, float) if name == "seconds" else (int,)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, kinds):
+            if isinstance(value, bool) or not isinstance(value, types):
                 raise SettingError(f"policy: a budget's '{name}' is {value!r}; give a number")
             if not 0 <= value < inf:
                 raise SettingError(
-                    f"policy: a budget must not be negative nor endless; '{name}' is {value}; "
+                    f"policy: a budget must not be negative nor infinite; '{name}' is {value}; "
                     "leave it out for any amount"
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a policy says of a call, and why."""
+    """A policy's decision on a call, and the reason."""
 
     verdict: Verdict
     why: str = ""
@@ -69,13 +69,12 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A rule, known by its ``name``, by which what an agent writes is for more people, or counts
-    as resting on less, than what it was made of.
+    """A declassification rule: widens the audience, or removes sources, of what an agent writes.
 
-    What is for nobody but some ``of`` these people is also for those it is released ``to``
-    (EVERYBODY in either: whoever it is); the sources that ``clears`` matches, patterns as in
-    ``Policy.trusted``, are taken off. Without ``of`` a rule only clears, whomever a thing is
-    for. ``kinds`` are the kinds of records that it holds for (none: all that is written).
+    If the audience has only people ``of`` the rule, those it releases ``to`` are added (EVERYBODY
+    in either: anybody). Sources that match ``clears`` (patterns as in ``Policy.trusted``) are
+    removed. A rule without ``of`` only removes sources. ``kinds`` are the kinds of records it
+    applies to (empty: everything written).
 
     >>> rule = Release(name="birthday", of=("Ada",), to=("*",))
     >>> rule.apply(Label(("Ada",), ("Ada",)), owner="Bo")
@@ -114,43 +113,41 @@ class Release:
             )
 
     def apply(self, label: Label, *, kind: str = "", owner: AgentId = "") -> Label:
-        """The label of what is written with this one, released by this rule where it holds."""
+        """The label after this rule, unchanged if the rule does not apply."""
         if self.kinds and kind not in self.kinds:
             return label
         people = set(map(normalize_name, label.audience))
-        circle = people - {normalize_name(owner)} or people
-        held = EVERYBODY in self.of or circle.issubset(self.of)
-        if self.of and (not people or not held):
+        others = people - {normalize_name(owner)} or people
+        matches_audience = EVERYBODY in self.of or others.issubset(self.of)
+        if self.of and (not people or not matches_audience):
             return label
         audience = label.audience
         if EVERYBODY in self.to:
             audience = ()
         elif self.to:
             audience = tuple(sorted({*audience, *self.to}))
-        sources = tuple(one for one in label.sources if not is_trusted(one, self.clears))
+        sources = tuple(name for name in label.sources if not is_trusted(name, self.clears))
         return Label(sources, audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an agent may do with its tools; decided outside any model.
+    """Which tool calls an agent may make. Decided in code, never by a model.
 
-    ``allow``, ``ask`` (a person, each time) and ``deny`` are patterns of names (``web.*``)
-    or of effects (``@acts``, ``@reads``, ``@pure``, ``@outside``). ``deny`` goes before
-    ``ask``, and what none of them matches is denied. What grants is read narrowly, part of a
-    name by part (see ``matches``), what restricts widely (see ``matches_widely``).
+    ``allow``, ``ask`` (a person approves each call) and ``deny`` are patterns of names (``web.*``)
+    or of effects (``@acts``, ``@reads``, ``@pure``, ``@outside``). ``deny`` overrides ``ask``,
+    which overrides ``allow``; a tool that matches none is denied. Granting patterns match part by
+    part (``matches``), restricting ones widely (``matches_widely``).
 
-    ``strangers`` is what becomes of a call that acts when the thought has read words that
-    nobody vouches for: of people and agents outside ``trusted``, of documents, of tools that
-    bring words from outside. ``trusted`` are patterns of names of people, ``document:NAME`` and
-    ``tool:NAME``; ``*`` is everybody and everything. Tools of ``own`` act on nothing but the
-    agent's own things, and keep that right; one that another program runs is among them only
-    by its whole name.
+    ``strangers`` is the verdict on a call that acts after the thought has read untrusted sources:
+    people and agents outside ``trusted``, documents, tools that return outside words. ``trusted``
+    are patterns of people's names, ``document:NAME`` and ``tool:NAME``; ``*`` matches everything.
+    Tools of ``own`` act only on the agent's own data and stay allowed; an external tool is one of
+    them only by its full name.
 
-    ``again``: tools that may be called with the same arguments twice in a thought. ``thought``
-    bounds every single thought, ``life`` all thoughts of an agent together (seconds are only
-    measured within a thought). ``releases`` are the rules by which something that was for
-    some, or was strangers' words, is so no longer; each use goes to the book of calls.
+    ``again`` are tools that may be called twice with the same arguments in one thought.
+    ``thought`` limits each thought, ``life`` all thoughts of an agent together (without seconds).
+    ``releases`` are declassification rules; every use is logged in the tool-call log.
 
     >>> policy = Policy(ask=("shop.*",), deny=("shop.refund",))
     >>> [policy.verdict(name) for name in ("clock", "shop.buy", "shop.refund")]
@@ -191,7 +188,7 @@ class Policy:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
 
     def verdict(self, tool: ToolSpec | str) -> Verdict:
-        """What the patterns say of a tool, whatever was read."""
+        """The verdict on a tool by its patterns alone."""
         if matches_widely(tool, self.deny):
             return "deny"
         if matches_widely(tool, self.ask):
@@ -199,74 +196,73 @@ class Policy:
         return "allow" if matches(tool, self.allow) else "deny"
 
     def ruling(self, tool: ToolSpec, sources: tuple[str, ...] = ()) -> Ruling:
-        """What becomes of a call of ``tool`` in a thought that has read ``sources``."""
+        """The decision on a call of ``tool`` in a thought that has read ``sources``."""
         verdict = self.verdict(tool)
         if verdict == "deny":
             return Ruling("deny", f"'{tool.name}' is not allowed here")
-        strange = tool.effect == "acts" and not self.is_own_tool(tool)
-        foreign = self.untrusted_sources(sources) if strange else ()
-        if foreign and self.strangers != "allow":
-            whose = ", ".join(map(_told, foreign[:5]))
+        is_restricted = tool.effect == "acts" and not self.is_own_tool(tool)
+        untrusted = self.untrusted_sources(sources) if is_restricted else ()
+        if untrusted and self.strangers != "allow":
+            names = ", ".join(map(_display_source, untrusted[:5]))
             why = (
-                f"'{tool.name}' acts, and the words of {whose} were read, whom nobody vouches for; "
+                f"'{tool.name}' acts, and the words of {names} were read, whom nobody vouches for; "
                 "who does names them in the policy's 'trusted'"
             )
             return Ruling(self.strangers, why)
         if verdict == "ask":
-            return Ruling("ask", f"'{tool.name}' needs a person's leave")
+            return Ruling("ask", f"'{tool.name}' needs a person's approval")
         return Ruling("allow")
 
     def is_own_tool(self, tool: ToolSpec) -> bool:
-        """Whether a tool is one of ``own``. The names of a tool that another program runs are
-        that program's to choose: so no pattern means it, only its name."""
-        return _owned(tool, self.own)
+        """Whether a tool is one of ``own``. External programs choose the names of their tools, so
+        for these patterns do not count, only the full name."""
+        return _is_own(tool, self.own)
 
     def untrusted_sources(self, sources: Iterable[str]) -> tuple[str, ...]:
-        """Those of ``sources`` that are not trusted, in order; a source without a name is
-        nobody's, whom no pattern trusts."""
+        """The sources that no pattern of ``trusted`` matches, sorted; a blank source becomes
+        ANONYMOUS."""
         named = {source if source.strip() else ANONYMOUS for source in sources}
         return tuple(sorted(s for s in named if s == ANONYMOUS or not is_trusted(s, self.trusted)))
 
     def apply_releases(
         self, label: Label, *, kind: str = "", owner: AgentId = ""
     ) -> tuple[Label, tuple[str, ...]]:
-        """The label of what ``owner`` writes (as a record of a ``kind``), by the rules for
-        releases that hold for it, and the names of those rules. The rules look at the label as
-        it is, so their order does not matter."""
+        """The label of what ``owner`` writes (as a record of a ``kind``) after the applicable
+        releases, and their names. Each rule applies to the original label, so their order does not
+        matter."""
         applied = {rule.name: rule.apply(label, kind=kind, owner=owner) for rule in self.releases}
-        used = tuple(name for name, one in applied.items() if one != label)
+        used = tuple(name for name, released in applied.items() if released != label)
         if not used:
             return label, ()
-        found = [applied[name] for name in used]
-        kept = set.intersection(*(set(one.sources) for one in found))
-        everybody = any(not one.audience for one in found)
-        people = () if everybody else sorted({name for one in found for name in one.audience})
-        return Label(tuple(sorted(kept)), tuple(people)), used
+        labels = [applied[name] for name in used]
+        sources = set.intersection(*(set(released.sources) for released in labels))
+        is_public = any(not released.audience for released in labels)
+        people = {name for released in labels for name in released.audience}
+        return Label(tuple(sorted(sources)), () if is_public else tuple(sorted(people))), used
 
     def unmatched_patterns(self, tools: Iterable[ToolSpec]) -> Iterator[tuple[str, str]]:
-        """The patterns of ``deny``, ``ask`` and ``own`` that mean none of these tools, each
-        with the name of its key: perhaps they are misspelt, and protect or permit nothing."""
+        """Key and pattern for those of ``deny``, ``ask`` and ``own`` that match none of these
+        tools: perhaps misspelt."""
         known = tuple(tools)
-        for key, given, means in (
+        for key, patterns, test in (
             ("deny", self.deny, matches_widely),
             ("ask", self.ask, matches_widely),
-            ("own", self.own, _owned),
+            ("own", self.own, _is_own),
         ):
-            for pattern in given:
-                if pattern not in EFFECT_PATTERNS and not any(
-                    means(tool, (pattern,)) for tool in known
-                ):
+            for pattern in patterns:
+                is_effect = pattern in EFFECT_PATTERNS
+                if not is_effect and not any(test(tool, (pattern,)) for tool in known):
                     yield key, pattern
 
 
-def _told(source: str) -> str:
-    """A source as whoever reads a refusal understands it."""
+def _display_source(source: str) -> str:
+    """A source as shown in the reason of a refusal."""
     return f"somebody unknown ('{UNKNOWN_SOURCE}')" if source == UNKNOWN_SOURCE else source
 
 
-def _owned(tool: ToolSpec, own: tuple[str, ...]) -> bool:
-    foreign = tool.effect == "acts" and tool.outside
-    return tool.name in own if foreign else matches(tool, own)
+def _is_own(tool: ToolSpec, own: tuple[str, ...]) -> bool:
+    is_external = tool.effect == "acts" and tool.outside
+    return tool.name in own if is_external else matches(tool, own)
 
 
 def _checked_releases(given: object) -> tuple[Release, ...]:
@@ -282,67 +278,68 @@ def _checked_releases(given: object) -> tuple[Release, ...]:
 
 
 def validate_policy(given: object, whose: str) -> Policy:
-    """A policy as it was given. Raises SettingError for what is none."""
+    """The policy; raises SettingError if it is no Policy."""
     if not isinstance(given, Policy):
         raise SettingError(f"{whose}: policy is {given!r}; give a Policy, or None")
     return given
 
 
 def validate_patterns(given: object, what: str) -> tuple[str, ...]:
-    """Patterns as a tuple. Raises SettingError for one bare text, which would be read letter by
-    letter, for an empty pattern, and for what is no text."""
+    """Patterns as a tuple. Raises SettingError for a bare text, which would be read letter by
+    letter, for an empty pattern or one with blanks around it, and for a non-text."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise SettingError(f"{what} is {given!r}; give a list of patterns, such as ['web.*']")
-    found = tuple(given)
-    for one in found:
-        if not isinstance(one, str) or not one.strip():
-            raise SettingError(f"{what} holds {one!r}, which is no pattern of names; leave it out")
-        if one != one.strip():
-            raise SettingError(f"{what} holds {one!r}; leave out the blanks around it")
-    return found
+    patterns = tuple(given)
+    for pattern in patterns:
+        if not isinstance(pattern, str) or not pattern.strip():
+            raise SettingError(
+                f"{what} holds {pattern!r}, which is no pattern of names; leave it out"
+            )
+        if pattern != pattern.strip():
+            raise SettingError(f"{what} holds {pattern!r}; leave out the blanks around it")
+    return patterns
 
 
 def validate_source_patterns(patterns: Iterable[str], what: str) -> None:
-    """Raises SettingError for a pattern whose namespace is a pattern too: it would mean people
+    """Raises SettingError for a pattern with a wildcard in its namespace, which would match people
     and documents alike."""
-    for one in patterns:
-        space, colon, _ = one.partition(":")
-        if colon and (not space or not _WILD.isdisjoint(space)):
+    for pattern in patterns:
+        space, colon, _ = pattern.partition(":")
+        if colon and (not space or not _WILDCARDS.isdisjoint(space)):
             raise SettingError(
-                f"{what} holds '{one}', which names no kind of source; write 'document:NAME' or "
-                "'tool:NAME', a person's name alone, or '*' for all"
+                f"{what} holds '{pattern}', which names no kind of source; write 'document:NAME' "
+                "or 'tool:NAME', a person's name alone, or '*' for all"
             )
 
 
 def matches(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
-    """Whether a tool (a name) fits one of the patterns of what grants something: part by part
-    at the dots. Only a last part ``*`` stands for more than one, and ``*`` alone for every
-    name.
+    """Whether a tool (or name) matches one of the patterns that grant something: part by part
+    between dots. Only a last part ``*`` matches several parts, and ``*`` alone every name.
 
     >>> [matches(name, ["web.*"]) for name in ("web", "web.fetch", "web.a.b", "webs.fetch")]
     [False, True, True, False]
     >>> matches("evil.write_note", ["*_note"]), matches("write_note", ["*_note"])
     (False, True)
     """
-    name, marks = _known_by(tool)
-    return any(one in marks or _fits(name, normalize_name(one)) for one in patterns)
+    name, marks = _name_and_effects(tool)
+    return any(one in marks or _matches_parts(name, normalize_name(one)) for one in patterns)
 
 
 def matches_widely(tool: ToolSpec | str, patterns: Iterable[str]) -> bool:
-    """Whether a tool (a name) fits one of the patterns of what restricts something: ``*`` stands
-    for any letters, dots too.
+    """Whether a tool (or name) matches one of the patterns that restrict something: ``*`` matches
+    any characters, also dots.
 
     >>> matches_widely("evil.write_note", ["*_note"])
     True
     """
-    name, marks = _known_by(tool)
+    name, marks = _name_and_effects(tool)
     return any(one in marks or fnmatchcase(name, normalize_name(one)) for one in patterns)
 
 
 def is_trusted(source: str, patterns: Iterable[str]) -> bool:
-    """Whether a source of words fits one of the patterns, in which ``*`` stands for any letters
-    and ``?`` for one. One without a namespace means people alone, except ``*``, which means all;
-    the names of tools are matched part by part.
+    """Whether a source matches one of the patterns, in which ``*`` matches any characters and ``?``
+    one. A pattern without a namespace matches people only, except ``*``, which matches everything.
+    Names of tools are matched part by part.
 
     >>> is_trusted("Jason", ["*son"]), is_trusted("document:lesson", ["*son"])
     (True, False)
@@ -352,19 +349,19 @@ def is_trusted(source: str, patterns: Iterable[str]) -> bool:
     (True, True)
     """
     space, name = _split(normalize_name(source))
-    for one in patterns:
-        if one == "*":
+    for pattern in patterns:
+        if pattern == "*":
             return True
-        wanted, pattern = _split(normalize_name(one))
-        # Names of people and files may hold brackets, which stand for themselves.
-        fits = _fits if space == "tool" else fnmatchcase
-        if space == wanted and fits(name, pattern.replace("[", "[[]")):
+        pattern_space, pattern_name = _split(normalize_name(pattern))
+        # Brackets in names of people and files are literal.
+        test = _matches_parts if space == "tool" else fnmatchcase
+        if space == pattern_space and test(name, pattern_name.replace("[", "[[]")):
             return True
     return False
 
 
-def _known_by(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
-    """The name of a tool, and the marks of what it does."""
+def _name_and_effects(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
+    """The name of a tool, and the patterns of its effect."""
     if not isinstance(tool, ToolSpec):
         return normalize_name(str(tool)), ()
     marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
@@ -372,13 +369,13 @@ def _known_by(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
 
 
 def _split(source: str) -> tuple[str, str]:
-    """The namespace of a source (empty: a person's) and the name in it."""
+    """The namespace of a source (empty: a person) and its name."""
     space, colon, name = source.partition(":")
     return (space, name) if colon else ("", source)
 
 
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern part by part at the dots."""
+def _matches_parts(name: str, pattern: str) -> bool:
+    """Whether a name matches a pattern part by part between dots."""
     parts, wanted = name.split("."), pattern.split(".")
     if wanted[-1] == "*" and len(parts) > len(wanted):
         parts = parts[: len(wanted)]

@@ -1,8 +1,8 @@
-"""Tools by name: the built-in ones, and anybody's as ``package.module:function``."""
+"""Tools by name: built-in tools, and others as ``package.module:function``."""
 
 from __future__ import annotations
 
-from ..core import ToolError, did_you_mean, import_named_module
+from ..core import ToolError, did_you_mean, load_object
 from .builtin import (
     answer_from_documents,
     calculator,
@@ -36,37 +36,35 @@ BUILT_IN: tuple[AnyTool, ...] = (
 """The tools that come with the package."""
 
 CONFIGURED_TOOLS = {
-    "read_file": "files_in(folder)",
-    "list_files": "files_in(folder)",
-    "fetch": "fetcher(allow=(host, ...))",
-    "write_note": "notes(Notes(memory))",
-    "list_notes": "notes(Notes(memory))",
-    "read_note": "notes(Notes(memory))",
-    "remove_note": "notes(Notes(memory))",
+    "read_file": "file_tools(folder)",
+    "list_files": "file_tools(folder)",
+    "fetch": "fetch_tool(allow=(host, ...))",
+    "write_note": "note_tools(Notes(memory))",
+    "list_notes": "note_tools(Notes(memory))",
+    "read_note": "note_tools(Notes(memory))",
+    "remove_note": "note_tools(Notes(memory))",
     "fact_search": "facts_of(memory)",
 }
-"""Built-in tools that need something of yours, and what makes them."""
+"""Built-in tools that need an argument, and the call that makes them."""
 
 
 def tool_by_name(name: str) -> AnyTool:
     """The built-in tool of that name, or the one at ``package.module:function``.
 
-    Raises ToolError saying what was not found; CodeNotAllowed for a module that is not the
-    package's within ``allow_foreign_code(False)``.
+    Raises ToolError if there is no such tool; CodeNotAllowed for a module outside the package
+    within ``allow_foreign_code(False)``.
 
     >>> tool_by_name("calculator")
     <Tool calculator (pure)>
     >>> tool_by_name("denizens.tools:clock") is tool_by_name("clock")
     True
     """
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         known = {tool.name: tool for tool in BUILT_IN}
         if name in CONFIGURED_TOOLS:
             raise ToolError(
-                f"tool '{name}' needs a setting, so it is made in code: {CONFIGURED_TOOLS[name]}; "
-                f"give what "
-                "that returns, or name a module of yours that holds it: 'package.module:tool'"
+                f"tool '{name}' needs an argument: make it in code with {CONFIGURED_TOOLS[name]}, "
+                "or name a module of yours that holds it: 'package.module:tool'"
             )
         if name not in known:
             raise ToolError(
@@ -74,19 +72,8 @@ def tool_by_name(name: str) -> AnyTool:
                 f"{', '.join(known)}; your own are written 'package.module:function'"
             )
         return known[name]
-    if not module_name or module_name.startswith("."):
-        raise ToolError(f"tool '{name}': write it as 'package.module:function'")
-    try:
-        module = import_named_module(name, "tool")
-    except ImportError as error:
-        raise ToolError(
-            f"tool '{name}': module '{module_name}' cannot be imported ({error}); "
-            "check its spelling, and that it is installed"
-        ) from error
-    found = getattr(module, attribute, None)
-    if found is None:
-        near = did_you_mean(attribute, dir(module))
-        raise ToolError(f"tool '{name}': '{module_name}' has no '{attribute}'{near}")
-    if not isinstance(found, AnyTool):
+    value = load_object(name, "tool", kind="function", error=ToolError)
+    if not isinstance(value, AnyTool):
+        attribute = name.partition(":")[2]
         raise ToolError(f"tool '{name}' is not a tool; decorate '{attribute}' with @tool")
-    return found
+    return value

@@ -1,6 +1,5 @@
-"""A run as one HTML page: the page's data format, its collection from a run, maps, and the page
-itself.
-"""
+"""A run as one HTML page: the data format of the page, its collection from a run, maps of worlds
+with and without tiles, and the page itself."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Conversations, put together from a run's events."""
+"""Assembles conversations from the events of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _OpenConversation:
 
 
 class ConversationCollector:
-    """Takes a run's events step by step; ``all`` are the conversations in order.
+    """Collects conversations from events, step by step; ``all`` returns them in order.
 
     >>> talks = ConversationCollector()
     >>> talks.add_events(3, [{"kind": "talk", "subject": "Bo", "predicate": "talks to",
@@ -35,7 +35,7 @@ class ConversationCollector:
         self._of: dict[AgentId, _OpenConversation] = {}
 
     def add_events(self, step: int, events: Iterable[Json]) -> None:
-        """The events of a step, in order."""
+        """Add the events of a step, in order."""
         for event in events:
             if event["kind"] == "talk":
                 self._turn(step, event)
@@ -63,7 +63,7 @@ class ConversationCollector:
 
     @property
     def all(self) -> tuple[TalkData, ...]:
-        """The conversations so far, by their start; those where nobody spoke are left out."""
+        """The conversations so far, by start; those without a line are left out."""
         return tuple(
             TalkData(
                 id=str(number),
@@ -83,7 +83,7 @@ def _quoted(text: str) -> str:
 
 
 def _split_names(listed: str) -> list[AgentId]:
-    """The world lists names as "A, B and C".
+    """Split a list of names as worlds write it, "A, B and C".
 
     >>> _split_names("A, B and C")
     ['A', 'B', 'C']

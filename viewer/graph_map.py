@@ -1,4 +1,4 @@
-"""A world without tiles, drawn as islands in a lake with bridges between them."""
+"""The map of a world without tiles: places as islands in a lake, connected by bridges."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _GAP = 16
 
 @dataclass(frozen=True, slots=True)
 class GraphMap:
-    """Where each place of a graph lies, and the map of all."""
+    """The position of each place, and the map."""
 
     centers: dict[str, tuple[int, int]]
     map: MapData
 
     @classmethod
     def of(cls, places: Sequence[Json], paths: Sequence[Json]) -> GraphMap:
-        """Places (tables with a ``name``, and ``objects`` perhaps) around a circle; ``paths``
-        are pairs of names."""
+        """Arrange places (tables with ``name`` and perhaps ``objects``) on a circle; ``paths`` are
+        pairs of names."""
         names = [str(place["name"]) for place in places] or ["nowhere"]
         far = max(_GAP, math.ceil(_GAP * len(names) / (2 * math.pi))) if len(names) > 1 else 0
         side = 2 * (far + _RADIUS + 4)
@@ -62,7 +62,7 @@ class GraphMap:
         )
 
     def position(self, place: Address, who: AgentId) -> tuple[int, int]:
-        """Where somebody stands on the island of ``place``: always the same spot there."""
+        """The position of an agent on the island of ``place``, fixed for each agent."""
         name = place.split(":")[1] if ":" in place else place
         x, y = self.centers.get(name, next(iter(self.centers.values())))
         angle = blake2b(who.encode(), digest_size=1).digest()[0] / 256 * 2 * math.pi

@@ -1,4 +1,4 @@
-"""What happened, in a few lines."""
+"""Headlines of a run: the events worth a line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Headline = tuple[int, str]
 def select_headlines(
     people: Sequence[PersonData], talks: Sequence[TalkData], limit: int = 60
 ) -> tuple[Headline, ...]:
-    """The (step, sentence) pairs worth a line, by step: who wakes, every conversation, and
-    of the thoughts that rest on evidence the weightiest, ``limit`` lines at most."""
+    """(step, sentence) pairs in order of step, at most ``limit``: each agent getting up, each
+    conversation, and the most important thoughts that rest on evidence."""
     lines: list[Headline] = [_conversation_line(talk) for talk in talks]
     lines += [waking for person in people if (waking := _waking_line(person))]
     if len(lines) > limit:

@@ -1,4 +1,4 @@
-"""Writing a run as one HTML file that needs nothing else."""
+"""Writes a run as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core import Json, RunError, atomic_path
 from ..store import is_database
 from .page_data import PageData
 
-# The scripts share one scope, in this order; the browser sees a single one.
+# Concatenated in this order into one script, so they share a scope.
 SCRIPTS = (
     "data.js",
     "paths.js",
@@ -41,14 +41,13 @@ _CLOSE = "</script>"
 
 
 def write_page(data: PageData, path: Path | str) -> Path:
-    """Write ``data`` as a page at ``path`` and return the path.
-
-    The file appears whole or not at all: it is written beside its place and moved there.
-    Raises RunError when the folder cannot be written.
-    """
+    """Write ``data`` as a page at ``path``, whole or not at all, and return the path. Raises
+    RunError when it cannot be written, or the file is a run or a memory."""
     target = Path(path)
     if is_database(target):
-        raise RunError(f"{target}: a page would destroy it, for it is a run or a memory")
+        raise RunError(
+            f"{target}: is a run or a memory, which a page would overwrite; choose another file"
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as part:
@@ -62,8 +61,8 @@ def write_page(data: PageData, path: Path | str) -> Path:
 
 
 def render_page(data: PageData) -> str:
-    """The page's HTML text. The data stands in it as base64 of gzipped JSON, so nothing in
-    it can end the script it lies in; the page writes texts as text, never as markup."""
+    """The HTML text of a page. The data is embedded as base64 of gzipped JSON, so no text in it can
+    end its script element; the page inserts texts as text, never as markup."""
     folder = files(__package__) / "page"
     scripts = "\n".join((folder / name).read_text("utf-8") for name in SCRIPTS)
     parts = {
@@ -78,20 +77,17 @@ def render_page(data: PageData) -> str:
 
 
 def pack_data(value: Json) -> str:
-    """JSON, gzipped without a time stamp (the same data give the same page), in base64."""
+    """JSON, gzipped without a time stamp (equal data give equal pages), in base64."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     packed = gzip.compress(text.encode("utf-8", "surrogatepass"), 9, mtime=0)
     return base64.b64encode(packed).decode()
 
 
 def unpack_page(page: str) -> Json:
-    """The data that a page carries: the inverse of ``render_page``.
-
-    Raises RunError when ``page`` is not one of our pages.
-    """
+    """The data of a page: the inverse of ``render_page``. Raises RunError for other HTML."""
     begin = page.find(_OPEN)
     end = page.find(_CLOSE, begin)
     if begin < 0 or end < 0:
-        raise RunError("this page carries no run; write it anew with `denizens view`")
+        raise RunError("this page holds no run; write it again with `denizens view`")
     packed = base64.b64decode(page[begin + len(_OPEN) : end])
     return json.loads(gzip.decompress(packed).decode("utf-8", "surrogatepass"))

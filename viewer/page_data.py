@@ -1,9 +1,9 @@
-"""What the page shows: the data format, version 1.
+"""The data format of the page, version 1.
 
-A ``PageData`` becomes one JSON object (``as_json``), which the page unpacks. Places are
-tiles counted from the top left; steps are counted from 0 and begin ``step_seconds`` apart.
-Whatever lasts is stored when it changes only, sorted by step, so the page finds the state
-at any step by binary search; prompts are stored once, in ``texts``, and named by index::
+A ``PageData`` becomes one JSON object (``as_json``), which the page unpacks. Positions
+are tiles from the top left; steps are counted from 0 and begin ``step_seconds`` apart. States
+are stored when they change, sorted by step, so that the page finds the state at any step by
+binary search; prompts are stored once, in ``texts``, and referred to by index::
 
     {version, title, subtitle, start, step_seconds, steps, figures: {name: number or text},
      map: {width, height, kinds: [name], ground: base64 of a byte a tile (index into kinds),
@@ -48,7 +48,7 @@ AskKind: TypeAlias = Literal["choose", "generate", "rate", "recall", "call", "fa
 
 @dataclass(frozen=True, slots=True)
 class MapArea:
-    """A named rectangle of tiles; ``sector`` names the larger place of an arena."""
+    """A named rectangle of tiles; ``sector`` is the enclosing place of an arena."""
 
     name: str
     x: int
@@ -65,7 +65,7 @@ class MapArea:
 
 @dataclass(frozen=True, slots=True)
 class MapObject:
-    """An object of the map, drawn by what its name says; ``rects`` are (x, y, w, h)."""
+    """An object of the map, drawn by its name; ``rects`` are (x, y, w, h)."""
 
     name: str
     address: str
@@ -79,9 +79,9 @@ class MapObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapData:
-    """The land: ``ground`` names a kind for every tile, row by row; ``sector_of`` and
-    ``arena_of`` hold for every tile 1 + the index of its place, 0 for none; ``links`` are
-    ways between islands (x, y, x, y) of a world without tiles."""
+    """The map: ``ground`` is a kind for each tile, row by row; ``sector_of`` and ``arena_of`` hold
+    for each tile 1 + the index of its place, 0 for none; ``links`` are the bridges (x, y, x, y) of
+    a world without tiles."""
 
     width: int
     height: int
@@ -116,7 +116,7 @@ class MapData:
 
 @dataclass(frozen=True, slots=True)
 class ActivityEntry:
-    """From ``step`` on somebody does this; ``why`` is the mind's own sentence."""
+    """An agent's activity from ``step`` on; ``why`` is the reason that the agent gave."""
 
     step: int
     doing: str
@@ -128,7 +128,7 @@ class ActivityEntry:
 
 @dataclass(frozen=True, slots=True)
 class PlanEntrySlot:
-    """A stretch of the day: starts ``minute`` minutes after midnight."""
+    """A period of the day; it starts ``minute`` minutes after midnight."""
 
     minute: int
     minutes: int
@@ -138,7 +138,7 @@ class PlanEntrySlot:
 
 @dataclass(frozen=True, slots=True)
 class PlanEntry:
-    """The plan of the day as it stands from ``step`` on."""
+    """The plan of the day from ``step`` on."""
 
     step: int
     broad: tuple[str, ...]
@@ -147,7 +147,7 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """A record; ``id`` is unique for its person, ``evidence`` holds ids of older ones."""
+    """A record; ``id`` is unique for its agent, ``evidence`` holds the ids of older records."""
 
     id: int
     step: int
@@ -161,7 +161,7 @@ class MemoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class AskData:
-    """One ask of a step with its answer, as the module's docstring lists them."""
+    """An ask of a step with its answer; see the module's docstring for ``body``."""
 
     step: int
     kind: AskKind
@@ -171,8 +171,8 @@ class AskData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonData:
-    """One person with everything that happened to it. ``track`` holds (step, x, y) where
-    the position changes; a fraction of a step is allowed, for ways of many tiles."""
+    """One agent with all its data. ``track`` holds (step, x, y) for each change of position;
+    fractions of a step are allowed, for paths of many tiles in one step."""
 
     id: AgentId
     persona: Mapping[str, str]
@@ -184,7 +184,7 @@ class PersonData:
     color: str = ""
 
     def as_json(self) -> Json:
-        """Rows as lists, in the order the module's docstring gives."""
+        """Rows as lists, in the order of the module's docstring."""
         return {
             "id": self.id,
             "color": self.color,
@@ -205,7 +205,7 @@ class PersonData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TalkData:
-    """A conversation from ``start`` to ``end`` (the step of its last moment)."""
+    """A conversation from step ``start`` to step ``end``."""
 
     id: str
     start: int
@@ -228,8 +228,8 @@ class TalkData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostData:
-    """What asks cost: ``sums`` of the whole run, and ``times`` by the step at which a column
-    of so many simulated ``minutes`` begins, without roles."""
+    """Usage: ``sums`` over the whole run, and ``times`` by the step at which a column of
+    ``minutes`` simulated minutes begins, without roles."""
 
     minutes: int
     sums: tuple[Usage, ...]
@@ -282,7 +282,7 @@ class PageData:
 
 
 class TextTable:
-    """Stores every text once and hands out its number.
+    """Stores each text once and returns its index.
 
     >>> texts = TextTable()
     >>> texts.add("You are Bo."), texts.add("What now?"), texts.add("You are Bo.")
@@ -295,12 +295,12 @@ class TextTable:
         self._index: dict[str, int] = {}
 
     def add(self, text: str) -> int:
-        """The number of ``text``, a new one when it was not seen before."""
+        """The index of ``text``, which is added if it is new."""
         return self._index.setdefault(text, len(self._index))
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All texts in the order of their numbers."""
+        """All texts in order of index."""
         return tuple(self._index)
 
 
@@ -323,7 +323,7 @@ def _bits(flags: Sequence[bool]) -> bytes:
 
 
 def persona_fields(persona: Persona) -> dict[str, str]:
-    """The fields of a persona that a reader wants to see."""
+    """The fields of a persona that the page shows."""
     return {
         "age": str(persona.age),
         "traits": persona.traits,
@@ -335,7 +335,7 @@ def persona_fields(persona: Persona) -> dict[str, str]:
 
 
 def memory_entry(record: Record, clock: Clock) -> MemoryEntry:
-    """A record as the page shows it; its step is negative when it is older than the run."""
+    """A record as the page shows it; the step is negative for a record older than the run."""
     seconds = (record.created - clock.start).total_seconds()
     return MemoryEntry(
         id=record.id,

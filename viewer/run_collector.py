@@ -1,14 +1,10 @@
-"""One of our own runs as page data.
-
-An ask and its answer, as the page explains them.
-
-What a run cost, as the page shows it: whole sums, and sums over simulated time.
-"""
+"""Collects the page data of a recorded run: tracks, activities, plans, memories, asks, costs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -59,12 +55,16 @@ from .terrain import draw_map, map_layers
 
 BodyRow = list[Json]
 
+MAX_COLUMNS = 60
+"""Columns that the chart over time has at most."""
+_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
+_DIGITS = 4
+
 
 def collect_page_data(run: Run | Path | str) -> PageData:
-    """A run, finished or paused, as page data; ``run`` is an open Run or its folder.
+    """The page data of a finished or paused run; ``run`` is an open Run or its folder.
 
-    Raises RunError when there is no run, or none of its steps is committed.
-    """
+    Raises RunError when there is no run, or none of its steps is committed."""
     if not isinstance(run, Run):
         with Run(run) as opened:
             return collect_page_data(opened)
@@ -72,7 +72,9 @@ def collect_page_data(run: Run | Path | str) -> PageData:
         raise RunError("the run has no committed step yet, so there is nothing to show; resume it")
     heading = run.scenario.scenario
     clock = Clock(run.scenario.start, heading.step_seconds)
-    islands = None if run.town else GraphMap.of(run.scenario.world.places, run.scenario.world.paths)
+    graph_map = (
+        None if run.town else GraphMap.of(run.scenario.world.places, run.scenario.world.paths)
+    )
     bodies: dict[AgentId, list[tuple[int, BodyRow]]] = {name: [] for name in run.people}
     whys: dict[AgentId, list[tuple[int, str]]] = {name: [] for name in run.people}
     talks = ConversationCollector()
@@ -84,50 +86,50 @@ def collect_page_data(run: Run | Path | str) -> PageData:
         talks.add_events(entry["step"], entry["events"])
     texts = TextTable()
     people = tuple(
-        _person(run, clock, texts, name, shown, whys.get(name, []), islands)
+        _person(run, clock, texts, name, shown, whys.get(name, []), graph_map)
         for name, shown in bodies.items()
         if shown
     )
-    told = talks.all
+    conversations = talks.all
     return PageData(
         title=heading.title or heading.name,
         subtitle=heading.about,
         start=clock.start,
         step_seconds=clock.step_seconds,
         steps=run.steps,
-        map=_map_data(run, islands),
+        map=_map_data(run, graph_map),
         people=people,
-        talks=told,
-        headlines=select_headlines(people, told),
+        talks=conversations,
+        headlines=select_headlines(people, conversations),
         figures=_figures(run),
         texts=texts.all,
         costs=cost_data(run.usage(), clock, run.steps),
     )
 
 
-def _map_data(run: Run, islands: GraphMap | None) -> MapData:
+def _map_data(run: Run, graph_map: GraphMap | None) -> MapData:
     town = run.town
     if town is not None:
         return draw_map(map_layers(town))
-    return islands.map if islands is not None else GraphMap.of([], []).map
+    return graph_map.map if graph_map is not None else GraphMap.of([], []).map
 
 
 def _figures(run: Run) -> dict[str, Json]:
-    counted = run.stats()
-    shown = ("model_calls", "prompt_tokens", "generated_tokens")
-    figures = {name: counted[name] for name in shown if counted.get(name)}
-    failures = counted["failures"]
+    stats = run.stats()
+    names = ("model_calls", "prompt_tokens", "generated_tokens")
+    figures = {name: stats[name] for name in names if stats.get(name)}
+    failures = stats["failures"]
     if failures["failed"]:
         figures["failed"] = f"{failures['failed']} of {failures['asks']}"
-    searches = [one for one in failures["kinds"] if one["kind"] in EMBEDDER_KINDS]
-    if searches:
-        figures["failed_recalls"] = sum(one["count"] for one in searches)
+    recalls = [row["count"] for row in failures["kinds"] if row["kind"] in EMBEDDER_KINDS]
+    if recalls:
+        figures["failed_recalls"] = sum(recalls)
     if failures["refused"]:
         figures["refused"] = sum(failures["refused"].values())
     models = run.store.get("models") or {}
-    names = sorted({str(one["name"]) for one in models.values() if one.get("name")})
-    if names:
-        figures["model"] = ", ".join(names)
+    model_names = sorted({str(one["name"]) for one in models.values() if one.get("name")})
+    if model_names:
+        figures["model"] = ", ".join(model_names)
     return figures
 
 
@@ -138,14 +140,14 @@ def _person(
     name: AgentId,
     shown: list[tuple[int, BodyRow]],
     whys: list[tuple[int, str]],
-    islands: GraphMap | None,
+    graph_map: GraphMap | None,
 ) -> PersonData:
     persona = run.people.get(name)
     states = list(run.states(name)) if persona else []
     return PersonData(
         id=name,
         persona=persona_fields(persona) if persona else {"traits": "a person"},
-        track=tuple(_track(name, shown, islands)),
+        track=tuple(_track(name, shown, graph_map)),
         acts=tuple(_activities(shown, whys, states)),
         plans=tuple(_plans(states)),
         memories=tuple(memory_entry(record, clock) for record in run.memory(name).records())
@@ -156,11 +158,11 @@ def _person(
 
 
 def _track(
-    name: AgentId, shown: list[tuple[int, BodyRow]], islands: GraphMap | None
+    name: AgentId, shown: list[tuple[int, BodyRow]], graph_map: GraphMap | None
 ) -> Iterator[tuple[float, float, float]]:
     last = None
     for step, (x, y, place, *_) in shown:
-        spot = (x, y) if x is not None else islands.position(place, name) if islands else (0, 0)
+        spot = (x, y) if x is not None else graph_map.position(place, name) if graph_map else (0, 0)
         if spot != last:
             last = spot
             yield step, spot[0], spot[1]
@@ -171,30 +173,31 @@ def _activities(
     whys: list[tuple[int, str]],
     states: list[tuple[int, AgentState]],
 ) -> Iterator[ActivityEntry]:
-    """An act for every change of what somebody does, where to, and why."""
-    bodies, said, minds = dict(shown), dict(whys), dict(states)
-    doing, place, emoji, why, asleep, last = "", "", "", "", False, None
-    for step in sorted(bodies.keys() | said.keys() | minds.keys()):
-        why = said.get(step, why)
-        asleep = minds[step].asleep if step in minds else asleep
+    """An entry for each change of activity, place, reason or sleep."""
+    bodies, reasons, states_by_step = dict(shown), dict(whys), dict(states)
+    doing = place = emoji = why = ""
+    asleep, last = False, None
+    for step in sorted(bodies.keys() | reasons.keys() | states_by_step.keys()):
+        why = reasons.get(step, why)
+        asleep = states_by_step[step].asleep if step in states_by_step else asleep
         if step in bodies:
             _, _, here, doing, emoji, target = bodies[step]
             place = target or here
-        now = (doing, emoji, place, why, asleep)
-        if doing and now != last:
-            last = now
-            yield ActivityEntry(step, *now)
+        entry = ActivityEntry(step, doing, emoji, place, why, asleep)
+        if doing and (last is None or replace(entry, step=last.step) != last):
+            last = entry
+            yield entry
 
 
 def _plans(states: list[tuple[int, AgentState]]) -> Iterator[PlanEntry]:
-    """A plan whenever it changes; a block that was split shows its finer actions."""
+    """An entry for each change of the plan or the schedule."""
     last = None
     for step, state in states:
         if state.plan or state.schedule:
-            now = (state.plan, tuple(_slot(slot) for slot in state.schedule))
-            if now != last:
-                last = now
-                yield PlanEntry(step, *now)
+            plan = (state.plan, tuple(_slot(slot) for slot in state.schedule))
+            if plan != last:
+                last = plan
+                yield PlanEntry(step, *plan)
 
 
 def _slot(slot: ScheduleEntry) -> PlanEntrySlot:
@@ -204,20 +207,18 @@ def _slot(slot: ScheduleEntry) -> PlanEntrySlot:
 
 
 def _asks(run: Run, name: AgentId, texts: TextTable) -> Iterator[AskData]:
-    """In the order in which they were asked: by step, round and place in the round."""
+    """The asks of an agent with their answers, in order: by step, round, and position in the
+    round."""
     rows = [row for row in run.asks(agent=name) if row.kind != "embed"]
     rows.sort(key=lambda row: (row.where.step, *map(int, row.where.path.split("."))))
     for row in rows:
-        found = ask_data(row.where.step, row.ask, row.answer, texts)
-        if found is not None:
-            yield found
-
-
-_DIGITS = 4
+        shown = ask_data(row.where.step, row.ask, row.answer, texts)
+        if shown is not None:
+            yield shown
 
 
 def ask_data(step: int, ask: Ask, answer: Answer, texts: TextTable) -> AskData | None:
-    """What the page shows of an ask; None for embeddings, which say nothing to a reader."""
+    """An ask as the page shows it; None for embeddings."""
     role = ask.role if isinstance(ask, Generate | Choose | Rate) else ""
     prompt = _prompt_indexes(ask, texts)
     body: Json
@@ -251,17 +252,17 @@ def _hit(hit: Hit) -> list[Json]:
 
 
 def _call_body(ask: Call, answer: ToolResult) -> Json:
-    said = answer.value if answer.ok else answer.error
+    result = answer.value if answer.ok else answer.error
     return {
         "tool": ask.tool,
         "arguments": json.dumps(ask.arguments, ensure_ascii=False),
         "ok": answer.ok,
-        "value": said if isinstance(said, str) else json.dumps(said, ensure_ascii=False),
+        "value": result if isinstance(result, str) else json.dumps(result, ensure_ascii=False),
     }
 
 
 def _prompt_indexes(ask: Ask, texts: TextTable) -> list[int]:
-    """A number for every message: a persona's own message recurs in thousands of asks."""
+    """The index of each message in the text table: most messages recur in many asks."""
     messages = ask.messages if isinstance(ask, Generate | Choose | Rate) else ()
     return [texts.add(_message_text(message)) for message in messages]
 
@@ -270,14 +271,8 @@ def _message_text(message: Message) -> str:
     return f"[{message.role}{f' {message.who}' if message.who else ''}]\n{message.text}"
 
 
-MAX_COLUMNS = 60
-"""About so many columns the chart over time has at most."""
-
-_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
-
-
 def cost_data(costs: Iterable[tuple[int, Usage]], clock: Clock, steps: int) -> CostData | None:
-    """A ledger's rows summed for the page; None where nothing was asked."""
+    """Usage summed for the page; None if nothing was asked."""
     rows = [(step, cost) for step, cost in costs if step < steps]
     if not rows:
         return None
@@ -296,12 +291,12 @@ def cost_data(costs: Iterable[tuple[int, Usage]], clock: Clock, steps: int) -> C
 
 
 def _column_minutes(length: float) -> int:
-    """Minutes of a column of the chart, so that there are not too many for ``length``."""
+    """Minutes of a column of the chart for a run of ``length`` minutes."""
     fitting = (minutes for minutes in _MINUTES if length / minutes <= MAX_COLUMNS)
     return next(fitting, _MINUTES[-1])
 
 
 def _column_start(at: Time, minutes: int) -> Time:
-    """The beginning of the column in which a moment lies; columns begin at full hours."""
+    """The start of the column that contains a time; columns are aligned to midnight."""
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight + (at - midnight) // timedelta(minutes=minutes) * timedelta(minutes=minutes)

@@ -1,4 +1,4 @@
-"""A small rich run to try a page with: two people, an inn, a park, every kind of ask."""
+"""Page data for tests: two people, an inn, a park, and every kind of ask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .terrain import MapLayers, draw_map
 
 
 def sample_page(text: str = "Tea is ready.") -> PageData:
-    """Ninety minutes of two people; ``text`` stands wherever a mind or a model may write."""
+    """Ninety minutes of two people; ``text`` is inserted wherever an agent or a model may write."""
     inside = frozenset({(x, y) for x in range(2, 8) for y in range(3, 7)})
     walls = {(x, y) for x in range(1, 9) for y in range(2, 8)} - inside - {(4, 7)}
     land = MapLayers(

@@ -1,11 +1,9 @@
-"""From a map's addresses and blocked tiles to a land that can be drawn.
+"""Draws a tile map: assigns each tile a kind of ground.
 
-A map says where one can walk and what places are called, not what they look like. Here
-every tile gets a kind of ground, out of the names of its places and of whatever the map's
-own layers tell (``hints``). The kinds the page knows: grass, meadow, forest, tree, bush,
-hedge, fence, path, road, plaza, water, sand, garden, bridge, field; inside: wood, tile,
-stone, carpet, wall.
-"""
+A map says where one can walk and how places are called, not how they look. The kind of a tile
+follows from the names of its places and from the map's own layers (``hints``). Kinds: grass,
+meadow, forest, tree, bush, hedge, fence, path, road, plaza, water, sand, garden, bridge, field;
+indoors: wood, tile, stone, carpet, wall."""
 
 from __future__ import annotations
 
@@ -19,9 +17,9 @@ from .page_data import MapArea, MapData, MapObject
 
 Tile: TypeAlias = tuple[int, int]
 
-# What maps call their ground, where the page has another word for it.
+# Names of ground in maps that the page calls otherwise.
 _KINDS = {"flowers": "meadow", "rug": "carpet", "dock": "bridge", "door": "wood", "floor": ""}
-# What a floor is called in the open.
+# Names of floors outdoors.
 _OUTDOOR_KINDS = {"stone": "plaza", "carpet": "plaza"}
 FLOORS = frozenset({"wood", "tile", "stone", "carpet"})
 _OUTDOOR_WORDS = frozenset(
@@ -49,8 +47,8 @@ _CARPET_WORDS = ("bedroom", "library", "theatre", "study", "parlour", "music")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapLayers:
-    """What a map tells: sizes in tiles, and for every place the tiles it covers. Keys of
-    ``arenas`` and ``objects`` are addresses, larger places first, joined by colons."""
+    """The input of drawing: sizes in tiles, and the tiles of each place. Keys of ``arenas`` and
+    ``objects`` are addresses, the largest place first, joined by colons."""
 
     width: int
     height: int
@@ -62,12 +60,12 @@ class MapLayers:
 
 
 def map_layers(town: TownMap) -> MapLayers:
-    """What a town's map tells."""
+    """The layers of a town's map."""
     places: dict[str, dict[str, set[Tile]]] = {"sector": {}, "arena": {}, "object": {}}
     hints: dict[Tile, str] = {}
     for at, kind in enumerate(town.kinds):
         tile = (at % town.width, at // town.width)
-        # Woods one can walk through are drawn sparser than trees that stand in the way.
+        # Walkable woods are drawn sparser than trees that block.
         woods = kind == "tree" and not town.blocked[at]
         hints[tile] = "forest" if woods else _KINDS.get(kind, kind)
         address = town.world
@@ -95,7 +93,7 @@ def map_layers(town: TownMap) -> MapLayers:
 
 
 def draw_map(land: MapLayers) -> MapData:
-    """The land as the page draws it."""
+    """The map as the page draws it."""
     ground = _ground(land)
     rows = [(x, y) for y in range(land.height) for x in range(land.width)]
     return MapData(
@@ -115,8 +113,8 @@ def draw_map(land: MapLayers) -> MapData:
 
 
 def rectangles(tiles: frozenset[Tile]) -> list[tuple[int, int, int, int]]:
-    """Rectangles (x, y, w, h) that cover ``tiles`` and nothing else, top left first: one for
-    a group of connected tiles that is a rectangle, else one for each of its rows.
+    """Rectangles (x, y, w, h) that cover exactly ``tiles``, top left first: one for a connected
+    group that is a rectangle, else one for each row.
 
     >>> rectangles(frozenset({(0, 0), (1, 0), (0, 1), (5, 5)}))
     [(0, 0, 2, 1), (0, 1, 1, 1), (5, 5, 1, 1)]
@@ -156,7 +154,7 @@ def _connected_groups(tiles: Collection[Tile]) -> list[set[Tile]]:
 
 
 def floor_kind(address: str) -> str:
-    """The ground of an arena, by its name; outdoors ``grass`` or ``garden``.
+    """The ground of an arena by its name; outdoors ``grass`` or ``garden``.
 
     >>> floor_kind("the Ville:Hobbs Cafe:cafe"), floor_kind("t:Moreno house:kitchen")
     ('wood', 'tile')
@@ -204,7 +202,7 @@ def _near(tile: Tile, inside: set[Tile]) -> bool:
 
 
 def _area(address: str, tiles: frozenset[Tile], sector: str = "") -> MapArea:
-    """Named by the last part; lies where its largest connected group does."""
+    """A place, at the position of its largest connected group of tiles."""
     largest = max(_connected_groups(tiles), key=len, default={(0, 0)})
     return MapArea(_last(address), *_bounding_box(largest), sector)
 

@@ -1,3 +1,5 @@
+from .embodied_world import EmbodiedWorld as EmbodiedWorld
+from .geometry import Geometry as Geometry
 from .places import Places as Places
 from .places import load_places as load_places
 from .smallville_map import load_smallville_map as load_smallville_map

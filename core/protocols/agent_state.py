@@ -1,4 +1,4 @@
-"""What a mind carries from step to step, and the contract of a planner."""
+"""The state of an agent, and the steps and replies that it makes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .world_protocol import Action
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleEntry:
-    """A stretch of a day's schedule: from ``start``, ``minutes`` long, do ``doing`` at
-    ``place`` (empty: not yet chosen). ``fine`` marks a 5-to-15-minute action made out of a
-    longer block."""
+    """One entry of a day's schedule: the activity ``doing`` from ``start`` on, for ``minutes``, at
+    ``place`` (empty: not yet chosen). ``fine`` marks an action of 5 to 15 minutes that a longer
+    entry was decomposed into."""
 
     start: Time
     minutes: int
@@ -31,16 +31,17 @@ class ScheduleEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentState:
-    """What an agent carries from step to step; frozen, saved with the step.
+    """What an agent carries from step to step; immutable, saved with the step.
 
-    ``perceived`` are keys of the last events seen (at most the persona's retention), ``cooldowns``
-    until when not to talk with whom again, ``reflect_left`` the importance that may still
-    come in before it reflects, ``records`` how many memories it has made, ``drafts`` is a
-    planner's own notebook. ``calls`` of tools and ``tokens`` are counted where its policy
-    bounds them for a life; ``labels`` says, by the names of fields, on whose words what they
-    hold rests and for whom it is, ``read`` all of those sources; ``beneath`` what fields held for
-    others before they came to hold what is for some people only: rows of value, sources and
-    audience, the latest first.
+    ``perceived`` are the keys of the last events seen (at most the persona's retention),
+    ``cooldowns`` the times until which not to talk with somebody again, ``reflect_left`` the sum
+    of importance until the next reflection, ``records`` the number of records, and ``drafts``
+    data of the planner. ``calls`` and ``tokens`` are the lifetime usage, counted if the policy
+    bounds it.
+
+    ``labels`` maps names of fields to the labels of their values, and ``read`` holds all sources
+    in them. ``beneath`` maps names of fields to older values for people outside of the audience
+    of the current one: rows of value, sources and audience, the latest first.
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("calls", "tokens", "read", "labels", "beneath")
@@ -66,8 +67,8 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of one agent, not yet written: what ``commit`` will write. ``stopped`` says
-    what ended the thought before its end: ``budget``, or nothing."""
+    """One step of one agent: what ``Agent.commit`` will write. ``stopped`` is the reason why the
+    thought was stopped before its end (empty: it was not)."""
 
     action: Action
     state: AgentState
@@ -78,27 +79,25 @@ class Step:
     asks: tuple[AnsweredAsk, ...] = ()
     stopped: Literal["", "budget"] = ""
     beside: tuple[tuple[str, Json], ...] = ()
-    """Lines for the logs beside the memory's records: (log, line)."""
+    """Lines for the auxiliary logs of the memory, as pairs of log and line."""
 
 
 Resolution: TypeAlias = Literal["answer", "ask", "unknown", "hand_over", "failed", "waiting"]
-"""What was decided on a line: to answer, ask back, say that one does not know, or hand over;
-or that no answer could be made, or that it waits for a person."""
+"""How a message was resolved: answered, answered by a question, answered with "I do not know",
+handed over to a person; or no reply could be made, or it waits for an approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer to a person, with the step that made it. It ``waits`` for somebody to allow
-    these calls: then nothing was written yet, and answering them goes on with it.
+    """A reply to a person, and the step that records it.
 
-    It rests on the memories ``cited`` and the calls of ``receipts``; ``sources`` are the places
-    in documents whose words it took: "handbook.pdf, p. 2". ``held`` is the probability that the
-    memory holds what was asked (None: not estimated), ``resolve`` what was decided: to answer,
-    to ask back, to say that one does not know, or to hand over.
+    It rests on the records ``cited`` and the tool calls of ``receipts``; ``sources`` are the
+    places in documents that it took words from, such as "handbook.pdf, p. 2". ``held`` is the
+    probability that the memory holds the answer (None: not estimated).
 
-    What is no answer says so: ``resolve`` is ``failed`` with the ``failure`` (its reason and
-    what to do) where none could be made, and ``waiting`` while it ``waits``. Its text is empty
-    then: nothing is said that nobody wrote."""
+    If ``resolve`` is "failed", ``failure`` has the reason and the remedy. If it is "waiting",
+    the requests in ``waits`` need an answer and nothing is written yet. The text is empty in
+    both cases."""
 
     text: str
     step: Step

@@ -12,10 +12,12 @@ from ..types import AgentId, Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequest:
-    """A call that waits for a person: who wants to call what, why, and after reading whose
-    words. ``because`` says why a person is asked; with ``doubt`` the call had begun when its
-    process ended, and nobody knows whether it was done. ``person`` is for whom it is made
-    (empty: the owner); ``read`` are all on whose words it rests, also those who are trusted."""
+    """A request to approve a tool call of the agent ``who``.
+
+    ``why`` is the agent's reason for the call and ``because`` the reason why a person is asked.
+    ``sources`` are the untrusted sources that the call rests on, ``read`` all its sources.
+    ``person`` is for whom it is made (empty: the owner). With ``doubt`` an earlier process
+    started the call, and it is unknown whether it was completed."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("person", "read")
 
@@ -31,20 +33,21 @@ class ApprovalRequest:
     read: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in dict(self.arguments).items())
-        return f"{self.who}: {self.tool}({given}); {self.because}"
+        pairs = dict(self.arguments).items()
+        arguments = ", ".join(f"{name}={value!r}" for name, value in pairs)
+        return f"{self.who}: {self.tool}({arguments}); {self.because}"
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person's answer to a request. The ``note`` is told to the agent, ``by`` is kept."""
+    """A person's answer to a request. The agent is given the ``note``; ``by`` is logged."""
 
     yes: bool
     note: str = ""
     by: str = ""
 
     def __post_init__(self) -> None:
-        # Any text is true, "no" as well.
+        # Any non-empty text is true, even "no".
         if not isinstance(self.yes, bool):
             raise SettingError(
                 f"an approval is True or False, not {self.yes!r}; compare a text that somebody "
@@ -53,11 +56,11 @@ class Approval:
 
 
 Approver: TypeAlias = Callable[[ApprovalRequest], Approval | bool | None]
-"""Answers a request at once; None leaves it waiting."""
+"""Answers a request at once; None leaves it pending."""
 
 
 class ApprovalRequired(RunError):
-    """A call waits for a person to allow it; the run goes on from there once it is answered."""
+    """Tool calls wait for approval; the run goes on from there once they are answered."""
 
     def __init__(self, message: str, requests: tuple[ApprovalRequest, ...] = ()) -> None:
         super().__init__(message)

@@ -1,9 +1,7 @@
-"""What a mind may ask, and what it is answered.
+"""Asks of a thought and the answers to them.
 
-Asks are values: no identity, no callback, no model. A driver gives them an identity,
-answers them in batches and records every answer as it arrives.
-
-Options with a meaning of their own: a tool, and none of the others.
+Asks are values without identity, callback or model. The driver gives each an identity, and asks
+of all agents are answered in batches.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a message. When a prompt exceeds the window the engine drops whole
-    parts, highest ``drop`` first; a part with ``drop`` 0 is never dropped."""
+    """A part of a message. If a prompt exceeds the model's context, the engine drops whole parts,
+    highest ``drop`` first; a part with ``drop`` 0 is never dropped."""
 
     text: str
     drop: int = 0
@@ -39,8 +37,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a prompt. ``who`` names its author where that matters; the text is
-    data: special tokens written in it never become control tokens."""
+    """One message of a prompt. ``who`` is its author, if that matters. Special tokens in the text
+    are tokenized as plain text."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -49,23 +47,24 @@ class Message:
 
     @classmethod
     def of(cls, role: Role, *texts: str, who: str = "") -> Message:
-        """A message whose parts may not be dropped."""
+        """A message whose parts are never dropped."""
         return cls(role, tuple(Part(text) for text in texts), who)
 
     @property
     def text(self) -> str:
-        """All parts, joined by line breaks."""
+        """All parts, separated by line breaks."""
         return "\n".join(part.text for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Ask for free text, or for JSON when ``schema`` is given: a JSON Schema, of a Python type
-    by ``schema_of``; ``Completion.read`` reads the answer back as that type.
+    """Generate text, or JSON that fits ``schema``, a JSON Schema: of a Python type by
+    ``schema_of``; ``Completion.read`` reads the answer as that type.
 
-    Candidates for the next token are cut by ``top_k`` (0: off), ``top_p`` and ``min_p`` (a
-    share of the likeliest one's probability; Nguyen et al. 2024), at ``temperature`` (0: the
-    likeliest). ``repetition_penalty`` as in CTRL (Keskar et al. 2019); None: the model's own.
+    Sampling by ``temperature`` (0: greedy), ``top_k`` (0: off), ``top_p`` and ``min_p`` (relative
+    to the most likely token; Nguyen et al. 2024). ``repetition_penalty`` as in CTRL (Keskar et
+    al. 2019); None: the model's own. ``stop`` are texts that end the generation. With ``stream``
+    the client returns text as it is generated.
     """
 
     messages: tuple[Message, ...]
@@ -82,15 +81,12 @@ class Generate:
     role: str = "speech"
     kind: Literal["generate"] = "generate"
 
-    # Left out of the JSON while at their defaults: runs recorded before they were there
-    # keep the digests of their asks.
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("top_k", "min_p", "repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One thing that can be chosen. ``description`` says in a sentence what it is; it is
-    what a model scores (the name alone when empty)."""
+    """An option of a Choose. A model scores the ``description`` (the name if it is empty)."""
 
     name: str
     description: str = ""
@@ -98,10 +94,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choose:
-    """Ask which option fits; no token is generated.
+    """Choose an option by likelihood; no token is generated.
 
-    ``about`` is the short text the decision is about, scored by how well each option
-    explains it. ``temperature`` 0 takes the most likely option, above 0 one is drawn.
+    ``about`` is the short text that the decision is about: options are scored by how well they
+    predict it. ``temperature`` 0 takes the most likely option; above 0 one is sampled.
     """
 
     messages: tuple[Message, ...]
@@ -115,7 +111,7 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An example of what a rating means: ``text`` would be rated ``value``."""
+    """An example of a rating: ``text`` has the rating ``value``."""
 
     value: int
     text: str
@@ -123,9 +119,9 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Ask for a rating of ``about`` from ``low`` to ``high``, both whole numbers.
+    """Rate ``about`` from ``low`` to ``high``, both integers.
 
-    ``anchors`` are rated examples; an engine may show them or measure nearness to them."""
+    ``anchors`` are rated examples, which an engine may put in the prompt or compare with."""
 
     messages: tuple[Message, ...]
     about: str
@@ -138,7 +134,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embed:
-    """Ask for the embeddings of texts."""
+    """Embed texts."""
 
     texts: tuple[str, ...]
     role: str = "embed"
@@ -147,7 +143,7 @@ class Embed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """Ask the agent's own memory."""
+    """Recall records from the agent's own memory."""
 
     cue: Cue
     kind: Literal["recall"] = "recall"
@@ -157,12 +153,10 @@ class Recall:
 class Call:
     """Call one of the agent's tools. ``why`` is kept in the receipt.
 
-    ``sources`` names whose words, beside its own and its friends', the thought had read
-    before this call: strangers, documents, tools that bring text from outside. A thought
-    need not set it: who drives it does, so that no planner can leave one out. So it is with
-    ``person``, for whom the call is made (empty: whom a chat is with, else the owner;
-    EVERYBODY where what comes of it shows): what is for others is not shown to them. ``read``
-    and ``audience`` are the label of the thought: all its sources, and for whom it is."""
+    The other fields are set by the guard of the thought, not by the planner. ``sources`` are the
+    untrusted sources that the thought has read; ``read`` and ``audience`` are its label.
+    ``person`` is for whom the call is made (empty: the partner of the chat, else the owner;
+    EVERYBODY if its effects are visible): the tool shows only what that person may know."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "person", "read", "audience")
 
@@ -178,8 +172,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """Generated text; ``data`` is the parsed JSON when a schema was given. ``dropped``
-    lists the texts that did not fit the window."""
+    """Generated text; ``data`` is the parsed JSON if a schema was given. ``dropped`` are the
+    parts of the prompt that did not fit the context."""
 
     text: str
     data: Json = None
@@ -190,21 +184,21 @@ class Completion:
     kind: Literal["completion"] = "completion"
 
     def read(self, model: type[T]) -> T | Failed:
-        """``data`` as an instance of the type whose schema was asked for; Failed where it
-        breaks a rule of the type that no schema can say."""
+        """``data`` as an instance of the type whose schema was given; Failed if it violates a rule
+        of the type that its schema does not express."""
         from pydantic import ValidationError
 
         try:
             return validate_json_values(model, self.data)
         except ValidationError as error:
-            where, told = first_error(error)
-            field = where or "the whole"
-            return Failed(reason="schema", detail=f"field '{field}' of the answer: {told}")
+            field, message = first_error(error)
+            field = field or "the whole"
+            return Failed(reason="schema", detail=f"field '{field}' of the answer: {message}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The chosen option's index and every option's probability (they sum to 1)."""
+    """The index of the chosen option, and the probabilities of all options, which sum to 1."""
 
     index: int
     probabilities: tuple[float, ...]
@@ -214,7 +208,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rating:
-    """Expected rating, ``sum p(i) * i``, and the probabilities from low to high."""
+    """The expected rating, ``sum p(i) * i``, and the probabilities from low to high."""
 
     value: float
     probabilities: tuple[float, ...]
@@ -224,7 +218,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vectors:
-    """float32 rows of length 1, shape (n, d), as base64 so that they travel as JSON."""
+    """Embeddings: float32 rows of Euclidean length 1, shape (rows, columns), encoded in base64."""
 
     data: str
     rows: int
@@ -234,7 +228,7 @@ class Vectors:
 
     @classmethod
     def of(cls, array: NDArray[np.float32], tokens_in: int = 0) -> Vectors:
-        """Pack an array of shape (n, d)."""
+        """Encode an array of shape (rows, columns)."""
         import base64
 
         import numpy as np
@@ -244,7 +238,7 @@ class Vectors:
         return cls(data=data, rows=packed.shape[0], columns=packed.shape[1], tokens_in=tokens_in)
 
     def array(self) -> NDArray[np.float32]:
-        """The rows, shape (n, d), float32, read only."""
+        """The array of shape (rows, columns), float32, read-only."""
         import base64
 
         import numpy as np
@@ -255,9 +249,9 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalled:
-    """Records found, best first, each with its score and the parts of it; ``held`` is the
-    probability that the memory holds what was asked (None: not estimated). ``audience`` is for
-    whom all is that was searched: what was not found among it is told too."""
+    """The recalled records, best first. ``held`` is the probability that the memory holds the
+    answer (None: not estimated). ``audience`` is who may know everything that was searched, since
+    a record that is missing from the hits is information too."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("held", "audience")
 
@@ -279,17 +273,16 @@ ToolErrorReason: TypeAlias = Literal[
     "result",
     "gone",
 ]
-"""Why a call gave no value: no such tool, arguments that do not fit, not allowed, used up,
-the same call again, too slow, the tool raised, a result that cannot be carried, or whatever
-ran the tool is gone."""
+"""Why a call has no value: unknown tool, invalid arguments, denied, budget used up, repeated call,
+timeout, the tool raised, its result cannot be serialized, or the process of the tool is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What a tool gave back: ``value`` when ``ok``, else ``error`` in words and its ``reason``.
+    """The result of a tool call: ``value`` if ``ok``, else a message ``error`` and its ``reason``.
 
-    It has a ``receipt`` if and only if the tool began to run. ``sources`` are those whose words
-    it holds and ``audience`` for whom it is, as far as the tool knows."""
+    It has a ``receipt`` if and only if the tool was started. ``sources`` and ``audience`` are the
+    label that the tool has given it."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("reason", "sources", "audience")
 
@@ -305,9 +298,9 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """An ask that could not be answered, by ``reason``: context_too_long, limit (of tokens),
-    schema, engine, refused, denied (a server wants a key, a right or money), empty (an answer
-    without text), contract (an answer of the wrong type, or out of range)."""
+    """The answer to an ask that failed. ``reason``: context_too_long, limit (of tokens), schema,
+    engine, refused, denied (a server wants a key, a permission or payment), empty (a completion
+    without text), contract (an answer of the wrong type or out of range), budget."""
 
     reason: str
     detail: str
@@ -319,21 +312,20 @@ Ask: TypeAlias = ModelAsk | Recall | Call
 Answer: TypeAlias = Completion | Choice | Rating | Vectors | Recalled | ToolResult | Failed
 
 
-MAX_PARAMETERS = 12  # of a tool; more of them tell no more what it is for
+MAX_PARAMETERS = 12  # of a tool that its option lists
 
 NONE_OF_THESE = Option("none of these")
-"""The option that all others are wrong; an engine gives it the probability that they are.
-
-It is told by being equal to this one, so nothing else about it is scored."""
+"""The option that no other option fits; an engine gives it that probability. It is recognized by
+equality and not scored itself."""
 
 
 @check_arguments
 def tool_option(name: str, description: str, parameters: Json = None) -> Option:
-    """A tool as an option: its name in words, what it does, and a line for each parameter.
+    """A tool as an option: its name in words, its description, and a line for each parameter.
 
-    ``parameters`` is its JSON Schema. The first line is what an embedder compares; a language
-    model scores all of it, and needs the parameters: by likelihood alone SmolLM2-135M finds
-    the right one of two to four tools (BFCL) in .96 of cases without them, 1.00 with them.
+    ``parameters`` is its JSON Schema. An embedder compares the first line, a language model scores
+    all of it. With the parameters SmolLM2-135M chooses the right one of two to four tools (BFCL)
+    by likelihood in 1.00 of cases, without them in .96.
 
     >>> schema = {"properties": {"newTown": {"description": "Where to look."}}}
     >>> print(tool_option("weather.getNow", "The weather now.", schema).description)
@@ -354,7 +346,7 @@ def tool_option(name: str, description: str, parameters: Json = None) -> Option:
 
 @check_arguments
 def identifier_to_words(name: str) -> str:
-    """An identifier as words: dots, dashes, underscores and humps become spaces.
+    """An identifier as words: dots, dashes, underscores and camel case become spaces.
 
     >>> identifier_to_words("get_userName.now")
     'get user Name now'
@@ -378,10 +370,10 @@ def _answer_adapter() -> TypeAdapter[Answer]:
 
 
 def ask_from_json(data: Json) -> Ask:
-    """Any ask, told apart by its ``kind``. Raises DataError for what is none."""
+    """An ask from its JSON, by its ``kind``. Raises DataError."""
     return validate_with(_ask_adapter(), data, "ask")
 
 
 def answer_from_json(data: Json) -> Answer:
-    """Any answer, told apart by its ``kind``. Raises DataError for what is none."""
+    """An answer from its JSON, by its ``kind``. Raises DataError."""
     return validate_with(_answer_adapter(), data, "answer")

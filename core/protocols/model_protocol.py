@@ -1,4 +1,4 @@
-"""The contract of what answers asks with a model."""
+"""The protocol of a model: clients that accept asks and return streamed and final answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Ticket: TypeAlias = int
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of text of a streamed Generate, in order."""
+    """A piece of the text of a streamed Generate."""
 
     ticket: Ticket
     text: str
@@ -22,36 +22,36 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The final answer of a ticket."""
+    """The final answer to the ask of a ticket."""
 
     ticket: Ticket
     answer: Answer
 
 
 class Client(Protocol):
-    """A mailbox at an engine; one engine may serve many. Not shared between threads."""
+    """A connection to a model, which may have many. Not for use from several threads."""
 
     def submit(self, ask: ModelAsk, owner: AgentId = "", priority: int = 0) -> Ticket:
-        """Queue an ask; never blocks. Lower ``priority`` goes first."""
+        """Queue an ask; never blocks. Asks with a lower ``priority`` run first."""
         ...
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget an ask; its answer never comes. Unknown tickets are ignored."""
+        """Cancel an ask: no answer to it is returned. Unknown tickets are ignored."""
         ...
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """Block until something is there, at most ``timeout`` seconds; empty when nothing
-        is queued or the time is over."""
+        """Block until there are events, at most ``timeout`` seconds; empty if no ask is queued or
+        after the timeout."""
         ...
 
 
 class Model(Protocol):
-    """Answers model asks through its clients."""
+    """A model that answers asks through its clients."""
 
     def client(self) -> Client:
-        """A new mailbox."""
+        """A new client."""
         ...
 
     def describe(self) -> dict[str, Json]:
-        """What a run records about it: name, digest, dtype, device, versions."""
+        """What a run records about the model: name, digest, dtype, device, versions."""
         ...

@@ -1,4 +1,4 @@
-"""The protocol of a planner: the situation that it is given and the decision that it returns."""
+"""The protocol of a planner: the situation that it is given, and the decision that it returns."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """Something from outside a run: a ``whisper`` into one mind, a person's ``line`` in a
-    conversation, an ``event`` in the world (``place`` and ``fields`` say where and what), a
-    ``document`` of the name ``text`` to read, its pieces in ``fields``, or ``memories`` to take
-    over, records in ``fields``."""
+    """An input from outside of a run, by ``kind``: a "whisper" to one agent, a person's "line" in a
+    conversation, an "event" in the world (at ``place``, described by ``fields``), a "document"
+    named ``text`` with its pieces in ``fields``, or "memories", records in ``fields``."""
 
     kind: InputKind
     to: AgentId = ""
@@ -34,9 +33,9 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as a mind sees it; ``effect`` is pure, reads or acts. With ``outside`` its
-    results are words from outside, which nobody vouches for: a web page, a file, a foreign
-    server."""
+    """A tool as planners see it. ``parameters`` is a JSON Schema. ``effect`` is "pure" (depends on
+    the arguments alone), "reads" or "acts". With ``outside`` its results come from an untrusted
+    source: a web page, a file, another server."""
 
     name: str
     description: str
@@ -47,9 +46,9 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All that a planner gets. ``fresh`` are the events of ``seen`` not perceived lately;
-    ``listeners`` are who hears or sees what comes of the thought (none: nobody; EVERYBODY: it
-    shows in a world): what not all of them may hear is not recalled in it."""
+    """Everything that a planner is given. ``fresh`` are the events of ``seen`` that were not
+    perceived lately. ``listeners`` hear or see what comes of the thought (empty: nobody;
+    EVERYBODY: it is visible in a world); the thought recalls only what all of them may know."""
 
     persona: Persona
     state: AgentState
@@ -65,17 +64,17 @@ class Situation:
 
 
 ThoughtInput: TypeAlias = Record | Event | Utterance | Input
-"""A part of what a thought was given, on which something that it writes may rest."""
+"""A part of the inputs of a thought, on which a record that it returns may rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A planner's answer: what to do, the state to carry on, the memories made.
+    """The decision of a planner: an action, the next state, and new records.
 
-    ``records`` are numbered on from ``state.records`` of the situation; ``embedded`` maps a
-    record's id to its embedding where one was asked for. ``why`` explains in a sentence.
-    ``rests_on`` maps a record's id to what alone it rests on, a part of what the thought was
-    given; a record that it leaves out rests on all of that.
+    ``records`` are numbered from ``state.records + 1`` of the situation; ``embedded`` maps their
+    ids to embeddings, if there are any; ``used`` are the records whose last access is updated.
+    ``why`` is a sentence. ``rests_on`` maps a record's id to the inputs that alone it rests on;
+    every other record rests on all inputs of the thought.
     """
 
     action: Action
@@ -88,8 +87,8 @@ class Decision:
 
 
 class Planner(Protocol):
-    """Decides; holds no state of its own, so one planner may serve any number of agents."""
+    """Decides for any number of agents: it holds no state of its own."""
 
     def decide(self, situation: Situation) -> Thought[Decision]:
-        """Think and decide, by yielding asks."""
+        """The thought that decides."""
         ...

@@ -1,7 +1,7 @@
-"""Thoughts: generators that ask, and the driver that answers them.
+"""Thoughts: generators that yield asks, and the driver that answers them.
 
-A thought yields a tuple of asks and is sent the tuple of their answers. Nobody writes a
-bare ``yield``: the typed helpers below do.
+A thought yields a tuple of asks and is sent the tuple of their answers. Use the typed helpers
+below instead of a bare ``yield``: ``answer = yield from generate(...)``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Thought: TypeAlias = Generator[tuple[Ask, ...], tuple[Answer, ...], T]
 
 @dataclass(frozen=True, slots=True, order=True)
 class AskId:
-    """Where an ask stands in a run: the step, the agent, and the path in its thought
-    (``round.place``). Given by the driver; asks carry no identity."""
+    """The identity of an ask, assigned by the driver: the step, the agent, and the path in its
+    thought (``round.place``)."""
 
     step: int
     agent: AgentId
@@ -50,50 +50,50 @@ class AskId:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredAsk:
-    """An ask of a thought with its answer, kept to explain a step."""
+    """An ask of a thought and its answer."""
 
     ask: Ask
     answer: Answer
 
 
 class AskHandler(Protocol):
-    """What answers asks: models, memories, tools, or a record of them."""
+    """Answers asks by models, memories and tools, or from a record."""
 
     def submit(self, where: AskId, ask: Ask) -> None:
-        """Take an ask in; never blocks."""
+        """Accept an ask; never blocks."""
         ...
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
-        """Block until something submitted is answered; at least one pair."""
+        """Block until at least one submitted ask is answered."""
         ...
 
 
 def generate(ask: Generate) -> Thought[Completion | Failed]:
-    """Ask for text."""
+    """Generate text or JSON."""
     (answer,) = yield (ask,)
     return cast(Completion | Failed, answer)
 
 
 def choose(ask: Choose) -> Thought[Choice | Failed]:
-    """Ask which option fits."""
+    """Choose an option."""
     (answer,) = yield (ask,)
     return cast(Choice | Failed, answer)
 
 
 def rate(ask: Rate) -> Thought[Rating | Failed]:
-    """Ask for a rating."""
+    """Rate a text."""
     (answer,) = yield (ask,)
     return cast(Rating | Failed, answer)
 
 
 def embed(ask: Embed) -> Thought[Vectors | Failed]:
-    """Ask for embeddings."""
+    """Embed texts."""
     (answer,) = yield (ask,)
     return cast(Vectors | Failed, answer)
 
 
 def recall(ask: Recall) -> Thought[Recalled | Failed]:
-    """Ask the memory."""
+    """Recall records from the agent's memory."""
     (answer,) = yield (ask,)
     return cast(Recalled | Failed, answer)
 
@@ -106,7 +106,7 @@ def call(ask: Call) -> Thought[ToolResult | Failed]:
 
 @check_arguments
 def all_of(thoughts: Sequence[Thought[T]]) -> Thought[tuple[T, ...]]:
-    """Run any number of thoughts side by side; their results in the same order."""
+    """Run thoughts side by side; returns their results in the same order."""
     waiting: dict[int, tuple[Ask, ...]] = {}
     results: dict[int, T] = {}
 
@@ -122,11 +122,11 @@ def all_of(thoughts: Sequence[Thought[T]]) -> Thought[tuple[T, ...]]:
     while waiting:
         places = list(waiting)
         answers = yield tuple(ask for place in places for ask in waiting[place])
-        at = 0
+        start = 0
         for place in places:
             size = len(waiting.pop(place))
-            advance(place, answers[at : at + size])
-            at += size
+            advance(place, answers[start : start + size])
+            start += size
     return tuple(results[place] for place in range(len(thoughts)))
 
 
@@ -136,13 +136,13 @@ def together(a: Thought[A], b: Thought[B], /) -> Thought[tuple[A, B]]: ...
 def together(a: Thought[A], b: Thought[B], c: Thought[C], /) -> Thought[tuple[A, B, C]]: ...
 @check_arguments
 def together(*thoughts: Thought[object]) -> Thought[tuple[object, ...]]:
-    """Run two or three thoughts of different types side by side."""
+    """Run two or three thoughts of different types side by side; returns their results."""
     return all_of(thoughts)
 
 
 @check_arguments
 def traced(thought: Thought[T], log: list[AnsweredAsk]) -> Thought[T]:
-    """Pass a thought through unchanged, appending each ask and answer to ``log``."""
+    """Run a thought unchanged and append each ask and its answer to ``log``."""
     try:
         asks = next(thought)
         while True:
@@ -155,13 +155,13 @@ def traced(thought: Thought[T], log: list[AnsweredAsk]) -> Thought[T]:
 
 @check_arguments
 def drive(
-    thoughts: Mapping[AgentId, Thought[T]], faculties: AskHandler, *, step: int = 0
+    thoughts: Mapping[AgentId, Thought[T]], handler: AskHandler, *, step: int = 0
 ) -> dict[AgentId, T]:
-    """Drive one thought per agent to its end, all side by side.
+    """Drive one thought per agent to its end, side by side, and return the results.
 
-    A thought goes on as soon as *its own* asks are answered, whatever the others wait for.
-    Thoughts are isolated, so the results do not depend on the order of answers. An
-    exception in a thought is a programming error: it closes the others and is raised.
+    A thought goes on as soon as its own asks are answered. Thoughts are isolated, so results do
+    not depend on the order of answers. An exception in a thought closes all others and is
+    raised.
     """
     results: dict[AgentId, T] = {}
     open_asks: dict[AgentId, list[Answer | None]] = {}
@@ -181,18 +181,19 @@ def drive(
             return
         open_asks[who] = [None] * len(asks)
         for place, ask in enumerate(asks):
-            faculties.submit(AskId(step, who, f"{rounds[who]}.{place}"), ask)
+            handler.submit(AskId(step, who, f"{rounds[who]}.{place}"), ask)
 
     try:
         for who in thoughts:
             advance(who, None)
         while open_asks:
-            for where, answer in faculties.wait():
-                slots = open_asks[where.agent]
-                slots[int(where.path.partition(".")[2])] = answer
-                if all(slot is not None for slot in slots):
+            for where, answer in handler.wait():
+                answers = open_asks[where.agent]
+                answers[int(where.path.partition(".")[2])] = answer
+                complete = tuple(one for one in answers if one is not None)
+                if len(complete) == len(answers):
                     del open_asks[where.agent]
-                    advance(where.agent, tuple(slot for slot in slots if slot is not None))
+                    advance(where.agent, complete)
     finally:
         for thought in thoughts.values():
             thought.close()

@@ -1,4 +1,4 @@
-"""What passes between a world and a mind."""
+"""The protocol of a world: bodies, observations, affordances, actions and events."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ EventKind: TypeAlias = Literal["doing", "object", "moved", "said", "talk", "refu
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Somebody who enters a world.
+    """The body of an agent or a person in a world.
 
-    ``vision`` and ``attention`` are the radius (tiles, or steps on a graph) and the number
-    of events it takes in at a time. ``knows`` limits the addresses it may go to (a prefix
-    each; empty: all). ``home`` is where it enters unless ``start`` names a tile.
+    ``vision`` is a radius (in tiles, or in steps on a graph) and ``attention`` the number of
+    events seen at a time. ``knows`` are prefixes of the addresses that it may go to (empty: all).
+    It enters at the tile ``start``, or at ``home``.
     """
 
     who: AgentId
@@ -39,10 +39,10 @@ def _text_digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that is or happens: subject, predicate, object, and the same as a sentence.
+    """An event or a lasting state: subject, predicate and object, and ``text``, a sentence.
 
-    ``doing`` and ``object`` are lasting states seen each time; the others happen once.
-    ``sources`` are those whose words it holds besides its subject's."""
+    Kinds "doing" and "object" are lasting states, which are seen each time; the others happen
+    once. ``sources`` are the sources of its text besides the subject."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources",)
 
@@ -56,20 +56,20 @@ class Event:
 
     @property
     def key(self) -> str:
-        """What tells an event from others that were seen lately, and tells nothing of it: a
-        blake2b digest of its text, 16 hexadecimal digits."""
+        """The identity of an event among those seen lately: a blake2b digest of its text, 16
+        hexadecimal digits."""
         return _text_digest(self.text)
 
     @property
     def idle(self) -> bool:
-        """Nothing to remember: a thing at rest. Importance 1 without asking a model."""
+        """Whether it is an idle object, which has importance 1 without a rating."""
         return self.predicate == "is" and self.object == "idle"
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One line of a conversation: by whom, on whose words it rests besides (``sources``), and
-    for whom alone it was said (``audience``; empty: for all who hear it)."""
+    """One utterance in a conversation; ``sources`` are those besides the speaker, ``audience``
+    the people that it is for (empty: all who hear it)."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
@@ -82,7 +82,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class ConversationView:
-    """A conversation as its members see it. ``floor`` may speak now; empty when it ended."""
+    """A conversation as its members see it. ``floor`` may speak now (empty: it has ended)."""
 
     id: str
     members: tuple[AgentId, ...]
@@ -93,8 +93,8 @@ class ConversationView:
 
 @dataclass(frozen=True, slots=True)
 class VisibleAgent:
-    """Another body in sight. ``distance`` in tiles (or graph steps); ``sources`` are those on
-    whose words its doing rests besides its own."""
+    """Another body in sight. ``distance`` is in tiles or graph steps; ``sources`` are those that
+    its activity rests on besides itself."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources",)
 
@@ -108,13 +108,13 @@ class VisibleAgent:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one body takes in at a moment.
+    """What one body observes at a time.
 
-    ``events``: lasting states around it, nearest first, at most its attention; ``notices``:
-    what happened to it since its last step (a refusal, a conversation opened or ended,
-    news). ``doing`` and ``target`` are its own activity; ``arrived`` says that it stands at
-    the target. ``talk`` is the conversation it is in, or that just ended. ``hearers`` are those
-    outside of it who would hear a line; ``sources`` those on whose words ``doing`` rests.
+    ``events`` are the lasting states around it, nearest first, at most its ``attention``;
+    ``notices`` what happened to it since its last step (a refusal, a conversation that began or
+    ended, news). ``doing`` and ``target`` are its own activity, ``sources`` those that it rests
+    on, and ``arrived`` says whether it has reached the target. ``talk`` is the conversation that
+    it is in or that has just ended; ``hearers`` are those outside of it within hearing.
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("hearers", "sources")
@@ -136,8 +136,8 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Affordance:
-    """Something the world allows a body now. ``fields`` is the JSON Schema of what the
-    action must carry beside verb and target."""
+    """An action that the world allows a body now. ``fields`` is the JSON Schema of the fields of
+    the action."""
 
     verb: str
     target: str = ""
@@ -146,10 +146,11 @@ class Affordance:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a mind decided to do: one of the verbs afforded, on its target. ``sources`` are
-    those whose words it rests on, ``audience`` for whom alone a line is said (empty: for all who
-    hear it); whoever drives the mind sets them, and a world passes them on with what is seen
-    and heard of the action."""
+    """An action of an agent: one of the verbs of its affordances, on its target.
+
+    ``sources`` are those that it rests on, and ``audience`` the people that an utterance is for
+    (empty: all who hear it). Both are set by the agent, not by the planner, and a world passes
+    them on with what is seen and heard of the action."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("sources", "audience")
 
@@ -162,7 +163,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A world's answer to a step: what each acting body sees now, and what happened."""
+    """The result of a world step: what each acting body sees now, and what happened."""
 
     seen: Mapping[AgentId, Observation]
     events: tuple[Event, ...]
@@ -179,48 +180,48 @@ PLANNER_VERBS: Mapping[str, Mapping[str, Json]] = {
     "listen": {},
     "leave": {},
 }
-"""The verbs that the built-in planners look for among the affordances, each with an example of
-the fields they can give; of these they give those that the affordance's schema names."""
+"""The verbs that the built-in planners use, each with an example of its fields. A planner gives
+those of the fields that the affordance's schema names."""
 
 
 class World(Protocol):
-    """Where bodies live. Deterministic: the same calls give the same state and answers.
+    """A world. It is deterministic: equal calls give equal states and results.
 
-    A world offers what it likes, but where it offers one of PLANNER_VERBS the fields that it
-    requires must be among those listed there; ``talk`` and ``join`` are aimed at a body."""
+    A world may offer any verbs. For one of PLANNER_VERBS it may require only the fields listed
+    there; the target of ``talk`` and ``join`` is a body."""
 
     def enter(self, body: Body) -> None:
-        """Let somebody in. Raises WorldError when the name is taken or the place unknown."""
+        """Add a body. Raises WorldError if the name is taken or the place unknown."""
         ...
 
     def leave(self, who: AgentId) -> None:
-        """Take somebody out."""
+        """Remove a body."""
         ...
 
     def observe(self, who: AgentId) -> Observation:
-        """What ``who`` sees now. Changes nothing."""
+        """What a body sees now; changes nothing."""
         ...
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
-        """What ``who`` may do now; never empty: ``wait`` is always there."""
+        """What a body may do now; ``wait`` is always among it."""
         ...
 
     def step(
         self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
     ) -> StepResult:
-        """Let these bodies act at once; conflicts are settled in ``order``. An action that
-        is not afforded becomes a ``refused`` event."""
+        """Apply the actions of these bodies; conflicts are resolved in ``order``. An action that
+        is not among the affordances becomes a "refused" event."""
         ...
 
     def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
-        """Let something happen from outside: bodies in ``to`` (or in sight of its place)
-        notice it; an ``object`` event also changes that object's state."""
+        """Apply an event from outside: the bodies in ``to`` (empty: those in sight of its place)
+        notice it; an "object" event also changes the state of that object."""
         ...
 
     def save(self) -> Json:
-        """The whole changing state as JSON."""
+        """The whole mutable state as JSON."""
         ...
 
     def load(self, state: Json) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
         ...

@@ -8,7 +8,6 @@ from .calendar import WEEKDAY_NAMES as WEEKDAY_NAMES
 from .calendar import hour_of_day as hour_of_day
 from .entity_names import EntityNames as EntityNames
 from .entity_names import name_key as name_key
-from .grounding import ungrounded_terms as ungrounded_terms
 from .names import fold_name as fold_name
 from .names import name_matcher as name_matcher
 from .names import normalize_name as normalize_name
@@ -30,5 +29,6 @@ from .text_analysis import split_words as split_words
 from .text_analysis import stem as stem
 from .text_analysis import terms as terms
 from .times_of_day import clock_minutes as clock_minutes
+from .ungrounded_text import ungrounded_terms as ungrounded_terms
 
 __all__: list[str]

@@ -1,5 +1,4 @@
-"""Text of any script: one normalisation for what is compared, one segmentation for what is
-counted in words, one reader for text files."""
+"""Text of any script: normalisation for comparison, and segmentation into words and sentences."""
 
 from __future__ import annotations
 
@@ -10,19 +9,13 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-# Scripts written without blanks between words: there a word is a pair of characters, as in
-# Lucene's CJK analysis; a library with dictionaries would weigh more than the rest of us.
+# Scripts without spaces between words. Their words are character bigrams, as in Lucene's CJK
+# analysis; a dictionary would be larger than this package.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Bopomofo}"
-
-
-# Letters and digits of ASCII: what the general shape comes to there.
+# The general pattern of a word, restricted to ASCII.
 _ASCII_WORD = re.compile(r"[0-9A-Za-z]+")
-
-
-# Marks that end a sentence, of Latin and of other scripts; only the latter need no blank after.
+# Sentence ends: Latin ones need a space after them, those of other scripts do not.
 _CLOSERS = "\"'\u201d\u2019)\\]\u300d\u300f\uff09\u00bb"
-
-
 _SENTENCE = re.compile(
     rf"(?:(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362])"
     rf"|(?<=[.!?\u2026\u061f\u06d4][{_CLOSERS}]))\s+"
@@ -30,9 +23,7 @@ _SENTENCE = re.compile(
     rf"|(?<=[\u3002\uff01\uff1f][{_CLOSERS}])\s*"
     r"|\n[ \t]*\n\s*"
 )
-
-
-# Apostrophes and hyphens, whatever the keyboard made of them.
+# Typographic apostrophes and hyphens.
 _PLAIN_MARKS = str.maketrans(
     dict.fromkeys("\u2018\u2019\u02bc", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013", "-")
 )
@@ -40,7 +31,7 @@ _PLAIN_MARKS = str.maketrans(
 
 @cache
 def _patterns() -> dict[str, Any]:
-    # regex knows scripts and marks, which re does not; it comes with transformers.
+    # The package regex supports Unicode scripts, which re does not.
     import regex
 
     shapes = {
@@ -51,7 +42,7 @@ def _patterns() -> dict[str, Any]:
             rf"|(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}][\p{{M}}\u200d]*+)++"
             r"|\p{Regional_Indicator}{2}|\p{Extended_Pictographic}"
         ),
-        # Vowel points of Hebrew and Arabic, the lengthening stroke: written or left out at will.
+        # Hebrew and Arabic vowel points and the tatweel, which are optional.
         "optional": r"[\u0591-\u05bd\u05bf-\u05c7\u0640\u064b-\u0652\u0670]",
         "digit": r"[^\P{Nd}0-9]",
         "cluster": r"\X",
@@ -61,10 +52,10 @@ def _patterns() -> dict[str, Any]:
 
 
 def normalize(text: str) -> str:
-    """The form in which texts and names are compared: NFKC, case folded, words that were
-    hyphenated at the end of a line joined, invisible characters and vowel points out, digits
-    of every script, apostrophes and hyphens those of ASCII, blanks of every kind one space.
-    Never shown to anybody: it loses what the writer wrote.
+    """The form in which texts are compared; it is never displayed.
+
+    NFKC, case folded, without hyphenation at line ends, invisible characters and optional vowel
+    points, with ASCII digits, apostrophes and hyphens, and single spaces.
 
     >>> normalize("  ＡＢＣ\\u00a0of\\ufb01ce, Cafe\\u0301 and gar-\\nden ")
     'abc office, café and garden'
@@ -73,13 +64,15 @@ def normalize(text: str) -> str:
     """
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).casefold()
-        # The dot above that casefolding leaves of a Turkish capital.
+        # Case folding leaves a combining dot of the Turkish capital I.
         text = unicodedata.normalize("NFKC", re.sub("i\u0307+", "i", text))
         text = _patterns()["hyphen"].sub("", text)
         text = _patterns()["invisible"].sub("", text)
         text = _patterns()["optional"].sub("", text).translate(_PLAIN_MARKS)
-        # regex may know digits of a newer Unicode than unicodedata does; they stay.
-        text = _patterns()["digit"].sub(lambda one: str(unicodedata.decimal(one[0], one[0])), text)
+        # Digits that only regex knows, from a newer Unicode version, are kept.
+        text = _patterns()["digit"].sub(
+            lambda match: str(unicodedata.decimal(match[0], match[0])), text
+        )
     else:
         if "-" in text and "\n" in text:
             text = _patterns()["hyphen"].sub("", text)
@@ -88,9 +81,8 @@ def normalize(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words and numbers of a text, normalised, in order. Where a script has no blanks,
-    pairs of neighbouring characters stand for words (one alone for itself); an emoji is a
-    word.
+    """The normalised words and numbers of a text, in order. Words of a script without spaces are
+    its character bigrams; an emoji is a word.
 
     >>> words("Ada's 2 loaves; CAFÉ! हिन्दी")
     ['ada', 's', '2', 'loaves', 'café', 'हिन्दी']
@@ -104,8 +96,8 @@ def words(text: str) -> list[str]:
 
 
 def written_words(text: str) -> list[str]:
-    """The words and numbers of a text as they are written, in order; where a script has no
-    blanks, each run of its characters in one piece.
+    """The words and numbers of a text as they are written, in order; a run of characters of a
+    script without spaces is one word.
 
     >>> written_words("Ada's 我的猫")
     ['Ada', 's', '我的猫']
@@ -116,13 +108,13 @@ def written_words(text: str) -> list[str]:
 
 
 def graphemes(text: str) -> list[str]:
-    """What a reader takes for single characters, each with its marks (grapheme clusters).
+    """The grapheme clusters of a text: characters with their combining marks.
 
     >>> len(graphemes("e\u0301e")), len("e\u0301e")
     (2, 3)
     """
-    found: list[str] = _patterns()["cluster"].findall(text)
-    return found
+    clusters: list[str] = _patterns()["cluster"].findall(text)
+    return clusters
 
 
 def _segment_words(text: str) -> Iterator[str]:
@@ -138,27 +130,27 @@ def _segment_words(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, in any script: split after full stops, question and exclamation
-    marks (with what closes a quotation) and at blank lines. Their own blanks are kept.
+    """The sentences of a text: it is split after full stops, question and exclamation marks (with
+    closing quotation marks), and at empty lines.
 
     >>> sentences('It rained. "Stay!" she said.  他来了。走吧！')
     ['It rained.', '"Stay!"', 'she said.', '他来了。', '走吧！']
     """
-    return [found for part in _SENTENCE.split(text) if (found := part.strip())]
+    return [sentence for part in _SENTENCE.split(text) if (sentence := part.strip())]
 
 
 def sentence_ends(text: str) -> list[int]:
-    """Where the sentences of a text end, with the blanks after them; the last is its length.
+    """The end offsets of the sentences of a text, including the spaces after them.
 
     >>> sentence_ends("One.  Two.")
     [6, 10]
     """
-    ends = [place.end() for place in _SENTENCE.finditer(text)]
+    ends = [match.end() for match in _SENTENCE.finditer(text)]
     return ends if ends and ends[-1] == len(text) else [*ends, len(text)]
 
 
 def count_words(text: str) -> int:
-    """How many words a text has; two characters count as one where a script has no blanks.
+    """The number of words in a text; two characters of a script without spaces are one word.
 
     >>> count_words("We met at noon."), count_words("昨天我和小明去了公园。")
     (4, 5)
@@ -173,12 +165,13 @@ def count_words(text: str) -> int:
 
 
 def is_unspaced(character: str) -> bool:
-    """Whether a character belongs to a script that writes no blanks between words."""
+    """Whether a character belongs to a script without spaces between words."""
     return _patterns()["unspaced"].match(character) is not None
 
 
 def replace_surrogates(text: str) -> str:
-    """A text that UTF-8 can hold: surrogate pairs joined, each half alone replaced by U+FFFD.
+    """The text with surrogate pairs joined, and each lone surrogate replaced by U+FFFD, so that it
+    can be encoded as UTF-8.
 
     >>> replace_surrogates("\\ud83d\\ude00 and \\ud83d") == "\\U0001f600 and \\ufffd"
     True

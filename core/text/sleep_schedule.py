@@ -1,8 +1,7 @@
-"""Times of day in prose: when somebody wakes and goes to bed.
+"""The hours of waking and going to bed in a prose description of a lifestyle.
 
-Reads clock times in figures (12 and 24 hours, am and pm, o'clock, Uhr, h, 点, 時, ...) and
-the words for waking and going to bed of English, German, Spanish, French, Chinese and
-Japanese. What it does not understand is None, never a guess.
+Understands the words for them in English, German, Spanish, French, Chinese and Japanese; nothing
+is guessed.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .times_of_day import TimeOfDay, find_times
 SleepCue: TypeAlias = Literal["wake", "bed", "asleep", "awake"]
 
 
-# What is done to others, or in bed by day, or is called after bed, says nothing of the night.
+# Phrases that do not say when the person sleeps: what is done to others, naps, bedtime stories.
 _OTHER_PEOPLE = re.compile(
     r"\b(?:put|tuck|send|bring|tak|see|carr|get)\w*(?: (?!to\b|into\b|himself|herself|themsel|up\b"
     r"|out\b|back\b|and\b)[^\s,;]+){1,4} (?:in)?to (?:\w+ )?(?:bed|sleep)\b"
@@ -101,8 +100,8 @@ _FILLER_WORDS = re.compile(
 
 
 def sleep_hours(text: str) -> tuple[int | None, int | None]:
-    """Minutes after midnight of waking and of going to bed, each None where a text does not
-    say it or cannot be understood; the first that is said counts.
+    """Minutes after midnight of waking and of going to bed, by the first mention of each; None if
+    there is none that is understood.
 
     >>> sleep_hours("goes to bed around 11pm, awakes up around 6am")
     (360, 1380)
@@ -135,9 +134,9 @@ def _stated_hours(text: str) -> Iterator[tuple[Literal["wake", "bed"], int]]:
 
 
 def _clauses(text: str, clocks: Sequence[TimeOfDay]) -> list[tuple[int, int, list[TimeOfDay]]]:
-    """Where the clauses of a text begin and end, and the times in each. A clause that holds
-    only times belongs to the one before it, or to the one behind where that has none."""
-    # Marks and words between the two ends of a range, or within a time, part no clause.
+    """The clauses of a text as start, end and the times inside. A clause of times alone is merged
+    with the clause before it, or with the one after it, if that has no times."""
+    # A separator inside a time or between the two times of a range ends no clause.
     whole = sorted(
         [(clock.start, clock.end) for clock in clocks]
         + [(one.end, other.start) for one, other in _time_ranges(text, clocks)]
@@ -192,7 +191,7 @@ def _time_ranges(text: str, clocks: Sequence[TimeOfDay]) -> Iterator[tuple[TimeO
 def _assign_times(
     text: str, cues: Sequence[tuple[str, int, int]], clocks: Sequence[TimeOfDay]
 ) -> Iterator[tuple[Literal["wake", "bed"], int]]:
-    """Each time of a clause with what is done at it."""
+    """The meaning of each time of a clause."""
     ranges = dict(_time_ranges(text, clocks))
     done: set[TimeOfDay] = set()
     for clock in clocks:
@@ -216,7 +215,7 @@ def _assign_times(
 
 
 def _nearest_cue(text: str, cues: Sequence[tuple[str, int, int]], clock: TimeOfDay) -> str | None:
-    """The cue that is nearest to a time; where the scripts write no blanks, the next one."""
+    """The cue nearest to a time; in a script without spaces, the next one after it."""
     behind = [cue for cue in cues if cue[1] >= clock.end]
     if behind and any(ord(letter) > 0x2E80 for letter in text[behind[0][1] : behind[0][2]]):
         return behind[0][0]

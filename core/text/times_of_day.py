@@ -1,4 +1,5 @@
-"""Times of day in prose."""
+"""Times of day in prose, in English, German, Spanish, French, Italian, Portuguese, Chinese and
+Japanese."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ HalfOfDay: TypeAlias = Literal["", "am", "pm", "24"]
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
-    """A time of day as written: ``half`` is empty where the words leave open which half of
-    the day is meant."""
+    """A time of day in a text, from offset ``start`` to ``end``; ``half`` is empty if the text
+    leaves open whether it is am or pm."""
 
     start: int
     end: int
@@ -25,13 +26,13 @@ class TimeOfDay:
     half: HalfOfDay
 
     def minutes(self, *, evening: bool) -> int:
-        """Minutes after midnight; an open hour is the one at which people go to bed
-        (``evening``) or get up."""
+        """Minutes after midnight. An open hour is taken as one at which people go to bed, with
+        ``evening``, or as a morning hour."""
         hour = self.hour
         if self.half in ("am", "pm"):
             hour = hour_of_day(hour, self.half)
         elif not self.half and evening:
-            # Six to eleven are evening hours, twelve is midnight, one to five the small hours.
+            # 6 to 11 are in the evening, 12 is midnight, 1 to 5 are after it.
             hour = hour + 12 if 6 <= hour < 12 else hour % 12
         return hour * 60 + self.minute
 
@@ -103,7 +104,7 @@ _TIME_PATTERN = re.compile(
 )
 
 
-# A figure alone is a time only where the words before or behind it say so.
+# A bare number is a time only after one of these words.
 _TIME_PREPOSITION = re.compile(
     r"(?:\b(?:at|around|about|by|before|after|until|till|til|from|to|between|and|um|gegen|bis|ab"
     r"|von|zwischen|und|a las?|las|la|sobre las|hasta las|desde las|à|vers|jusqu['’]à|de|entre"
@@ -111,12 +112,12 @@ _TIME_PREPOSITION = re.compile(
 )
 
 
-# Of "10-6" the end is no time where the beginning is none.
+# In "10-6" the second number is no time if the first is none.
 _OPEN_RANGE = re.compile(r"\d[ ]?[-~–—][ ]?$")
 
 
 def clock_minutes(text: str) -> int | None:
-    """Minutes after midnight of the first time of day named in a text, or None.
+    """Minutes after midnight of the first time of day in a text, or None.
 
     >>> clock_minutes("opens at 8:30 am"), clock_minutes("around midnight"), clock_minutes("later")
     (510, 0, None)
@@ -129,7 +130,7 @@ def clock_minutes(text: str) -> int | None:
 
 
 def find_times(text: str, *, bare: bool = False) -> Iterator[TimeOfDay]:
-    """The times in a normalised text; with ``bare`` also figures alone, as in "at 9"."""
+    """The times of day in a normalised text; with ``bare`` also bare numbers, as in "at 9"."""
     last = 0
     for match in _TIME_PATTERN.finditer(text):
         clock = _parse_time(match)
@@ -169,7 +170,7 @@ def _parse_time(match: re.Match[str]) -> TimeOfDay | None:
         )
         if not half and match["minute"] and match["hour"].startswith("0"):
             half = "24"
-        # A dot stands in decimals as well; only the word for hours makes it a clock's.
+        # "8.30" may be a decimal number; it is a time only with a unit or a half of the day.
         dotted = match["minute"] and match.string[match.end("hour")] == "."
         if dotted and not (match["unit"] or match["half"] or match["after"]):
             return None
@@ -185,7 +186,7 @@ def _half_from_letter(letter: str | None) -> HalfOfDay:
 
 
 def _half_from_words(hour: int, words: str) -> HalfOfDay:
-    """Which half of the day the words beside an hour mean."""
+    """The half of the day that words beside an hour mean."""
     if not words or not 1 <= hour <= 12:
         return ""
     if re.fullmatch(rf"{_MORNING}|{_CJK_AM}", words):

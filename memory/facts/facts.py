@@ -413,7 +413,7 @@ class Facts:
                 for source in fact.sources:
                     reasons.setdefault(source, f"claim: {fact}")
             # Recall's own filter: no private, compacted, erased, expired or quarantined records.
-            candidates = set(query.shelf.record_id.array[query.candidates()].tolist())
+            candidates = set(query.index.record_id.array[query.candidates()].tolist())
             heaviest = related[0][1]
             for number, weight in related:
                 if number not in candidates:

@@ -1,4 +1,4 @@
-"""The times a question speaks of ("last week", "in May 2023"), resolved against a clock."""
+"""Date expressions in a question ("last week", "in May 2023"), resolved against a clock."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from ...core import Time
 
-DECAY_DAYS = 7.0  # days in which nearness falls to 1/e
-MAX_TEXT_LENGTH = (
-    20_000  # characters of a text in which times are looked for: each costs many patterns
-)
-BEFORE_WEIGHT = 0.5  # what lies before the time counts half: people tell of things afterwards
+DECAY_DAYS = 7.0
+"""Days in which proximity to a time falls to 1/e."""
+MAX_TEXT_LENGTH = 20_000
+"""Characters of a text that are searched: each costs many patterns."""
+BEFORE_WEIGHT = 0.5
+"""Factor of the proximity of what lies before a time: people mention things afterwards."""
 
+_EPOCH = datetime(1970, 1, 1)
 _DAYS = [name.lower() for name in WEEKDAY_NAMES]
 _NUMBERS = {word: number for word, number in NUMBER_WORDS.items() if number}
 _NUMBERS |= {"a": 1, "an": 1, "few": 3, "couple": 2, "several": 4, "dozen": 12}
@@ -33,7 +35,7 @@ _SEASONS = {"spring": (3, 3), "summer": (6, 3), "autumn": (9, 3), "fall": (9, 3)
 
 @dataclass(frozen=True, slots=True)
 class DateSpan:
-    """From ``start`` on, to before ``end``; ``matched_text`` are those of the question."""
+    """The half-open interval [``start``, ``end``), and the words that named it."""
 
     start: datetime
     end: datetime
@@ -41,57 +43,59 @@ class DateSpan:
 
 
 def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
-    """The times that a text speaks of, seen from ``at``.
+    """The times that a text names, seen from ``at``, in order.
 
-    A date without a year is the latest one that has begun by ``at``, or the next one after
-    the word "next". What is no date ("you may", "31 June") is none. Of a text that is longer
-    than any question only the first ``MAX_TEXT_LENGTH`` characters are read.
+    A date without a year is the latest one that has begun by ``at``, or the next one after the
+    word "next". Invalid dates ("31 June") and other words ("you may") are none. Only the first
+    ``MAX_TEXT_LENGTH`` characters are searched.
 
-    >>> [str(one.start.date()) for one in find_date_spans("on 7 May?", datetime(2023, 6, 1))]
+    >>> [str(span.start.date()) for span in find_date_spans("on 7 May?", datetime(2023, 6, 1))]
     ['2023-05-07']
-    >>> [(str(one.start.date()), str(one.end.date())) for one in find_date_spans(
+    >>> [(str(span.start.date()), str(span.end.date())) for span in find_date_spans(
     ...     "Did she paint last week or in May 2022?", datetime(2023, 6, 1))]
     [('2023-05-22', '2023-05-29'), ('2022-05-01', '2022-06-01')]
     """
-    found: list[tuple[int, DateSpan]] = []
+    spans: list[tuple[int, DateSpan]] = []
     text = text[:MAX_TEXT_LENGTH]
     taken = bytearray(len(text))
-    for pattern, read in _compiled_patterns():
-        for place in pattern.finditer(text):
-            # A longer form has taken the place of a shorter one within it.
-            if any(taken[place.start() : place.end()]):
+    for pattern, resolve in _compiled_patterns():
+        for match in pattern.finditer(text):
+            # A longer expression has matched before a shorter one within it.
+            if any(taken[match.start() : match.end()]):
                 continue
             try:
-                times = read(place, at)
+                interval = resolve(match, at)
             except (ValueError, OverflowError):
                 continue
-            if times is not None:
-                span = DateSpan(times[0], times[1], place[0].strip())
-                found.append((place.start(), span))
-                taken[place.start() : place.end()] = b"\x01" * len(place[0])
-    return tuple(span for _, span in sorted(found, key=lambda one: one[0]))
+            if interval is not None:
+                span = DateSpan(*interval, match[0].strip())
+                spans.append((match.start(), span))
+                taken[match.start() : match.end()] = b"\x01" * len(match[0])
+    return tuple(span for _, span in sorted(spans, key=lambda pair: pair[0]))
+
+
+def to_seconds(at: Time) -> float:
+    """Seconds of the world's clock since 1970, for arithmetic only."""
+    # Time zones are refused where times come in; a check here would run a million times.
+    return (at - _EPOCH).total_seconds()
 
 
 def time_proximity(
     created: NDArray[np.float64], times: tuple[DateSpan, ...]
 ) -> NDArray[np.float64]:
-    """How near each moment (seconds since 1970) is to the nearest of the times, in [0, 1]: 1
-    within it, falling with the days that lie between; all 0 when there are no times."""
+    """The proximity of each moment (seconds since 1970) to the nearest of the times, in [0, 1]: 1
+    within it, falling with the days in between; all 0 without times."""
     import numpy as np
 
-    near = np.zeros(len(created))
+    proximity = np.zeros(len(created))
     # The same time named again and again is one.
-    for one in {(each.start, each.end): each for each in times}.values():
-        start, end = _seconds(one.start), _seconds(one.end)
+    for interval in {(span.start, span.end) for span in times}:
+        start, end = map(to_seconds, interval)
         days = np.maximum(np.maximum(start - created, created - end), 0.0) / 86_400.0
         fit = np.exp(-days / DECAY_DAYS)
         fit[created < start] *= BEFORE_WEIGHT
-        near = np.maximum(near, fit)
-    return near
-
-
-def _seconds(at: datetime) -> float:
-    return (at - datetime(1970, 1, 1)).total_seconds()
+        proximity = np.maximum(proximity, fit)
+    return proximity
 
 
 Interval = tuple[datetime, datetime] | None
@@ -116,7 +120,7 @@ def _count(word: str) -> int:
 
 
 def _start(parts: dict[str, str | None], at: Time, which: str = "") -> datetime:
-    """The day or month that a date's parts name; without a year the latest that has begun."""
+    """The first day of a date's parts; without a year, of the latest year in which it has begun."""
     month = _month_number(parts.get("month") or "")
     day = int(parts.get("day") or parts.get("day2") or 1)
     if parts.get("year"):
@@ -125,9 +129,9 @@ def _start(parts: dict[str, str | None], at: Time, which: str = "") -> datetime:
     return datetime(year + (which == "next"), month, day)
 
 
-def _between(place: re.Match[str], at: Time) -> Interval:
-    """From 3 to 7 May, May 3-7, from May to July 2022: from the first to the last of them."""
-    parts = place.groupdict()
+def _between(match: re.Match[str], at: Time) -> Interval:
+    """From 3 to 7 May, May 3-7, from May to July 2022: from the first day to the last."""
+    parts = match.groupdict()
     last = _start(parts, at)
     if parts.get("month0"):
         first = datetime(last.year, _month_number(parts["month0"]), int(parts.get("day0") or 1))
@@ -140,84 +144,84 @@ def _between(place: re.Match[str], at: Time) -> Interval:
     return (first, end) if first < end else None
 
 
-def _years(place: re.Match[str], at: Time) -> Interval:
+def _years(match: re.Match[str], at: Time) -> Interval:
     """From 2019 to 2021, the 1990s."""
-    if place.groupdict().get("decade"):
-        return datetime(int(place["decade"]), 1, 1), datetime(int(place["decade"]) + 10, 1, 1)
-    first, last = int(place["year0"]), int(place["year"])
+    if match.groupdict().get("decade"):
+        return datetime(int(match["decade"]), 1, 1), datetime(int(match["decade"]) + 10, 1, 1)
+    first, last = int(match["year0"]), int(match["year"])
     return (datetime(first, 1, 1), datetime(last + 1, 1, 1)) if first <= last else None
 
 
-def _two_days_away(place: re.Match[str], at: Time) -> Interval:
+def _two_days_away(match: re.Match[str], at: Time) -> Interval:
     """The day before yesterday, the day after tomorrow."""
-    return _units_back("day", -2 if place["which"].lower() == "after" else 2, at)
+    return _units_back("day", -2 if match["which"].lower() == "after" else 2, at)
 
 
-def _last_but_one(place: re.Match[str], at: Time) -> Interval:
+def _last_but_one(match: re.Match[str], at: Time) -> Interval:
     """The week before last, the month after next."""
-    unit = place["unit"].lower()
-    count = -2 if place["which"].lower().startswith("after") else 2
+    unit = match["unit"].lower()
+    count = -2 if match["which"].lower().startswith("after") else 2
     return _units_back("day" if unit in ("night", "evening", "morning") else unit, count, at)
 
 
-def _iso_month(place: re.Match[str], at: Time) -> Interval:
-    return _month(int(place["year"]), int(place["number"]))
+def _iso_month(match: re.Match[str], at: Time) -> Interval:
+    return _month(int(match["year"]), int(match["number"]))
 
 
-def _part(place: re.Match[str], at: Time) -> Interval:
+def _part(match: re.Match[str], at: Time) -> Interval:
     """Early May, the end of 2021, mid-June 2022: a third of it."""
-    parts = place.groupdict()
+    parts = match.groupdict()
     if parts["month"]:
         first = _start(parts, at)
         start, end = _month(first.year, first.month)
     else:
         start, end = _month(int(parts["year2"]), 1, 12)
-    word = place["part"].lower()
+    word = match["part"].lower()
     number = 0 if word in ("early", "beginning", "start") else 1 if word in ("mid", "middle") else 2
     third = (end - start) / 3
     after = end if number == 2 else _day(start + (number + 1) * third)[0]
     return _day(start + number * third)[0], after
 
 
-def _rolling_window(place: re.Match[str], at: Time) -> Interval:
-    """In the last two weeks, over the next few days: from now back, or on."""
-    count = _count(place["count"]) if place["count"] else 3
+def _rolling_window(match: re.Match[str], at: Time) -> Interval:
+    """In the last two weeks, over the next few days: backwards or forwards from now."""
+    count = _count(match["count"]) if match["count"] else 3
     days = {"hour": 1, "day": 1, "week": 7, "weekend": 7, "month": 30, "year": 365}
-    unit = place["unit"].lower()
+    unit = match["unit"].lower()
     span = timedelta(hours=count) if unit == "hour" else timedelta(days=days[unit] * count)
-    if place["which"].lower() in ("next", "coming"):
+    if match["which"].lower() in ("next", "coming"):
         return at, at + span
     return (at - span, at) if unit == "hour" else (_day(at - span)[0], _day(at)[1])
 
 
-def _offset(place: re.Match[str], at: Time) -> Interval:
+def _offset(match: re.Match[str], at: Time) -> Interval:
     """Two weeks before 7 May, the day after 7 May 2023, in two weeks, two years from now."""
-    parts = place.groupdict()
+    parts = match.groupdict()
     count = _count(parts["count"]) if parts.get("count") else 1
     before = (parts.get("which") or "").lower() == "before"
     middle = _start(parts, at) if parts.get("month") else at
-    unit = place["unit"].lower()
+    unit = match["unit"].lower()
     if parts.get("month") and not parts.get("count") and unit == "week":
         # "The week before 3 August": the seven days that end there, whatever weekday it is.
         return _day(middle - timedelta(days=7), 7) if before else _day(middle + timedelta(1), 7)
     return _units_back(unit, count if before else -count, middle)
 
 
-def _half(place: re.Match[str], at: Time) -> Interval:
-    """Half a year ago, a year and a half ago: the month it was."""
-    months = 6 if place[0].lower().startswith("half") else 12 * _count(place["count"]) + 6
+def _half(match: re.Match[str], at: Time) -> Interval:
+    """Half a year ago, a year and a half ago: the month."""
+    months = 6 if match[0].lower().startswith("half") else 12 * _count(match["count"]) + 6
     return _units_back("month", months, at)
 
 
-def _fortnight(place: re.Match[str], at: Time) -> Interval:
+def _fortnight(match: re.Match[str], at: Time) -> Interval:
     return _units_back("week", 2, at)
 
 
-def _week_of(place: re.Match[str], at: Time) -> Interval:
+def _week_of(match: re.Match[str], at: Time) -> Interval:
     """The first week of May, the last Friday of June 2022, the second weekend of July."""
-    first = _start(place.groupdict(), at)
+    first = _start(match.groupdict(), at)
     start, end = _month(first.year, first.month)
-    what, order = place["what"].lower(), place["order"].lower()
+    what, order = match["what"].lower(), match["order"].lower()
     if what == "week":
         begin = (
             end - timedelta(days=7) if order == "last" else start + timedelta(7 * ORDINALS[order])
@@ -232,30 +236,30 @@ def _week_of(place: re.Match[str], at: Time) -> Interval:
     )
 
 
-def _week_around(place: re.Match[str], at: Time) -> Interval:
-    """The week of 7 May: from its Monday on."""
-    first = _start(place.groupdict(), at)
+def _week_around(match: re.Match[str], at: Time) -> Interval:
+    """The week of 7 May: from its Monday."""
+    first = _start(match.groupdict(), at)
     return _day(first - timedelta(days=first.weekday()), 7)
 
 
-def _season(place: re.Match[str], at: Time) -> Interval:
-    """The summer of 2021, in spring: of the year named, or the latest that has begun."""
-    month, months = _SEASONS[place["what"].lower()]
-    if place["year"]:
-        return _month(int(place["year"]), month, months)
+def _season(match: re.Match[str], at: Time) -> Interval:
+    """The summer of 2021, in spring: of that year, or the latest that has begun."""
+    month, months = _SEASONS[match["what"].lower()]
+    if match["year"]:
+        return _month(int(match["year"]), month, months)
     return _month(at.year - (datetime(at.year, month, 1) > at), month, months)
 
 
-def _day_of_month(place: re.Match[str], at: Time) -> Interval:
-    """On the 5th: of this month, or of the last where it has not come yet."""
-    day = int(place["day"])
+def _day_of_month(match: re.Match[str], at: Time) -> Interval:
+    """On the 5th: of this month, or of the last month if it has not come yet."""
+    day = int(match["day"])
     months = at.year * 12 + at.month - 1 - (day > at.day)
     return _day(datetime(months // 12, months % 12 + 1, day))
 
 
-def _numeric_date(place: re.Match[str], at: Time) -> Interval:
-    """2023/05/07, 7.5.2023, 25/12/2022: where only one reading is a date."""
-    parts = place.groupdict()
+def _numeric_date(match: re.Match[str], at: Time) -> Interval:
+    """2023/05/07, 7.5.2023, 25/12/2022: if only one reading is a date."""
+    parts = match.groupdict()
     first, second, year = int(parts["one"]), int(parts["two"]), int(parts["year"])
     if parts["sign"] == "." or first > 12:
         return _day(datetime(year, second, first))
@@ -264,26 +268,26 @@ def _numeric_date(place: re.Match[str], at: Time) -> Interval:
     return None
 
 
-def _date(place: re.Match[str], at: Time) -> Interval:
-    """7 May, May 7th 2023, in May: a day, or a month where no day is named."""
-    parts = place.groupdict()
+def _date(match: re.Match[str], at: Time) -> Interval:
+    """7 May, May 7th 2023, in May: a day, or a month if no day is named."""
+    parts = match.groupdict()
     start = _start(parts, at, (parts.get("which") or "").lower())
     named = parts.get("day") or parts.get("day2")
     return _day(start) if named else _month(start.year, start.month)
 
 
-def _iso(place: re.Match[str], at: Time) -> Interval:
-    day = date.fromisoformat(place[0].replace("/", "-"))
+def _iso(match: re.Match[str], at: Time) -> Interval:
+    day = date.fromisoformat(match[0].replace("/", "-"))
     return _day(datetime.combine(day, datetime.min.time()))
 
 
-def _year(place: re.Match[str], at: Time) -> Interval:
-    return _month(int(place["year"]), 1, 12)
+def _year(match: re.Match[str], at: Time) -> Interval:
+    return _month(int(match["year"]), 1, 12)
 
 
-def _ago(place: re.Match[str], at: Time) -> Interval:
-    """Two months ago, a week ago: the day, week, month or year so many back."""
-    return _units_back(place["unit"].lower(), _count(place["count"]), at)
+def _ago(match: re.Match[str], at: Time) -> Interval:
+    """Two months ago, a week ago: the day, week, month or year that many back."""
+    return _units_back(match["unit"].lower(), _count(match["count"]), at)
 
 
 def _units_back(unit: str, count: int, at: Time) -> Interval:
@@ -299,9 +303,9 @@ def _units_back(unit: str, count: int, at: Time) -> Interval:
     return _month(at.year - count, 1, 12)
 
 
-def _relative(place: re.Match[str], at: Time) -> Interval:
+def _relative(match: re.Match[str], at: Time) -> Interval:
     """Last week, this month, next Friday, last summer."""
-    which, what = place["which"].lower(), place["what"].lower()
+    which, what = match["which"].lower(), match["what"].lower()
     step = {"last": 1, "previous": 1, "past": 1, "this": 0, "next": -1}[which]
     if what in _DAYS:
         back = (at.weekday() - _DAYS.index(what)) % 7
@@ -317,14 +321,14 @@ def _relative(place: re.Match[str], at: Time) -> Interval:
     return _units_back(what, step, at)
 
 
-def _named_day(place: re.Match[str], at: Time) -> Interval:
+def _named_day(match: re.Match[str], at: Time) -> Interval:
     """On Friday: the latest one."""
-    return _day(at - timedelta(days=(at.weekday() - _DAYS.index(place["what"].lower())) % 7 or 7))
+    return _day(at - timedelta(days=(at.weekday() - _DAYS.index(match["what"].lower())) % 7 or 7))
 
 
-def _relative_day(place: re.Match[str], at: Time) -> Interval:
+def _relative_day(match: re.Match[str], at: Time) -> Interval:
     back = {"yesterday": 1, "today": 0, "tonight": 0, "tomorrow": -1}
-    return _day(at - timedelta(days=back[place[0].lower()]))
+    return _day(at - timedelta(days=back[match[0].lower()]))
 
 
 def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Interval]]]:

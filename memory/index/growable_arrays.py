@@ -1,4 +1,4 @@
-"""Arrays that grow at their end: numbers in one piece, embeddings in blocks."""
+"""Arrays that grow at their end: columns of numbers, and blocks of embeddings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Column:
         self._size = size
 
     def keep_only(self, keep: NDArray[np.bool_]) -> None:
-        """Leave out the values that are not to be kept; ``keep`` is of shape (len(self),)."""
+        """Remove the values where ``keep``, of shape (len(self),), is False."""
         self._data = self.array[keep]
         self._size = len(self._data)
 
@@ -41,7 +41,7 @@ class Column:
 
     @property
     def array(self) -> NDArray[Any]:
-        """The values; a view that later growth does not reach."""
+        """The values; a view that does not grow with the column."""
         return self._data[: self._size]
 
 
@@ -65,7 +65,8 @@ class VectorBlocks:
             rows = rows[free:]
 
     def _reserve(self, wanted: int) -> int:
-        """How many of the next rows fit into the last block, grown or begun as needed."""
+        """How many of ``wanted`` further rows fit into the last block, which is grown or created as
+        needed."""
         inside = self.size % BLOCK_ROWS
         if inside == 0 and len(self._blocks) * BLOCK_ROWS <= self.size:
             size = min(BLOCK_ROWS, max(64, wanted)) if not self._blocks else BLOCK_ROWS
@@ -79,35 +80,35 @@ class VectorBlocks:
         return min(wanted, len(block) - inside)
 
     def slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        """The rows from ``start`` to before ``stop``, float32, not to be written to."""
-        pieces = []
+        """The rows in [start, stop) as float32; read-only."""
+        parts = []
         while start < stop:
             end = min(stop, (start // BLOCK_ROWS + 1) * BLOCK_ROWS)
             inside = start % BLOCK_ROWS
-            pieces.append(self._blocks[start // BLOCK_ROWS][inside : inside + end - start])
+            parts.append(self._blocks[start // BLOCK_ROWS][inside : inside + end - start])
             start = end
-        if not pieces:
+        if not parts:
             return np.empty((0, self.columns), np.float32)
-        whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        return whole.astype(np.float32, copy=False)
+        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return rows.astype(np.float32, copy=False)
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The numbered rows, float32, shape (len(rows), columns)."""
+        """The rows of these numbers as float32, shape (len(rows), columns)."""
         if self.size <= BLOCK_ROWS:
             block = self._blocks[0] if self._blocks else np.empty((0, self.columns), np.float32)
             return block.take(rows, axis=0).astype(np.float32, copy=False)
-        found = np.empty((len(rows), self.columns), np.float32)
-        owner = rows // BLOCK_ROWS
-        for number in np.unique(owner):
-            mine = owner == number
-            found[mine] = self._blocks[number][rows[mine] % BLOCK_ROWS]
-        return found
+        taken = np.empty((len(rows), self.columns), np.float32)
+        block_of = rows // BLOCK_ROWS
+        for number in np.unique(block_of):
+            mine = block_of == number
+            taken[mine] = self._blocks[number][rows[mine] % BLOCK_ROWS]
+        return taken
 
     def dot(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Product of ``vector`` with every row, shape (size,)."""
-        found = np.empty(self.size, np.float32)
+        """The dot products of ``vector`` with all rows, shape (size,)."""
+        products = np.empty(self.size, np.float32)
         for start in range(0, self.size, BLOCK_ROWS):
             stop = min(self.size, start + BLOCK_ROWS)
-            # Row by row, unlike a matrix product, whose blocks round by a row's place.
-            np.vecdot(self.slice(start, stop), vector, out=found[start:stop])
-        return found
+            # Row by row: a matrix product rounds depending on a row's position in its blocks.
+            np.vecdot(self.slice(start, stop), vector, out=products[start:stop])
+        return products

@@ -1,4 +1,4 @@
-"""One agent's memory as arrays: what recall computes on."""
+"""One agent's memory as arrays, on which recall computes."""
 
 from __future__ import annotations
 
@@ -24,37 +24,34 @@ from ..storage import (
     read_record_batches,
     unlabelled_count,
 )
+from .date_spans import to_seconds
 from .growable_arrays import Column
+from .lexical_index import LexicalIndex
 from .record_buffer import RecordBuffer
 from .vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-    from .lexical_index import LexicalIndex
-
 _KIND_NUMBER = {kind: number for number, kind in enumerate(RECORD_KINDS)}
 _EPOCH = datetime(1970, 1, 1)
 
 
-def to_seconds(at: Time) -> float:
-    """Seconds of the world's clock since 1970, for arithmetic only."""
-    # Checked where times come in: here it would be done a million times.
-    return (at - _EPOCH).total_seconds()
-
-
 class MemoryIndex:
-    """Records with one column for each number recall needs, in order of their numbers.
+    """The loaded records of one agent with a column for each number that recall needs, in order
+    of record number.
 
-    Read from the store on first use, and kept up to date by the writer. What recall leaves
-    out for long (``unloaded``: folded away) is not held, and neither is then the log of
-    accesses (``access_position``), which only views of the past need: they read it all. ``who`` and
-    ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite for
-    what does not expire and minus infinity for what is gone; ``duplicate_key`` is equal for records
-    of one text, source and audience. ``record_sources`` are the sources of all records, those not
-    held
-    included. ``version`` changes with every
-    write, ``derived`` keeps what was computed for it.
+    Read from the store on first use and kept up to date by the writer. A *position* is a place in
+    these columns. Records in ``unloaded``, which recall leaves out for long, are not in them; the
+    access log (``access_position``, ``access_step``, ``access_time``) is kept only if all records
+    are loaded, since only views of the past need it.
+
+    ``who`` and ``audience`` are numbers into ``sources`` and ``audiences``; ``until`` is infinite
+    for a record without expiry and minus infinity for an erased one; ``duplicate_key`` is equal for
+    records of equal text, source and audience; ``vector_row`` is the row of a record's embedding in
+    ``vectors`` (-1: none) and ``row_position`` the inverse. ``record_sources`` covers unloaded
+    records too. ``version`` changes with every write, ``derived`` caches what was computed since
+    the last one.
     """
 
     def __init__(self, kind: DTypeLike = np.float32, origins: RecordSources | None = None) -> None:
@@ -113,7 +110,7 @@ class MemoryIndex:
         return index
 
     def add(self, rows: Sequence[StoredRecord], bodies: Sequence[str] | None = None) -> None:
-        """Append records; ``bodies`` are their canonical JSON where it is there already."""
+        """Append records; ``bodies`` are their canonical JSON, if it was made already."""
         if not rows:
             return
         records = [row.record for row in rows]
@@ -121,87 +118,91 @@ class MemoryIndex:
         if records[-1].id > len(self.record_sources):
             self.record_sources.extend(records)
         self.last_step = max(self.last_step, rows[-1].step)
-        made = [to_seconds(record.created) for record in records]
+        created = [to_seconds(record.created) for record in records]
         texts = bodies or [body_of(record) for record in records]
         self.records.extend([text.encode() for text in texts])
         self.step.extend([row.step for row in rows])
-        self.created.extend(made)
-        self.last_access.extend(made)
+        self.created.extend(created)
+        self.last_access.extend(created)
         self.importance.extend([record.importance for record in records])
         self.kind.extend([_KIND_NUMBER[record.kind] for record in records])
         sources, audiences = self.sources, self.audiences
         self.who.extend([sources.setdefault(r.who, len(sources)) for r in records])
         self.audience.extend([audiences.setdefault(r.audience, len(audiences)) for r in records])
         self.duplicate_key.extend([_duplicate_key(record) for record in records])
-        ends = [_expiry(record) for record in records]
-        self.earliest_expiry = min(self.earliest_expiry, *ends)
-        self.until.extend(ends)
+        expiries = [_expiry(record) for record in records]
+        self.earliest_expiry = min(self.earliest_expiry, *expiries)
+        self.until.extend(expiries)
         self._add_vectors([row.vector for row in rows])
         self.invalidate()
 
     def _add_vectors(self, vectors: Sequence[bytes | None]) -> None:
-        have = [place for place, vector in enumerate(vectors) if vector is not None]
+        """Append the embeddings of the last records, float32 of one length."""
+        embedded = [place for place, vector in enumerate(vectors) if vector is not None]
         start = len(self.vector_row)
         rows = np.full(len(vectors), -1, np.int64)
-        rows[have] = np.arange(self.vectors.rows, self.vectors.rows + len(have))
+        rows[embedded] = np.arange(self.vectors.rows, self.vectors.rows + len(embedded))
         self.vector_row.extend(rows)
-        self.row_position.extend(np.array(have, np.int64) + start)
-        if have:
-            flat = np.frombuffer(b"".join(vectors[place] or b"" for place in have), "<f4")
-            self.vectors.extend(flat.reshape(len(have), -1))
+        self.row_position.extend(np.array(embedded, np.int64) + start)
+        if embedded:
+            flat = np.frombuffer(b"".join(filter(None, vectors)), "<f4")
+            self.vectors.extend(flat.reshape(len(embedded), -1))
 
-    def mark_accessed(self, touch: RecordAccess) -> None:
+    def mark_accessed(self, access: RecordAccess) -> None:
         """Append to the access log."""
-        places = self.positions_of(touch.records)
-        at = to_seconds(touch.at)
-        self.last_step = max(self.last_step, touch.step)
+        positions = self.positions_of(access.records)
+        at = to_seconds(access.at)
+        self.last_step = max(self.last_step, access.step)
         if not len(self.unloaded):
-            self.access_position.extend(places)
-            self.access_step.extend([touch.step] * len(places))
-            self.access_time.extend([at] * len(places))
-        self.last_access.array[places] = at
+            self.access_position.extend(positions)
+            self.access_step.extend([access.step] * len(positions))
+            self.access_time.extend([at] * len(positions))
+        self.last_access.array[positions] = at
         self.invalidate()
 
     def set_quarantined(self, who: frozenset[AgentId]) -> None:
-        """Whose word is not recalled from now on."""
+        """Set the persons and sources excluded from recall."""
         self.quarantined = who
         self.invalidate()
 
     def quarantined_mask(self, count: int) -> NDArray[np.bool_] | None:
-        """Whether each of the first ``count`` records rests on the words of somebody who is
-        quarantined; None where nobody is."""
+        """Whether each of the first ``count`` records rests on a quarantined source; None if none
+        is quarantined."""
         if not self.quarantined:
             return None
-        known: NDArray[np.bool_] | None = self.derived.get("suspect")
-        if known is None:
+        mask: NDArray[np.bool_] | None = self.derived.get("quarantined")
+        if mask is None:
             forms = name_forms(self.quarantined)
-            known = self.record_sources.any_from(self.record_id.array, forms)
-            # Who did something may be a thing, which is nobody's source.
-            things = np.array([has_source((who,), forms) for who in self.sources], np.bool_)
-            known = self.derived["suspect"] = known | things[self.who.array]
-        return known[:count]
+            mask = self.record_sources.any_from(self.record_id.array, forms)
+            # What acted in an observation may be an object, which is no source.
+            actors = np.array([has_source((who,), forms) for who in self.sources], np.bool_)
+            mask = self.derived["quarantined"] = mask | actors[self.who.array]
+        return mask[:count]
 
     def is_quarantined(self, number: RecordId) -> bool:
-        """Whether a record, held here or not, rests on the words of somebody quarantined."""
+        """Whether a record, loaded or not, rests on a quarantined source."""
         return has_source(self.record_sources.of(number), name_forms(self.quarantined))
 
     def invalidate(self) -> None:
-        """What was computed no longer holds."""
+        """Drop what was derived from the records."""
         self.version += 1
         self.derived.clear()
 
-    def unload(self, places: NDArray[np.int64]) -> None:
-        """Hold the records at these places no longer; the others move up."""
+    def unload(self, positions: NDArray[np.int64]) -> None:
+        """Remove the records at these positions; the others move up."""
         keep = np.ones(len(self.record_id), np.bool_)
-        keep[places] = False
-        self.unloaded = np.union1d(self.unloaded, self.record_id.array[places])
+        keep[positions] = False
+        self.unloaded = np.union1d(self.unloaded, self.record_id.array[positions])
         self.records.keep_only(np.flatnonzero(keep).tolist())
         rows = self.vector_row.array[keep]
-        have = np.flatnonzero(rows >= 0)
-        self.vectors = self.vectors.subset(rows[have])
-        for column in (self.record_id, self.step, self.created, self.last_access, self.importance):
-            column.keep_only(keep)
+        embedded = np.flatnonzero(rows >= 0)
+        self.vectors = self.vectors.subset(rows[embedded])
         for column in (
+            self.record_id,
+            self.step,
+            self.created,
+            self.last_access,
+            self.importance,
             self.kind,
             self.vector_row,
             self.who,
@@ -210,9 +211,9 @@ class MemoryIndex:
             self.duplicate_key,
         ):
             column.keep_only(keep)
-        self.vector_row.array[have] = np.arange(len(have))
+        self.vector_row.array[embedded] = np.arange(len(embedded))
         self.row_position = Column(np.int64)
-        self.row_position.extend(have)
+        self.row_position.extend(embedded)
         self.access_position, self.access_step = Column(np.int64), Column(np.int64)
         self.access_time = Column(np.float64)
         self.earliest_expiry = float(self.until.array.min(initial=np.inf))
@@ -222,36 +223,36 @@ class MemoryIndex:
 
     @property
     def record_count(self) -> int:
-        """How many records the memory has, those that are not held included."""
+        """How many records the memory has, unloaded ones included."""
         return len(self.records) + len(self.unloaded)
 
     def positions_of(self, numbers: Sequence[RecordId] | NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where records of these numbers are; nothing for one that is not held."""
+        """The positions of the records of these numbers, without unloaded ones."""
         wanted = np.asarray(numbers, np.int64)
         if not len(self.unloaded):
-            held: NDArray[np.int64] = wanted[wanted <= len(self.record_id)] - 1
-            return held
-        numbered = self.record_id.array
-        places = np.searchsorted(numbered, wanted)
-        there = places < len(numbered)
-        there[there] = numbered[places[there]] == wanted[there]
-        found: NDArray[np.int64] = places[there]
-        return found
+            loaded: NDArray[np.int64] = wanted[wanted <= len(self.record_id)] - 1
+            return loaded
+        ids = self.record_id.array
+        positions = np.searchsorted(ids, wanted)
+        exists = positions < len(ids)
+        exists[exists] = ids[positions[exists]] == wanted[exists]
+        existing: NDArray[np.int64] = positions[exists]
+        return existing
 
     def count_at(self, step: int | None) -> int:
-        """How many of the records held there were at the end of ``step``."""
+        """How many of the loaded records existed at the end of ``step``; all for None."""
         if step is None:
             return len(self.records)
         return int(np.searchsorted(self.step.array, step, side="right"))
 
     def latest_time(self, count: int) -> Time:
-        """When the newest of the first ``count`` records was made; the least time for none."""
+        """When the newest of the first ``count`` records was created; the least time for none."""
         if not count:
             return datetime.min
         return _EPOCH + timedelta(seconds=float(self.created.array[:count].max()))
 
     def last_access_at(self, step: int | None) -> NDArray[np.float64]:
-        """Last accesses, shape (count_at(step),), in seconds, as of the end of ``step``."""
+        """Last accesses in seconds as of the end of ``step``, shape (count_at(step),)."""
         if step is None:
             return self.last_access.array
         past = int(np.searchsorted(self.access_step.array, step, side="right"))
@@ -263,63 +264,58 @@ class MemoryIndex:
     def visible_positions(
         self, count: int, kinds: Sequence[RecordKind], person: AgentId
     ) -> NDArray[np.int64]:
-        """Where those of the first ``count`` records are that are of ``kinds`` (all when
-        empty), for ``person`` (empty: whoever asks) and not gone."""
-        keep = self.until.array[:count] != -np.inf
+        """The positions of those of the first ``count`` records that are of ``kinds`` (all if
+        empty), visible to ``person`` (the owner if empty) and not erased."""
+        mask = self.until.array[:count] != -np.inf
         if kinds:
-            keep &= np.array([kind in kinds for kind in RECORD_KINDS])[self.kind.array[:count]]
+            mask &= np.array([kind in kinds for kind in RECORD_KINDS])[self.kind.array[:count]]
         if person:
-            keep &= self.audience_mask(count, (person,))
-        return np.flatnonzero(keep).astype(np.int64)
+            mask &= self.audience_mask(count, (person,))
+        return np.flatnonzero(mask).astype(np.int64)
 
     def audience_mask(self, count: int, listeners: Sequence[AgentId]) -> NDArray[np.bool_]:
-        """Whether each of the first ``count`` records may be told to all ``listeners``."""
-        # As ``visible`` says, without a call for each of many audiences.
-        wanted = set(listeners)
-        heard = [not people or wanted.issubset(people) for people in self.audiences]
-        found: NDArray[np.bool_] = np.array(heard)[self.audience.array[:count]]
-        return found
+        """Whether each of the first ``count`` records is visible to all ``listeners``."""
+        # ``is_visible``, once for each audience instead of once for each record.
+        everyone = set(listeners)
+        visible = [not people or everyone.issubset(people) for people in self.audiences]
+        mask: NDArray[np.bool_] = np.array(visible)[self.audience.array[:count]]
+        return mask
 
     @property
     def lexical(self) -> LexicalIndex:
-        """The words of the records; read only by what asks for them."""
+        """The index of the records' words; empty until ``LexicalIndex.index_records``."""
         if self._lexical is None:
-            from .lexical_index import LexicalIndex
-
             self._lexical = LexicalIndex()
         return self._lexical
 
     def contains_word(self, word: str) -> NDArray[np.bool_]:
-        """Whether each record's text holds ``word``."""
+        """Whether each record's text contains ``word``."""
         column = self._word_columns.setdefault(word, Column(np.bool_))
-        start = len(column)
-        column.extend(
-            [word in self.records[place].text for place in range(start, len(self.records))]
-        )
+        new = range(len(column), len(self.records))
+        column.extend([word in self.records[position].text for position in new])
         return column.array
 
     def cosines(
-        self, places: NDArray[np.int64], vector: NDArray[np.float32] | None
+        self, positions: NDArray[np.int64], vector: NDArray[np.float32] | None
     ) -> NDArray[np.float64]:
-        """Cosine of ``vector`` with the records at ``visible_positions``; 0 without an
-        embedding."""
-        found = np.zeros(len(places))
+        """Cosines of ``vector`` with the records at ``positions``; 0 without an embedding."""
+        cosines = np.zeros(len(positions))
         if vector is None or not self.vectors.rows:
-            return found
-        rows = self.vector_row.array[places]
-        have = rows >= 0
-        found[have] = self.vectors.cosines(vector, rows[have])
-        return found
+            return cosines
+        rows = self.vector_row.array[positions]
+        embedded = rows >= 0
+        cosines[embedded] = self.vectors.cosines(vector, rows[embedded])
+        return cosines
 
 
 def _duplicate_key(record: Record) -> int:
-    """A number of 64 bits for what a record says, who says it and for whom."""
-    whole = "\x00".join((record.text, record.who, *record.audience))
-    return int.from_bytes(blake2b(whole.encode(), digest_size=8).digest(), "big", signed=True)
+    """A 64-bit hash of a record's text, source and audience."""
+    content = "\x00".join((record.text, record.who, *record.audience))
+    return int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _expiry(record: Record) -> float:
-    """When a record ceases to be recalled, in seconds."""
+    """When a record expires, in seconds."""
     if record.source and is_erased(record):
         return -np.inf
     return np.inf if record.until is None else to_seconds(record.until)

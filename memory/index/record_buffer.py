@@ -1,4 +1,4 @@
-"""Records as bytes: their canonical JSON end to end, made objects of when asked for."""
+"""Records as bytes: their canonical JSON in one buffer, parsed on demand."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from ..storage import read_body, record_adapter
 from .growable_arrays import Column
 
 CACHE_SIZE = 512
-"""Objects kept of those lately asked for, so that a mind that goes on about one thing does
-not read the same bytes again."""
+"""Number of parsed records cached, since successive recalls often return the same ones."""
 
 
 class RecordBuffer(Sequence[Record]):
-    """An agent's records in order, a few hundred bytes each instead of an object."""
+    """An agent's records in order, a few hundred bytes each instead of a Python object."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -31,9 +30,9 @@ class RecordBuffer(Sequence[Record]):
         self._ends.extend(np.cumsum(sizes) + len(self._data))
         self._data += b"".join(bodies)
 
-    def keep_only(self, places: Sequence[int]) -> None:
-        """Leave out the records at other places; the rest move up."""
-        bodies = [self.body(place) for place in places]
+    def keep_only(self, positions: Sequence[int]) -> None:
+        """Remove the records at other positions; the rest move up."""
+        bodies = [self.body(position) for position in positions]
         self._data, self._ends = bytearray(), Column(np.int64)
         self._ends.extend([0])
         self._cache.clear()
@@ -42,44 +41,44 @@ class RecordBuffer(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def body(self, place: int) -> bytes:
-        """The bytes of the record at a place, from 0."""
+    def body(self, position: int) -> bytes:
+        """The bytes of the record at a position, from 0."""
         ends = self._ends.array
-        return bytes(self._data[ends[place] : ends[place + 1]])
+        return bytes(self._data[ends[position] : ends[position + 1]])
 
-    def get(self, place: int) -> Record:
-        """The record at a place, kept as an object for a while."""
-        record = self._cache.get(place)
+    def get(self, position: int) -> Record:
+        """The record at a position, from the cache if it is there."""
+        record = self._cache.get(position)
         if record is None:
             if len(self._cache) >= CACHE_SIZE:
                 self._cache.clear()
-            record = self._cache[place] = read_body(self.body(place))
+            record = self._cache[position] = read_body(self.body(position))
         return record
 
-    def get_many(self, places: Sequence[int]) -> list[Record]:
-        """The records at some places, each as ``get`` gives it."""
-        have = self._cache
-        lacking = [place for place in places if place not in have]
-        if lacking:
-            if len(have) + len(lacking) > CACHE_SIZE:
-                have.clear()
-                lacking = list(places)
-            ends, read, data = self._ends.array, record_adapter().validate_json, self._data
-            starts, stops = ends[lacking].tolist(), ends[np.array(lacking) + 1].tolist()
-            for place, start, stop in zip(lacking, starts, stops):
-                have[place] = read(data[start:stop])
-        return [have[place] for place in places]
+    def get_many(self, positions: Sequence[int]) -> list[Record]:
+        """The records at some positions, each as from ``get``."""
+        cache = self._cache
+        missing = [position for position in positions if position not in cache]
+        if missing:
+            if len(cache) + len(missing) > CACHE_SIZE:
+                cache.clear()
+                missing = list(positions)
+            ends, parse, data = self._ends.array, record_adapter().validate_json, self._data
+            starts, stops = ends[missing].tolist(), ends[np.array(missing) + 1].tolist()
+            for position, start, stop in zip(missing, starts, stops):
+                cache[position] = parse(data[start:stop])
+        return [cache[position] for position in positions]
 
     @overload
-    def __getitem__(self, place: int) -> Record: ...
+    def __getitem__(self, position: int) -> Record: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Record]: ...
-    def __getitem__(self, place: int | slice) -> Record | list[Record]:
-        if isinstance(place, slice):
-            return [self.get(i) for i in range(*place.indices(len(self)))]
-        return self.get(range(len(self))[place])
+    def __getitem__(self, position: slice) -> list[Record]: ...
+    def __getitem__(self, position: int | slice) -> Record | list[Record]:
+        if isinstance(position, slice):
+            return [self.get(i) for i in range(*position.indices(len(self)))]
+        return self.get(range(len(self))[position])
 
     def __iter__(self) -> Iterator[Record]:
-        for place in range(len(self)):
-            # Not kept: who goes through all of them would only push out the others.
-            yield self._cache.get(place) or read_body(self.body(place))
+        for position in range(len(self)):
+            # Not cached: an iteration over all records would evict the others.
+            yield self._cache.get(position) or read_body(self.body(position))

@@ -1,4 +1,4 @@
-"""How likely it is that a memory holds what a cue asks for: "I don't know", calibrated."""
+"""The calibrated probability that a memory holds what a cue asks for."""
 
 from __future__ import annotations
 
@@ -30,39 +30,35 @@ FEATURES = ("fit", "meaning", "margin")
 WEIGHTS_FILE = "answerability.json"
 
 
-def match_features(found: HybridMatch) -> dict[str, float]:
-    """What tells whether a memory holds the answer, from the best of the candidates.
+def match_features(match: HybridMatch) -> dict[str, float]:
+    """Features that predict whether a memory holds the answer.
 
-    ``fit``: half the sum of the cosine, the share of the asked words it covers and its own
-    BM25 as a share of the highest possible, of the record where that is largest;
-    ``context_cosine``: the largest cosine with neighbours; ``margin``: how much better the best
-    record
-    of those whom the cue names fits by words than the best of all others (0 without both), low
-    where the memory tells the thing of somebody else.
+    - ``fit``: the highest of half the sum of cosine, coverage and own words of a candidate.
+    - ``meaning``: the highest cosine with neighbours.
+    - ``margin``: the best own words of a record by a person whom the cue names, less the best of
+      all others (0 without both); low if the memory says it of somebody else.
     """
-    fit = 0.5 * (found.cosine + found.coverage + found.own_words)
-    named, others = (
-        found.own_words[found.by_named_speaker],
-        found.own_words[~found.by_named_speaker],
-    )
+    fit = 0.5 * (match.cosine + match.coverage + match.own_words)
+    named = match.own_words[match.by_named_speaker]
+    others = match.own_words[~match.by_named_speaker]
     margin = float(named.max() - others.max()) if len(named) and len(others) else 0.0
-    return {"fit": float(fit.max()), "meaning": float(found.context_cosine.max()), "margin": margin}
+    return {"fit": float(fit.max()), "meaning": float(match.context_cosine.max()), "margin": margin}
 
 
-def logistic_probability(given: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """Logistic regression: 1 / (1 + exp(-(bias + the sum of weight * sign))).
+def logistic_probability(features: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Logistic regression: 1 / (1 + exp(-(bias + sum of weight * feature))).
 
     >>> logistic_probability({"fit": 1.0}, {"bias": -1.0, "fit": 1.0})
     0.5
     """
-    total = weights["bias"] + sum(weights[name] * value for name, value in given.items())
+    total = weights["bias"] + sum(weights[name] * value for name, value in features.items())
     # Beyond this exp overflows; the probability is 0 or 1 to the last bit anyway.
     return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
 
 
 @cache
 def packaged_weights() -> Mapping[str, float]:
-    """The weights beside this file, fitted by ``denizens bench memory --calibrate``."""
+    """The weights in ``answerability.json``, fitted by ``denizens bench memory --calibrate``."""
     source = files(__package__).joinpath(WEIGHTS_FILE)
     try:
         weights = json.loads(source.read_text(encoding="utf-8"))["weights"]
@@ -74,21 +70,19 @@ def packaged_weights() -> Mapping[str, float]:
 def answer_probability(
     loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector | None
 ) -> float | None:
-    """See ``Memory.answer_probability``."""
+    """The calibrated probability that a memory holds what a cue asks for; None without its
+    embedding."""
     if vector is None:
         return None
-    given = cue_features(loader, rules, cue, vector)
-    return logistic_probability(given, packaged_weights()) if given else 0.0
+    features = cue_features(loader, rules, cue, vector)
+    return logistic_probability(features, packaged_weights()) if features else 0.0
 
 
 def cue_features(loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector) -> dict[str, float]:
-    """The signs of a cue held against a memory; none where there is no candidate."""
-
-    query = as_vector(vector, "the cue")
-    scene = RecallQuery.for_cue(loader, rules, cue, query, {})
-    places = scene.candidates()
-    return (
-        match_features(match_candidates(scene.shelf, places, query, cue, scene.count))
-        if len(places)
-        else {}
-    )
+    """The features of a cue matched against a memory; empty if there is no candidate."""
+    embedding = as_vector(vector, "the cue")
+    query = RecallQuery.for_cue(loader, rules, cue, embedding, {})
+    positions = query.candidates()
+    if not len(positions):
+        return {}
+    return match_features(match_candidates(query.index, positions, embedding, cue, query.count))

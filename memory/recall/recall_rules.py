@@ -1,4 +1,4 @@
-"""What is recalled first: the rule sets by name, every deviation a switch."""
+"""Named rule sets of recall; each difference between them is a field of RuleSet."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from ...core import RecordKind, SettingError, did_you_mean
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
     """How recall scores: a weighted sum of recency, importance and relevance, each min-max
-    scaled to [0, 1] over the candidates (``equal`` for all of them when they are all equal).
+    scaled to [0, 1] over the candidates (``equal`` for all of them if they are all equal).
 
-    ``recency``: "hours" is decay ** (hours since ``since``); "rank" is decay ** i for the
-    i-th (from 1) candidate sorted by ``since``, the oldest first unless ``newest_first``.
-    Relevance is the cosine of cue and record, 0 for a record without an embedding; or, where
-    ``matching`` is "hybrid", what ``denizens.memory.recall.hybrid_score`` makes of words, meaning,
-    time
-    and speaker, which is not scaled again.
-
-    ``kinds`` are the candidates (all when empty), less those whose text holds one of
-    ``without``. ``listing`` is the order before that (stable) sort: as written, or as
-    reverie keeps it, events before thoughts, each newest first. Equal scores keep the order
-    that results. ``successive``: of cues asked at once, each sees what those before it
-    chose as just accessed.
-
-    ``approximate``: from some hundred thousand records on, candidates are those in the
-    parts of the index nearest to the cue and the newest and most important ones, instead
-    of all; below that it changes nothing. ``distinct``: of records that say the same (text,
-    source and audience) all but the best give way to others, so that copies do not fill a
-    recall. ``trust`` multiplies the score of what somebody
-    said by a weight from 0 to 1 (1 for everybody else).
+    - ``recency``: "hours" is decay ** (hours since ``since``); "rank" is decay ** i for the i-th
+      (from 1) candidate sorted by ``since``, the oldest first unless ``newest_first``.
+    - Relevance is the cosine of cue and record, 0 for a record without an embedding; with
+      ``matching`` "hybrid" it is the score of ``hybrid_score`` by words, meaning, time and
+      speaker, which is not scaled again.
+    - ``kinds`` are the candidates (all if empty), without those whose text contains one of
+      ``without``.
+    - ``listing`` is the order before that (stable) sort: as written, or that of the reverie code,
+      events before thoughts, each newest first. Equal scores keep the resulting order.
+    - ``successive``: of cues recalled together, each counts what those before it recalled as just
+      accessed.
+    - ``approximate``: with some hundred thousand records or more, candidates are those in the cells
+      nearest to the cue and the newest and most important ones, instead of all.
+    - ``distinct``: of records with the same text, source and audience all but the best give way to
+      others, so that duplicates do not fill a recall.
+    - ``trust`` multiplies the score of what a person said by a weight from 0 to 1 (default 1).
     """
 
     name: str
@@ -54,7 +51,7 @@ class RuleSet:
 
     @property
     def estimates_answerability(self) -> bool:
-        """Whether recall by these rules also says how likely the memory holds the answer."""
+        """Whether recall by these rules also estimates how likely the memory holds the answer."""
         return self.matching == "hybrid"
 
 
@@ -74,8 +71,8 @@ REVERIE = RuleSet(
     successive=True,
     distinct=False,
 )
-"""What the paper's published code does (``new_retrieve``), its inversion of recency
-included. It takes the top 30: ask with ``Cue(limit=30)``."""
+"""The paper's published code (``new_retrieve``), including its inverted recency. It takes the
+top 30: use ``Cue(limit=30)``."""
 
 RECENT = RuleSet(
     name="recent",
@@ -84,16 +81,16 @@ RECENT = RuleSet(
     relevance_weight=0.0,
     distinct=False,
 )
-"""The newest memories: what reflection starts from (Park et al. 2023, section 4.2)."""
+"""The newest records, from which reflection starts (Park et al. 2023, section 4.2)."""
 
 PAPER_APPROX = RuleSet(name="paper-approx", approximate=True)
-"""The paper's score for large memories, from the likeliest candidates instead of all."""
+"""The paper's score for large memories, over the likeliest candidates instead of all."""
 
 HYBRID = RuleSet(
     name="hybrid", matching="hybrid", recency_weight=0.05, importance_weight=0.05, equal=0.0
 )
-"""What answers a question: words and meaning together, the time and the people it names;
-recency and importance only settle what these leave open."""
+"""For questions: words and meaning together, the times and the people the cue names; recency
+and importance only break ties."""
 
 _RULE_SETS = {rules.name: rules for rules in (PAPER, REVERIE, RECENT, PAPER_APPROX, HYBRID)}
 

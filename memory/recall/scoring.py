@@ -1,4 +1,4 @@
-"""The arithmetic of recall, on arrays over the candidates."""
+"""The formulas of recall scores, on arrays over the candidates."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Places = NDArray[np.int64]
+    Positions = NDArray[np.int64]
 
 
 def min_max_scale(
     values: Floats, equal: float, bounds: tuple[float, float] | None = None
 ) -> Floats:
     """Min-max scaled to [0, 1]; ``equal`` everywhere when all values are equal. ``bounds``
-    are the least and the largest where ``values`` are only some of all.
+    are the least and the largest value if ``values`` are only some of all.
 
     >>> min_max_scale(np.array([2.0, 4.0, 3.0]), 0.5).tolist()
     [0.0, 1.0, 0.5]
@@ -31,27 +31,26 @@ def min_max_scale(
     low, high = bounds if bounds else (values.min(), values.max())
     if low == high:
         return np.full_like(values, equal)
-    within: Floats = (values - low) / (high - low)
-    return within
+    scaled: Floats = (values - low) / (high - low)
+    return scaled
 
 
 def recency_decay(hours: Floats, decay: float) -> Floats:
-    """Weight of memories last accessed ``hours`` ago: decay ** hours, in (0, 1].
-
-    A time that lies ahead (an interview about an earlier moment) counts as now. Park et
-    al. 2023, section 4.1.
+    """Recency weights of records last accessed ``hours`` ago: decay ** hours, in (0, 1] (Park et
+    al. 2023, section 4.1). A time in the future, as in an interview about an earlier moment, counts
+    as now.
 
     >>> recency_decay(np.array([0.0, 1.0, -3.0]), 0.5).tolist()
     [1.0, 0.5, 1.0]
     """
-    faded: Floats = np.power(decay, np.maximum(hours, 0.0))
-    return faded
+    weights: Floats = np.power(decay, np.maximum(hours, 0.0))
+    return weights
 
 
 def rank_decay(count: int, decay: float, newest_first: bool) -> Floats:
-    """decay ** i for candidates sorted from the oldest to the newest access, i from 1.
+    """decay ** i for i from 1, for candidates sorted from the oldest to the newest access.
 
-    Published code gives the oldest the highest value; ``newest_first`` corrects that.
+    The published code gives the oldest the highest value; ``newest_first`` reverses that.
 
     >>> rank_decay(3, 0.5, False).tolist()
     [0.5, 0.25, 0.125]
@@ -61,21 +60,21 @@ def rank_decay(count: int, decay: float, newest_first: bool) -> Floats:
 
 
 def listing_order(
-    candidates: Places, happened: NDArray[np.bool_], since: Floats, rules: RuleSet
-) -> Places:
-    """The candidates in the order in which the rules rank and break ties; rows of
-    ``happened`` and ``since`` belong to ``candidates``."""
+    candidates: Positions, is_event: NDArray[np.bool_], since: Floats, rules: RuleSet
+) -> Positions:
+    """The candidates in the order in which the rules rank and break ties; ``is_event`` and
+    ``since`` are arrays over ``candidates``."""
     if rules.listing == "reverie":
         newest = np.arange(len(candidates))[::-1]
-        order = np.concatenate([newest[happened[newest]], newest[~happened[newest]]])
+        order = np.concatenate([newest[is_event[newest]], newest[~is_event[newest]]])
         candidates, since = candidates[order], since[order]
     if rules.recency == "rank":
         candidates = candidates[np.argsort(since, kind="stable")]
     return candidates
 
 
-def top_positions(scores: Floats, limit: int) -> Places:
-    """Places of the ``limit`` highest scores, best first, equal ones in the given order.
+def top_positions(scores: Floats, limit: int) -> Positions:
+    """Positions of the ``limit`` highest scores, best first, equal ones in the given order.
 
     >>> top_positions(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
     [1, 2, 3]
@@ -83,9 +82,9 @@ def top_positions(scores: Floats, limit: int) -> Places:
     limit = min(limit, len(scores))
     if limit <= 0:
         return np.empty(0, np.int64)
-    places = np.arange(len(scores))
+    positions = np.arange(len(scores))
     if limit < len(scores):
-        bar = np.partition(scores, len(scores) - limit)[len(scores) - limit]
-        places = np.flatnonzero(scores >= bar)
-    order = np.argsort(-scores[places], kind="stable")
-    return places[order[:limit]].astype(np.int64)
+        threshold = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        positions = np.flatnonzero(scores >= threshold)
+    order = np.argsort(-scores[positions], kind="stable")
+    return positions[order[:limit]].astype(np.int64)

@@ -1,4 +1,4 @@
-"""What answering cost: tokens and seconds, by agent and kind of ask."""
+"""What answers cost: tokens and seconds, by agent and kind of ask."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from ...core import (
-    Answer,
-    ModelAsk,
-)
+from ...core import Answer, ModelAsk
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The cost of some asks of one agent, kind and role.
+    """The cost of asks of one agent, kind and role.
 
-    ``tokens_in`` counts whole prompts, ``tokens_reused`` the part of them that was cached;
-    ``seconds`` is the engine's time, shared out among the asks that ran together."""
+    ``tokens_in`` counts whole prompts, ``tokens_reused`` their cached part; ``seconds`` is the
+    engine's time, divided among the asks of a batch.
+    """
 
     agent: str
     kind: str
@@ -30,16 +28,16 @@ class Usage:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Whose and of what kind it is."""
+        """Agent, kind and role."""
         return (self.agent, self.kind, self.role)
 
     @property
     def tokens(self) -> int:
-        """Tokens read and written; those reused were read too."""
+        """Tokens of prompts and answers, cached ones included."""
         return self.tokens_in + self.tokens_out
 
     def __add__(self, other: Usage) -> Usage:
-        """Both costs, under the first one's agent, kind and role."""
+        """The sum, with the agent, kind and role of the first."""
         return Usage(
             *self.key,
             self.calls + other.calls,
@@ -51,40 +49,41 @@ class Usage:
 
     @classmethod
     def from_answer(cls, agent: str, ask: ModelAsk, answer: Answer) -> Usage:
-        """One call, as far as its answer tells: of what was reused and of time it says nothing.
+        """The usage of one call as its answer states it: without cached tokens and time.
 
         >>> from denizens.core import Completion, Generate
-        >>> Usage.from_answer("Bo", Generate(messages=()), Completion(text="Hm.",
-        tokens_out=2)).tokens
+        >>> answer = Completion(text="Hm.", tokens_out=2)
+        >>> Usage.from_answer("Bo", Generate(messages=()), answer).tokens
         2
         """
-        read = int(getattr(answer, "tokens_in", 0))
-        written = int(getattr(answer, "tokens_out", 0))
-        return cls(agent, ask.kind, ask.role, 1, read, written)
+        tokens_in = int(getattr(answer, "tokens_in", 0))
+        tokens_out = int(getattr(answer, "tokens_out", 0))
+        return cls(agent, ask.kind, ask.role, 1, tokens_in, tokens_out)
 
 
-def sum_usage(costs: Iterable[Usage]) -> tuple[Usage, ...]:
-    """One cost for each agent, kind and role, sorted by them.
+def sum_usage(usages: Iterable[Usage]) -> tuple[Usage, ...]:
+    """One sum for each agent, kind and role, in their order.
 
-    >>> [cost.calls for cost in sum_usage([Usage("Bo", "rate", "rate", 1)] * 3)]
+    >>> [usage.calls for usage in sum_usage([Usage("Bo", "rate", "rate", 1)] * 3)]
     [3]
     """
     sums: dict[tuple[str, str, str], Usage] = {}
-    for cost in costs:
-        old = sums.get(cost.key)
-        sums[cost.key] = cost if old is None else old + cost
+    for usage in usages:
+        known = sums.get(usage.key)
+        sums[usage.key] = usage if known is None else known + usage
     return tuple(sums[key] for key in sorted(sums))
 
 
 class UsageLedger:
-    """Adds up costs; ``take`` hands out what came in since it was last called.
+    """Sums usage until it is taken. Thread-safe.
 
-    ``parts`` are ledgers of other models, taken with this one: a router's is the union of
-    its models'. May be filled by one thread and taken by another."""
+    ``parts`` are ledgers of other models that are taken together with this one, as of the models
+    behind a router.
+    """
 
     def __init__(self, parts: Sequence[UsageLedger] = ()) -> None:
         self._parts = tuple(parts)
-        self._new: dict[tuple[str, str, str], Usage] = {}
+        self._sums: dict[tuple[str, str, str], Usage] = {}
         self._lock = Lock()
 
     def add(
@@ -99,21 +98,20 @@ class UsageLedger:
         tokens_reused: int = 0,
         seconds: float = 0.0,
     ) -> None:
-        """Enter the cost of an ask."""
+        """Add the usage of an ask."""
         self.enter(Usage(agent, kind, role, calls, tokens_in, tokens_out, tokens_reused, seconds))
 
-    def enter(self, cost: Usage) -> None:
-        """Enter a cost."""
+    def enter(self, usage: Usage) -> None:
+        """Add a usage."""
         with self._lock:
-            old = self._new.get(cost.key)
-            self._new[cost.key] = cost if old is None else old + cost
+            known = self._sums.get(usage.key)
+            self._sums[usage.key] = usage if known is None else known + usage
 
     def take(self, agents: Collection[str] | None = None) -> tuple[Usage, ...]:
-        """Everything entered since the last ``take``, sorted by agent, kind and role; with
-        ``agents`` theirs only, and what others spent stays for whoever takes it."""
+        """Remove and return all usage, by agent, kind and role; with ``agents`` only theirs."""
         with self._lock:
-            keys = [key for key in self._new if agents is None or key[0] in agents]
-            taken = [self._new.pop(key) for key in keys]
+            keys = [key for key in self._sums if agents is None or key[0] in agents]
+            taken = [self._sums.pop(key) for key in keys]
         for part in self._parts:
             taken.extend(part.take(agents))
         return sum_usage(taken)

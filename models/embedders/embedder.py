@@ -1,4 +1,4 @@
-"""Sentence vectors, the way sentence-transformers makes them."""
+"""Sentence embeddings, equal to those of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ from ..files import (
 )
 
 BATCH = 64
-DEFAULT_MAX_TOKENS = 512  # tokens of a text
+DEFAULT_MAX_TOKENS = 512  # of a text
 CACHE_SIZE = 50_000  # vectors of 1.5 KB: 77 MB at most
 
 
 class Embedder:
-    """Unit vectors of texts, each computed once.
+    """Unit vectors of texts; the last 50,000 are cached.
 
-    Loads a sentence-transformers folder with plain transformers when it is an encoder with
-    mean or first-token pooling (0.2 s instead of 8 s to import sentence_transformers, equal
-    vectors), else with sentence_transformers itself. ``alone`` encodes each text by itself,
-    so its vector depends on nothing else to the last bit. Raises ModelCorrupt.
+    A sentence-transformers folder that holds an encoder with mean or first-token pooling is
+    loaded with transformers (0.2 s instead of 8 s to import sentence_transformers, equal
+    vectors), any other with sentence_transformers. ``alone`` encodes one text per batch, so its
+    vector is independent of the others to the last bit. Raises ModelCorrupt.
     """
 
     def __init__(self, folder: Path, device: torch.device, *, alone: bool = False) -> None:
@@ -81,7 +81,7 @@ class Embedder:
         )
         require_vocabulary(folder, self._tokenizer)
         if self._tokenizer.pad_token_id is None:
-            # Padding is masked, so any token will do.
+            # Padding is masked, so any token serves.
             self._tokenizer.pad_token = self._tokenizer.convert_ids_to_tokens(0)
         model, report = AutoModel.from_pretrained(
             str(folder),
@@ -98,10 +98,11 @@ class Embedder:
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
         texts = [replace_surrogates(text) for text in texts]
-        new = sorted({text for text in texts if text not in self._cache}, key=lambda t: (len(t), t))
+        missing = {text for text in texts if text not in self._cache}
+        new = sorted(missing, key=lambda text: (len(text), text))  # little padding per batch
         for start in range(0, len(new), self._batch):
-            chunk = new[start : start + self._batch]
-            self._cache.update(zip(chunk, self._encode(chunk)))
+            batch = new[start : start + self._batch]
+            self._cache.update(zip(batch, self._encode(batch)))
         rows = []
         for text in texts:
             self._cache.move_to_end(text)
@@ -111,7 +112,7 @@ class Embedder:
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
 
     def clear_cache(self) -> None:
-        """Empty the table of known vectors."""
+        """Empty the cache of vectors."""
         self._cache.clear()
 
     @property
@@ -124,12 +125,14 @@ class Embedder:
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._pooling is None:
-            found = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-            return self._require_finite(np.asarray(found, dtype=np.float32))
+            rows = self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+            return self._require_finite(np.asarray(rows, dtype=np.float32))
         tokens = self._tokenizer(
             texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
         ).to(self._device)
-        if not tokens["input_ids"].shape[1]:  # of empty texts; among others they are zeros too
+        if not tokens["input_ids"].shape[
+            1
+        ]:  # empty texts; in a batch with others they are zeros too
             return np.zeros((len(texts), self.dimension), dtype=np.float32)
         hidden = self._model(**tokens).last_hidden_state
         if self._pooling == "cls":
@@ -144,16 +147,17 @@ class Embedder:
     def _require_finite(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(array).all():
             raise ModelCorrupt(
-                f"{self._folder}: makes vectors that hold no numbers (NaN), so its weights are "
+                f"{self._folder}: computes vectors with NaN, so its weights are "
                 "damaged; fetch the model again"
             )
         return array
 
 
 def _require_vectors(folder: Path, config: Any) -> None:
-    """Raises ModelError for a model that judges texts (a reranker, a classifier)."""
+    """Raises ModelError for a reranker or a classifier."""
     classes = class_names(config)
-    judges = bool(classes) and all("Classification" in n or "Answering" in n for n in classes)
+    heads = ("Classification", "Answering")
+    judges = bool(classes) and all(any(h in name for h in heads) for name in classes)
     if judges and not (folder / "modules.json").is_file():
         raise ModelError(
             f"{folder}: is a {classes[0]}, which judges texts and was not trained to make "
@@ -162,7 +166,7 @@ def _require_vectors(folder: Path, config: Any) -> None:
 
 
 def _max_tokens_of(folder: Path, config: Any, tokenizer: Any) -> int:
-    """How many tokens of a text are read: no more than the model has places for."""
+    """How many tokens of a text are encoded: at most as many as the model has positions for."""
     limits = (
         read_json_object(folder / "sentence_bert_config.json").get("max_seq_length")
         or DEFAULT_MAX_TOKENS,
@@ -173,7 +177,8 @@ def _max_tokens_of(folder: Path, config: Any, tokenizer: Any) -> int:
 
 
 def _pooling(folder: Path) -> str | None:
-    """mean or cls when plain transformers will do, else None. Raises ModelCorrupt, ModelError."""
+    """``mean`` or ``cls`` if transformers can load the folder, else None. Raises ModelCorrupt,
+    ModelError."""
     for file in folder.glob("*.safetensors"):
         require_no_lfs_pointer(file)
     config = read_json_object(folder / "config.json")
@@ -182,7 +187,7 @@ def _pooling(folder: Path) -> str | None:
         return None if config.get("is_encoder_decoder") else "mean"
     types = _module_types(modules)
     if not (folder / "config.json").is_file():
-        return None  # the encoder lies in a folder of its own
+        return None  # the encoder is in a subfolder
     kinds = {name.rsplit(".", 1)[-1] for name in types}
     if not kinds <= {"Transformer", "Pooling", "Normalize"} or config.get("is_encoder_decoder"):
         return None
@@ -196,11 +201,12 @@ def _pooling(folder: Path) -> str | None:
 
 
 def _module_types(path: Path) -> list[str]:
-    """The classes of a sentence-transformers folder, all of them the library's own."""
+    """The module classes of a sentence-transformers folder. Raises ModelError for a class that is
+    not the library's own."""
     try:
         types = [str(module["type"]) for module in json.loads(path.read_bytes())]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelCorrupt(f"{path}: is no list of modules ({error}); fetch it again") from error
+        raise ModelCorrupt(f"{path}: is not a list of modules ({error}); fetch it again") from error
     for name in types:
         if not name.startswith("sentence_transformers."):
             raise ModelError(
@@ -211,7 +217,8 @@ def _module_types(path: Path) -> list[str]:
 
 
 def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
-    """Where an embedder's files are: a catalogue name, a folder or a hub id."""
+    """The folder of an embedder: a packaged model, a folder or a Hugging Face id. Raises
+    ModelError, ModelNotFound."""
     require_kind(name, "embedder")
     if name in {info.name for info in known_models()}:
         pull(name, progress)

@@ -1,4 +1,4 @@
-"""Pictures and texts in one space: a CLIP model through sentence-transformers."""
+"""Embeddings of images and texts in one space: a CLIP model by sentence-transformers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class ImageEmbedder:
-    """Unit vectors of pictures and of texts that can be compared with each other.
+    """Unit vectors of images and of texts that can be compared with each other.
 
-    ``name`` is a folder or hub id of a CLIP-like model that sentence-transformers loads.
-    Raises SettingError where pillow is missing or the model knows no pictures, ModelCorrupt
-    where it cannot be loaded.
+    ``name`` is a folder or Hugging Face id of a CLIP-like model. Raises SettingError if pillow
+    is missing or the model embeds no images, ModelCorrupt if it cannot be loaded.
     """
 
     def __init__(self, name: str | Path, *, device: str = "cpu") -> None:
@@ -31,7 +30,7 @@ class ImageEmbedder:
             import PIL  # noqa: F401
         except ImportError as error:
             raise SettingError(
-                f"{name}: pictures need pillow; pip install 'denizens[images]'"
+                f"{name}: images need pillow; pip install 'denizens[images]'"
             ) from error
         from sentence_transformers import SentenceTransformer
 
@@ -42,34 +41,34 @@ class ImageEmbedder:
                 )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelCorrupt(
-                f"{name}: cannot be loaded as a model of pictures ({error}); name another"
+                f"{name}: cannot be loaded as a model of images ({error}); name another"
             ) from error
         if "image" not in self._model.modalities:
-            raise SettingError(f"{name}: knows no pictures; name a CLIP model")
+            raise SettingError(f"{name}: embeds no images; name a CLIP model")
 
     def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 rows of length 1, shape (len(texts), d)."""
         return self._unit_vectors(list(texts))
 
     def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
-        """float32 rows of length 1, shape (len(paths), d). Raises ModelError naming the first
-        file that is no picture."""
+        """float32 rows of length 1, shape (len(paths), d). Raises ModelError naming the first file
+        that is not an image."""
         from PIL import Image, UnidentifiedImageError
 
-        found = []
+        images = []
         for path in paths:
             try:
-                with Image.open(path) as picture:
-                    found.append(picture.convert("RGB"))
+                with Image.open(path) as image:
+                    images.append(image.convert("RGB"))
             except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                raise ModelError(f"{path}: is no picture that can be read ({error})") from error
-        return self._unit_vectors(found)
+                raise ModelError(f"{path}: is not a readable image ({error})") from error
+        return self._unit_vectors(images)
 
-    def _unit_vectors(self, things: list[Any]) -> NDArray[np.float32]:
+    def _unit_vectors(self, inputs: list[Any]) -> NDArray[np.float32]:
         import numpy as np
 
         with silence_libraries():
             rows: NDArray[np.float32] = self._model.encode(
-                things, normalize_embeddings=True, show_progress_bar=False
+                inputs, normalize_embeddings=True, show_progress_bar=False
             )
         return np.asarray(rows, np.float32)

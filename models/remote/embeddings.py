@@ -63,7 +63,7 @@ class LocalEmbeddings:
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._embedder is None:
             from ..embedders import Embedder, embedder_folder
-            from ..engine.backend_factory import pick_device
+            from ..engine import pick_device
 
             self._embedder = Embedder(embedder_folder(self._name, None), pick_device(self._device))
         rows: NDArray[np.float32] = self._embedder.vectors(texts)

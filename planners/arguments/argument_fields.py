@@ -1,4 +1,4 @@
-"""The fields of a tool's arguments, as its JSON Schema tells them, and the values that fit."""
+"""The fields of a tool's arguments, read from its JSON Schema, and the validity of values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from ...core import Json, ToolSpec, identifier_to_words, resolve_pointer
 
-MAX_OBJECT_DEPTH = 4  # of objects in objects; what lies deeper is written under the grammar
-# What the checks below know; a schema with other words is left to the grammar.
+MAX_OBJECT_DEPTH = 4  # of nested objects; deeper values are generated under the schema
+# Keywords that ``satisfies_schema`` checks; values of other schemas are generated under them.
 _KNOWN_KEYWORDS_TEXT = """
 type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength
 pattern items minItems maxItems uniqueItems properties required additionalProperties title
@@ -34,10 +34,11 @@ _WRITTEN_TIME = re.compile(r"\bHH:MM(?::SS)?\b", re.I)
 
 @dataclass(frozen=True, slots=True)
 class ArgumentField:
-    """One value to find. ``kind``: integer, number, boolean, string, array, object or any;
-    ``item`` the kind of an array's elements. ``choices`` are the only values allowed,
-    ``hints`` values that the description lists. ``default`` is None where none is told.
-    ``ways`` are the alternatives of a union, in the schema's order."""
+    """A value to find for a call.
+
+    ``kind``: integer, number, boolean, string, array, object, union or any; ``item_kind``: that of
+    an array's elements. ``choices``: the allowed values; ``hints``: values listed in the
+    description. ``default`` is None without one. ``alternatives``: the fields of a union."""
 
     path: tuple[str, ...]
     kind: str
@@ -52,156 +53,149 @@ class ArgumentField:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return self.path[-1]
 
     @property
     def label(self) -> str:
-        """Its name in words."""
+        """The name in words."""
         return identifier_to_words(self.name)
 
     @property
     def format(self) -> str:
-        """The format of its texts, or of its list's: "date", "email"; empty for none."""
-        inner = self.schema.get("items") if self.kind == "array" else self.schema
-        told = inner.get("format") if isinstance(inner, Mapping) else None
-        return told if isinstance(told, str) else ""
+        """The format of the text or of the list's elements, such as "date"; else empty."""
+        schema = self.schema.get("items") if self.kind == "array" else self.schema
+        name = schema.get("format") if isinstance(schema, Mapping) else None
+        return name if isinstance(name, str) else ""
 
     @property
     def described_format(self) -> str:
-        """What a text without a format is, by the description: "date" ("YYYY-MM-DD"), "time"
-        ("HH:MM", of 24 hours); else empty."""
+        """The format that only the description gives: "date" ("YYYY-MM-DD") or "time" ("HH:MM"
+        of 24 hours); else empty."""
         if self.kind != "string" or self.format or self.choices:
             return ""
-        day = _WRITTEN_DAY.search(self.description) is not None
-        clock = _WRITTEN_TIME.search(self.description) is not None
-        if day == clock or re.search(r"\b[ap]\.?m\b", self.description, re.IGNORECASE):
+        is_date = _WRITTEN_DAY.search(self.description) is not None
+        is_time = _WRITTEN_TIME.search(self.description) is not None
+        if is_date == is_time or re.search(r"\b[ap]\.?m\b", self.description, re.IGNORECASE):
             return ""
-        return "date" if day else "time"
+        return "date" if is_date else "time"
 
     @property
     def text(self) -> str:
-        """Name and description in one line."""
+        """The name in words and the description, in one line."""
         return f"{self.label}: {self.description}" if self.description else self.label
 
 
 def fields_of(spec: ToolSpec) -> list[ArgumentField]:
-    """The fields of a tool's arguments in the schema's order, those of objects one by one."""
+    """The fields of a tool's arguments in the schema's order, with those of nested objects."""
     return [*_fields(spec.parameters, spec.parameters, (), True, MAX_OBJECT_DEPTH)]
 
 
 def _fields(
     schema: Json, root: Json, path: tuple[str, ...], required: bool, depth: int
 ) -> Iterator[ArgumentField]:
-    wanted = schema.get("required", ())
-    for name, inner in schema.get("properties", {}).items():
-        one = resolve_schema(inner, root)
-        here = (*path, name)
-        needed = required and name in wanted
-        if (
-            kind_of(one) == "object"
-            and one.get("properties")
-            and depth
-            and _has_known_keywords(one)
-        ):
-            yield from _fields(one, root, here, needed, depth - 1)
+    for name, subschema in schema.get("properties", {}).items():
+        subschema = resolve_schema(subschema, root)
+        needed = required and name in schema.get("required", ())
+        nested = kind_of(subschema) == "object" and subschema.get("properties")
+        if nested and depth and set(subschema) <= _KNOWN_KEYWORDS:
+            yield from _fields(subschema, root, (*path, name), needed, depth - 1)
         else:
-            yield _field(one, here, needed, root)
+            yield _field(subschema, (*path, name), needed, root)
 
 
 def resolve_schema(schema: Json, root: Json) -> Json:
-    """A schema behind its references, and without the null that an optional value may be."""
+    """A schema with its references to ``root`` resolved, without the null of optional values."""
     for _ in range(8):
         if not isinstance(schema, Mapping):
             return {}
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
-            found = resolve_pointer(root, reference, {})
-            notes = {key: value for key, value in schema.items() if key != "$ref"}
-            schema = {**found, **notes} if isinstance(found, Mapping) else notes
+            target = resolve_pointer(root, reference, {})
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            schema = {**target, **rest} if isinstance(target, Mapping) else rest
             continue
-        ways = schema.get("anyOf") or schema.get("oneOf")
-        others = [way for way in ways or () if way != {"type": "null"}]
-        if len(others) != 1 or len(others) == len(ways or ()):
+        union = schema.get("anyOf") or schema.get("oneOf") or ()
+        others = [alternative for alternative in union if alternative != {"type": "null"}]
+        if len(others) != 1 or len(others) == len(union):
             break
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         schema = {**rest, **others[0], "description": rest.get("description", "")}
-    kinds = schema.get("type")
-    if isinstance(kinds, list):
-        named = [kind for kind in kinds if kind != "null"]
-        rest = {key: value for key, value in schema.items() if key != "type"}
-        if len(named) == 1:
-            return {**rest, "type": named[0]}
-        return {**rest, "anyOf": [{"type": kind} for kind in named]} if named else rest
-    return schema
+    if not isinstance(schema.get("type"), list):
+        return schema
+    kinds = [kind for kind in schema["type"] if kind != "null"]
+    rest = {key: value for key, value in schema.items() if key != "type"}
+    if len(kinds) == 1:
+        return {**rest, "type": kinds[0]}
+    return {**rest, "anyOf": [{"type": kind} for kind in kinds]} if kinds else rest
 
 
 def _alternatives(schema: Json, root: Json) -> list[Json]:
-    """The alternatives of a union behind their references, without null."""
-    told = schema.get("anyOf") or schema.get("oneOf") or ()
-    found = [resolve_schema(way, root) for way in told if isinstance(way, Mapping)]
-    return [way for way in found if way.get("type") != "null"]
+    """The resolved alternatives of a union, without null."""
+    union = schema.get("anyOf") or schema.get("oneOf") or ()
+    resolved = [resolve_schema(inner, root) for inner in union if isinstance(inner, Mapping)]
+    return [alternative for alternative in resolved if alternative.get("type") != "null"]
 
 
 def kind_of(schema: Json) -> str:
-    """The kind of a schema's values; any where it does not say."""
+    """The JSON type of a schema's values; "any" if it is not given."""
     kind = schema.get("type") if isinstance(schema, Mapping) else None
     if isinstance(kind, str) and kind in _KINDS:
         return kind
     values = schema.get("enum") if isinstance(schema, Mapping) else None
-    if isinstance(values, list) and values and all(isinstance(one, str) for one in values):
+    if isinstance(values, list) and values and all(isinstance(value, str) for value in values):
         return "string"
     return "any"
 
 
 def _field(schema: Json, path: tuple[str, ...], required: bool, root: Json) -> ArgumentField:
-    about = " ".join(str(schema.get("description") or "").split())
-    if "type" not in schema and (alternatives := _alternatives(schema, root)):
+    description = " ".join(str(schema.get("description") or "").split())
+    default = schema.get("default")
+    if "type" not in schema and (union := _alternatives(schema, root)):
         rest = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
-        schema = {**rest, "anyOf": alternatives}
-        told = [{"description": about, **one} for one in alternatives]
-        ways = tuple(_field(one, path, required, root) for one in told)
-        default = schema.get("default")
+        described = [{"description": description, **alternative} for alternative in union]
         return ArgumentField(
-            path, "union", schema, required, about, default=default, alternatives=ways
+            path,
+            "union",
+            {**rest, "anyOf": union},
+            required,
+            description,
+            default=default,
+            alternatives=tuple(_field(inner, path, required, root) for inner in described),
         )
     kind = kind_of(schema)
-    items = schema.get("items") if kind == "array" else None
     choices = [schema["const"]] if "const" in schema else schema.get("enum") or ()
-    if kind == "array" and isinstance(items, Mapping):
-        choices = items.get("enum") or ()
-    default = schema.get("default")
-    told = default if default is not None else default_in(about)
+    item_kind = ""
+    if kind == "array":
+        items = schema.get("items")
+        item_kind = kind_of(items)
+        choices = (items.get("enum") or ()) if isinstance(items, Mapping) else choices
     return ArgumentField(
         path,
         kind,
         schema,
         required,
-        about,
-        item_kind=kind_of(items)
-        if isinstance(items, Mapping)
-        else "any"
-        if kind == "array"
-        else "",
+        description,
+        item_kind=item_kind,
         choices=tuple(choices),
-        hints=() if choices else hints_in(about),
-        default=told,
+        hints=() if choices else hints_in(description),
+        default=default if default is not None else default_in(description),
     )
 
 
-def default_in(about: str) -> Json:
-    """The default that a description tells; None where it tells none.
+def default_in(description: str) -> Json:
+    """The default value that a description gives; None if it gives none.
 
     >>> default_in("The unit. Default is 'cm'."), default_in("Rounds. Default 0")
     ('cm', 0)
     """
-    match = _DEFAULT.search(about)
+    match = _DEFAULT.search(description)
     if match is None:
         return None
     *quoted, bare = match.groups()
-    word = next((one for one in quoted if one is not None), None)
-    if word is not None:
-        return word
+    text = next((group for group in quoted if group is not None), None)
+    if text is not None:
+        return text
     if re.fullmatch(r"-?\d+\.?", bare):
         return int(bare.rstrip("."))
     if bare.lower() in ("true", "false"):
@@ -212,58 +206,49 @@ def default_in(about: str) -> Json:
         return bare
 
 
-def hints_in(about: str) -> tuple[str, ...]:
-    """Values that a description lists, quoted or in brackets: two of them at least, and no
-    examples, which stand for any value.
+def hints_in(description: str) -> tuple[str, ...]:
+    """The values that a description lists, in quotes or parentheses; at least two.
 
     >>> hints_in("Either 'metric' or 'imperial'."), hints_in("The mode (walk, bike, drive).")
     (('metric', 'imperial'), ('walk', 'bike', 'drive'))
     """
-    bracket = re.search(r"\(([^()]*)\)", about)
-    if bracket and not _LISTED.search(about):
-        told = re.sub(r"^(e\.g\.,?|either|one of|for example,?) ", "", bracket.group(1).strip())
-        parts = [one.strip() for one in re.split(r",\s*(?:or |and )?| or ", told)]
-        parts = [one.removesuffix("etc.").strip() for one in parts]
-        if len(parts) > 1 and all(0 < len(one.split()) < 4 for one in parts):
+    bracket = re.search(r"\(([^()]*)\)", description)
+    if bracket and not _LISTED.search(description):
+        listed = re.sub(r"^(e\.g\.,?|either|one of|for example,?) ", "", bracket[1].strip())
+        parts = [part.strip() for part in re.split(r",\s*(?:or |and )?| or ", listed)]
+        parts = [part.removesuffix("etc.").strip() for part in parts]
+        if len(parts) > 1 and all(0 < len(part.split()) < 4 for part in parts):
             return tuple(parts)
-    quoted = [next(filter(None, match.groups())) for match in _LISTED.finditer(about)]
-    found = tuple(dict.fromkeys(one for one in quoted if len(one.split()) < 4 and "," not in one))
-    return found if len(found) > 1 else ()
+    quoted = [next(filter(None, match.groups())) for match in _LISTED.finditer(description)]
+    short = dict.fromkeys(text for text in quoted if len(text.split()) < 4 and "," not in text)
+    return tuple(short) if len(short) > 1 else ()
 
 
-def has_example(about: str) -> bool:
+def has_example(description: str) -> bool:
     """Whether a description gives an example of the value."""
-    return bool(_EXAMPLE.search(about))
-
-
-def _has_known_keywords(schema: Json) -> bool:
-    return set(schema) <= _KNOWN_KEYWORDS
+    return bool(_EXAMPLE.search(description))
 
 
 def is_checkable(schema: Json) -> bool:
-    """Whether ``satisfies_schema`` sees to all that a schema demands."""
+    """Whether ``satisfies_schema`` checks every keyword of a schema."""
     if not isinstance(schema, Mapping) or not set(schema) <= _KNOWN_KEYWORDS:
         return False
-    kinds = schema.get("type", "string")
     inner = [*schema.get("properties", {}).values()]
     inner += [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    if isinstance(schema.get("items"), Mapping):
-        inner.append(schema["items"])
-    elif "items" in schema:
-        return False
-    return isinstance(kinds, str) and all(is_checkable(one) for one in inner)
+    inner += [schema["items"]] if "items" in schema else []
+    return isinstance(schema.get("type", "string"), str) and all(map(is_checkable, inner))
 
 
 def satisfies_schema(value: Json, schema: Json) -> bool:
-    """Whether a value satisfies a schema that ``is_checkable`` approves of."""
+    """Whether a value is valid under a schema that ``is_checkable`` accepts."""
     if not isinstance(schema, Mapping):
         return schema is not False
-    if "enum" in schema and not any(_equal_json(value, one) for one in schema["enum"]):
+    if "enum" in schema and not any(_equal_json(value, allowed) for allowed in schema["enum"]):
         return False
     if "const" in schema and not _equal_json(value, schema["const"]):
         return False
-    ways = schema.get("anyOf") or schema.get("oneOf")
-    if ways and not any(satisfies_schema(value, way) for way in ways):
+    union = schema.get("anyOf") or schema.get("oneOf")
+    if union and not any(satisfies_schema(value, alternative) for alternative in union):
         return False
     match schema.get("type"):
         case "boolean":
@@ -281,8 +266,8 @@ def satisfies_schema(value: Json, schema: Json) -> bool:
     return True
 
 
-def _equal_json(one: Json, other: Json) -> bool:
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
+def _equal_json(first: Json, second: Json) -> bool:
+    return first == second and isinstance(first, bool) == isinstance(second, bool)
 
 
 def _fits_number(value: Json, schema: Json, kind: str) -> bool:
@@ -295,9 +280,8 @@ def _fits_number(value: Json, schema: Json, kind: str) -> bool:
     step = schema.get("multipleOf")
     exact = isinstance(value, int) and isinstance(step, int)
     return bool(
-        value >= schema.get("minimum", -math.inf)
-        and value <= schema.get("maximum", math.inf)
-        and value > schema.get("exclusiveMinimum", -math.inf)
+        schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
+        and schema.get("exclusiveMinimum", -math.inf) < value
         and value < schema.get("exclusiveMaximum", math.inf)
         and (not step or (value % step == 0 if exact else value / step == int(value / step)))
     )
@@ -314,7 +298,7 @@ def _fits_text(value: str, schema: Json) -> bool:
     return _FORMATS.get(schema.get("format", ""), re.compile("")).match(value) is not None
 
 
-# A format is a note to most readers; where one is known, a text must look like it.
+# Known formats are checked, unlike in most JSON Schema validators.
 _FORMATS = {
     "date": re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\Z"),
     "time": re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.I),
@@ -333,14 +317,14 @@ _FORMATS = {
 def _fits_list(value: list[Json], schema: Json) -> bool:
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
         return False
-    if schema.get("uniqueItems") and any(one in value[:i] for i, one in enumerate(value)):
+    if schema.get("uniqueItems") and any(item in value[:index] for index, item in enumerate(value)):
         return False
-    return all(satisfies_schema(one, schema.get("items", True)) for one in value)
+    return all(satisfies_schema(item, schema.get("items", True)) for item in value)
 
 
 def _fits_object(value: dict[str, Json], schema: Json) -> bool:
-    named = schema.get("properties", {})
+    properties = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", ())) and all(
-        satisfies_schema(one, named.get(name, others)) for name, one in value.items()
+        satisfies_schema(inner, properties.get(name, others)) for name, inner in value.items()
     )

@@ -1,357 +1,347 @@
-"""What speaks for a candidate: each sign as a number, all of them about its place in the
-request, the field's own words, and what the two models say."""
+"""Features of argument candidates: their position in the request, words shared with the field
+and the tool, embedding similarity, and the likelihood under the language model.
+
+The names of the features are the keys of ``feature_weights.json``.
+"""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from ...core import Json, ToolSpec, identifier_to_words
+from ..text import word_set
 from .argument_fields import ArgumentField, has_example
 from .number_parser import UNITS
 from .text_spans import FUNCTION_WORDS
 from .value_candidates import ArgumentCandidate, ParsedRequest, find_mention, units_of
 
 Features: TypeAlias = dict[str, float]
+Fields: TypeAlias = Sequence[ArgumentField]
+Candidates: TypeAlias = Sequence[ArgumentCandidate]
 TextSimilarity: TypeAlias = Callable[[str, str], float]
-"""Cosine of two texts."""
+"""Cosine similarity of two texts."""
 
 FIELD_GROUPS = ("number", "text", "choice", "flag", "list")
-LOG_PROBABILITY_FLOOR = -12.0  # of a log-probability: how improbable does not matter below
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_START_WORDS = _set("from start starting begin initial origin source departure lower first")
-_END_WORDS = _set("to end ending final destination target arrival upper last finish")
-_PRICE_WORDS = _set(
-    "price cost amount budget money dollar dollars fee salary income principal deposit investment "
-    "value payment worth balance revenue"
-)
-_RATE_WORDS = _set("rate percent percentage yield growth interest share discount tax")
-_CODE_WORDS = _set("id number code docket identifier key parcel ref reference serial")
-_NEGATION = re.compile(
-    r"\b(no|not|don't|do not|without|never|exclude|excluding|avoid|except)\b", re.I
-)
+LOG_PROBABILITY_FLOOR = -12.0  # relative to the best candidate; lower values are cut
 
 
 def stem(word: str) -> str:
-    """A word without its ending, for comparing.
+    """A word in lower case without its ending. The weights are fitted to these stems.
 
     >>> stem("Locations") == stem("location"), stem("rounding") == stem("rounded")
     (True, True)
     """
     word = word.lower()
-    for tail in ("ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "e", "y"):
-        if word.endswith(tail) and len(word) - len(tail) >= 3:
-            return word[: -len(tail)]
+    for ending in ("ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "e", "y"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
     return word
 
 
 def stems(text: str) -> set[str]:
-    """The stems of a text's words that mean something alone."""
+    """The stems of the words of a text that are no function words."""
     words = re.findall(r"[A-Za-z]+|\d+", text)
     return {stem(word) for word in words if word.lower() not in FUNCTION_WORDS}
 
 
-class FeatureExtractor:
-    """The signs of a tool's fields in one request."""
+_START_WORDS = word_set("from start starting begin initial origin source departure lower first")
+_END_WORDS = word_set("to end ending final destination target arrival upper last finish")
+_PRICE_WORDS = word_set(
+    "price cost amount budget money dollar dollars fee salary income principal deposit investment "
+    "value payment worth balance revenue"
+)
+_RATE_WORDS = word_set("rate percent percentage yield growth interest share discount tax")
+_CODE_STEMS = stems("id number code docket identifier key parcel ref reference serial")
+_PLACE_STEMS = stems("location city place country state")
+_FLAG_STEMS = {stem(word) for word in ("include", "is", "flag", "with", "show")}
+_NEGATION = re.compile(
+    r"\b(no|not|don't|do not|without|never|exclude|excluding|avoid|except)\b", re.I
+)
 
-    def __init__(
-        self, spec: ToolSpec, fields: Sequence[ArgumentField], reading: ParsedRequest
-    ) -> None:
-        self.reading = reading
+
+def _share(words: set[str], others: set[str]) -> float:
+    """The share of ``words`` that are among the others."""
+    return len(words & others) / max(1, len(words))
+
+
+class FeatureExtractor:
+    """Computes the features of the candidates of a tool's fields in one request."""
+
+    def __init__(self, spec: ToolSpec, fields: Fields, parsed: ParsedRequest) -> None:
+        self.parsed = parsed
         self.fields = fields
         self._tool = stems(f"{identifier_to_words(spec.name)} {spec.description}")
-        self._asked = stems(reading.text)
-        self._names = {one.path: stems(one.label) for one in fields}
-        self._abouts = {one.path: stems(one.description) | self._names[one.path] for one in fields}
-        # A word that several fields have tells none of them.
-        count: dict[str, int] = {}
-        for words in self._abouts.values():
-            for word in words:
-                count[word] = count.get(word, 0) + 1
+        self._request = stems(parsed.text)
+        self._names = {field.path: stems(field.label) for field in fields}
+        self._described = {
+            field.path: stems(field.description) | self._names[field.path] for field in fields
+        }
+        # Words that belong to one field only; with a single field, all of its words.
+        count = Counter(word for words in self._described.values() for word in words)
         self._own = {
             path: {word for word in words if count[word] == 1 or len(fields) == 1}
-            for path, words in self._abouts.items()
+            for path, words in self._described.items()
         }
-        self._free = [one.path for one in fields if field_group(one) == "text"]
-        self._numeric = [one.path for one in fields if one.kind in ("integer", "number")]
+        self._texts = [field.path for field in fields if field_group(field) == "text"]
+        self._numeric = [field for field in fields if field.kind in ("integer", "number")]
 
-    def texts_to_embed(self, one: ArgumentField, offered: Sequence[ArgumentCandidate]) -> list[str]:
-        """What must be embedded for a field's signs."""
-        found = [one.text, self.reading.text]
-        for candidate in offered:
-            found += [candidate.label, self.window(candidate)]
-        return found
+    def texts_to_embed(self, field: ArgumentField, candidates: Candidates) -> list[str]:
+        """The texts whose similarity is a feature of the field's candidates."""
+        texts = [field.text, self.parsed.text]
+        for candidate in candidates:
+            texts += [candidate.label, self.window(candidate)]
+        return texts
 
     def window(self, candidate: ArgumentCandidate) -> str:
-        """The words around a candidate; of one that is nowhere, the candidate."""
+        """The words around a candidate; its label if it does not occur in the request."""
         if candidate.start < 0:
             return candidate.label
-        return self.reading.window(candidate.start, candidate.end)
+        return self.parsed.window(candidate.start, candidate.end)
 
     def extract(
         self,
-        one: ArgumentField,
-        offered: Sequence[ArgumentCandidate],
-        near: TextSimilarity,
-        told: Mapping[str, float],
+        field: ArgumentField,
+        candidates: Candidates,
+        similarity: TextSimilarity,
+        log_probabilities: Mapping[str, float],
     ) -> list[Features]:
-        """Of each candidate; ``told`` are the language model's log-probabilities by label."""
-        best = max(told.values(), default=0.0)
-        found = []
-        for candidate in offered:
-            own = self._common_features(one, candidate, near)
-            own["told"] = (
-                max(LOG_PROBABILITY_FLOOR, told.get(candidate.label, LOG_PROBABILITY_FLOOR) - best)
-                / 4
-            )
-            match field_group(one):
+        """The features of each candidate; ``log_probabilities`` by label, of the language model."""
+        best = max(log_probabilities.values(), default=0.0)
+        rows = []
+        for candidate in candidates:
+            features = self._common_features(field, candidate, similarity)
+            log_probability = log_probabilities.get(candidate.label, LOG_PROBABILITY_FLOOR)
+            features["told"] = max(LOG_PROBABILITY_FLOOR, log_probability - best) / 4
+            match field_group(field):
                 case "number":
-                    own |= self._number_features(one, candidate)
+                    features |= self._number_features(field, candidate)
                 case "text":
-                    own |= self._text_features(one, candidate)
+                    features |= self._text_features(field, candidate)
                 case "choice":
-                    own |= self._choice_features(one, candidate, near)
+                    features |= self._choice_features(candidate, similarity)
                 case "flag":
-                    own |= self._flag_features(one, candidate, near)
+                    features |= self._flag_features(field, candidate, similarity)
                 case _:
-                    own |= self._list_features(one, candidate, offered)
-            found.append(own)
-        return found
+                    features |= self._list_features(field, candidate, candidates)
+            rows.append(features)
+        return rows
 
     def _common_features(
-        self, one: ArgumentField, candidate: ArgumentCandidate, near: TextSimilarity
+        self, field: ArgumentField, candidate: ArgumentCandidate, similarity: TextSimilarity
     ) -> Features:
-        """Signs of every kind of candidate."""
-        found = {
-            "window": 3 * near(one.text, self.window(candidate)),
-            "like": 3 * near(one.text, candidate.label),
-            "default": float(one.default is not None and one.default == candidate.value),
-            "optional": float(not one.required),
-            "defaulted": float(not one.required and one.default is not None),
+        """The features of every kind of candidate."""
+        features = {
+            "window": 3 * similarity(field.text, self.window(candidate)),
+            "like": 3 * similarity(field.text, candidate.label),
+            "default": float(field.default is not None and field.default == candidate.value),
+            "optional": float(not field.required),
+            "defaulted": float(not field.required and field.default is not None),
         }
         if candidate.start < 0:
-            return found | {"nowhere": 1.0}
-        before, after = self.reading.around(candidate.start, candidate.end, 4, 3)
-        name, own = self._names[one.path], self._own[one.path]
+            return features | {"nowhere": 1.0}
+        before, after = self.parsed.around(candidate.start, candidate.end, 4, 3)
         lefts, rights = [stem(word) for word in reversed(before)], [stem(word) for word in after]
-        found["name_before"] = max((1 - i / 4 for i, w in enumerate(lefts) if w in name), default=0)
-        found["name_after"] = max((1 - i / 3 for i, w in enumerate(rights) if w in name), default=0)
-        found["own_before"] = max((1 - i / 4 for i, w in enumerate(lefts) if w in own), default=0)
-        found["own_after"] = max((1 - i / 3 for i, w in enumerate(rights) if w in own), default=0)
-        found["equals"] = float(self._is_assigned(one, candidate))
-        place = before[-1].lower() if before else ""
-        told = set(re.findall(r"[a-z]+", f"{one.label} {one.description}".lower()))
-        begins, ends = bool(told & _START_WORDS), bool(told & _END_WORDS)
-        if begins != ends:
-            found["way"] = float(
-                place in ("from", "between") if begins else place in ("to", "until")
-            )
-            found["wrong_way"] = float(place == "to" if begins else place in ("from", "between"))
-        return found
+        for name, words in (("name", self._names[field.path]), ("own", self._own[field.path])):
+            for side, near, size in (("before", lefts, 4), ("after", rights, 3)):
+                # Nearer words count more.
+                shares = (1 - i / size for i, word in enumerate(near) if word in words)
+                features[f"{name}_{side}"] = max(shares, default=0)
+        features["equals"] = float(self._is_assigned(field, candidate))
+        previous = before[-1].lower() if before else ""
+        described = set(re.findall(r"[a-z]+", f"{field.label} {field.description}".lower()))
+        is_start, is_end = bool(described & _START_WORDS), bool(described & _END_WORDS)
+        if is_start != is_end:
+            expected = ("from", "between") if is_start else ("to", "until")
+            opposite = ("to",) if is_start else ("from", "between")
+            features["way"] = float(previous in expected)
+            features["wrong_way"] = float(previous in opposite)
+        return features
 
-    def _is_assigned(self, one: ArgumentField, candidate: ArgumentCandidate) -> bool:
-        """Whether the request writes "name = value" or "name: value" there."""
-        words = r"[\s_-]*".join(map(re.escape, one.label.split()))
-        before = self.reading.text[: candidate.start]
+    def _is_assigned(self, field: ArgumentField, candidate: ArgumentCandidate) -> bool:
+        """Whether "name = value" or "name: value" stands in the request."""
+        words = r"[\s_-]*".join(map(re.escape, field.label.split()))
+        before = self.parsed.text[: candidate.start]
         return bool(re.search(rf"(?<!\w){words}(?: is| of)?\s*[=:]?\s*[\[('\"$]?$", before, re.I))
 
-    def _number_features(self, one: ArgumentField, candidate: ArgumentCandidate) -> Features:
-        number, told = candidate.number, self._abouts[one.path]
+    def _number_features(self, field: ArgumentField, candidate: ArgumentCandidate) -> Features:
+        number = candidate.number
         if number is None:
             return {}
-        places = [n.start for n in self.reading.numbers]
-        order = bisect_left(places, number.start) / max(1, len(places) - 1)
-        mine = self._numeric.index(one.path) if one.path in self._numeric else 0
-        rank = mine / max(1, len(self._numeric) - 1)
-        words = set(re.findall(r"[a-z]+|%", f"{one.label} {one.description}".lower()))
+        starts = [other.start for other in self.parsed.numbers]
+        position = bisect_left(starts, number.start) / max(1, len(starts) - 1)
+        index = self._numeric.index(field) if field in self._numeric else 0
+        rank = index / max(1, len(self._numeric) - 1)
+        words = set(re.findall(r"[a-z]+|%", f"{field.label} {field.description}".lower()))
         unit = stem(number.unit)
-        spelled = self.reading.text[number.start : number.start + 1].isalpha()
-        known = UNITS.get(number.unit)
-        kinds = {UNITS[name][0] for name in units_of(one)}
+        spelled = self.parsed.text[number.start : number.start + 1].isalpha()
+        kind = UNITS[number.unit][0] if number.unit in UNITS else ""
+        kinds = {UNITS[name][0] for name in units_of(field)}
         year = 1900 <= number.value <= 2100 and number.is_whole and not number.unit
-        rated = bool(words & _RATE_WORDS) or "%" in words
+        is_rate = bool(words & _RATE_WORDS) or "%" in words
+        required = sum(other.required for other in self._numeric)
         return {
-            "unit": float(bool(unit) and unit in told),
+            "unit": float(bool(unit) and unit in self._described[field.path]),
             "counts": float(spelled and unit in self._tool),
             "counts_plain": float(not spelled and bool(unit) and unit in self._tool),
             "spelled": float(spelled),
-            "counts_fields": float(spelled and number.value == self._numbered_siblings(one)),
-            "unit_kind": float(known is not None and known[0] in kinds),
-            "unit_wrong": float(known is not None and bool(kinds) and known[0] not in kinds),
-            "order": -abs(order - rank),
+            "counts_fields": float(spelled and number.value == self._numbered_siblings(field)),
+            "unit_kind": float(bool(kind) and kind in kinds),
+            "unit_wrong": float(bool(kind) and bool(kinds) and kind not in kinds),
+            "order": -abs(position - rank),
             "year": float(year and "year" in words),
             "not_year": float(year and "year" not in words),
             "no_year": float("year" in words and not year and not number.unit),
             "money": float(number.is_money and bool(words & _PRICE_WORDS)),
             "not_money": float(number.is_money and not words & _PRICE_WORDS),
-            "share": float(number.unit == "%" and rated),
-            "not_share": float(number.unit == "%" and not rated),
-            "no_share": float(rated and number.unit != "%"),
+            "share": float(number.unit == "%" and is_rate),
+            "not_share": float(number.unit == "%" and not is_rate),
+            "no_share": float(is_rate and number.unit != "%"),
             "frequency": float(number.is_frequency),
             "often": float(number.is_frequency and bool({"times", "frequency", "periods"} & words)),
-            "broken": float(not number.is_whole and one.kind == "number"),
-            "alone": float(len(places) == 1 and len(self._numeric) == 1),
-            "spare": min(2, len(places) - sum(one.required for one in self._numeric_fields())) / 2,
+            "broken": float(not number.is_whole and field.kind == "number"),
+            "alone": float(len(starts) == 1 and len(self._numeric) == 1),
+            "spare": min(2, len(starts) - required) / 2,
         }
 
-    def _numbered_siblings(self, one: ArgumentField) -> int:
-        """How many fields have this one's name but for its figure: number1 and number2."""
-        base = one.name.rstrip("0123456789_")
+    def _numbered_siblings(self, field: ArgumentField) -> int:
+        """How many fields differ from this one only in a number: number1 and number2."""
+        base = field.name.rstrip("0123456789_")
         return sum(other.name.rstrip("0123456789_") == base for other in self.fields)
 
-    def _numeric_fields(self) -> list[ArgumentField]:
-        return [one for one in self.fields if one.path in self._numeric]
-
-    def _text_features(self, one: ArgumentField, candidate: ArgumentCandidate) -> Features:
+    def _text_features(self, field: ArgumentField, candidate: ArgumentCandidate) -> Features:
         label, words = candidate.label, stems(candidate.label)
-        before, after = self.reading.around(candidate.start, candidate.end, 1, 1)
-        text = self.reading.text
-        left = text[: candidate.start].rstrip()
-        apart = left[-1:] in ("", ",", ".", ":", "?", "!", ";", "'", '"', "(")
-        right = text[candidate.end :].lstrip()[:1]
-        name = self._names[one.path]
-        count = len(label.split())
-        formed = is_comma_pair(one)
+        before, after = self.parsed.around(candidate.start, candidate.end, 1, 1)
+        previous, following = "".join(before).lower(), "".join(after).lower()
+        left = self.parsed.text[: candidate.start].rstrip()[-1:]
+        right = self.parsed.text[candidate.end :].lstrip()[:1]
+        is_hint, in_request = candidate.kind == "hint", candidate.start >= 0
+        name, has_digits = self._names[field.path], any(sign.isdigit() for sign in label)
+        count, is_pair = len(label.split()), is_comma_pair(field)
         return {
             candidate.kind: 1.0,
-            "hint_here": float(candidate.kind == "hint" and candidate.start >= 0),
-            "hint_example": float(
-                candidate.kind == "hint" and candidate.start < 0 and has_example(one.description)
-            ),
-            "holds_about": len(words & self._abouts[one.path]) / max(1, len(words)),
-            "left": float(apart or (bool(before) and before[-1].lower() in FUNCTION_WORDS)),
-            "right": float(right in ("", ",", ".", "?", "!", ";", "'", '"', ")", "`"))
-            or float(bool(after) and after[0].lower() in FUNCTION_WORDS),
+            "hint_here": float(is_hint and in_request),
+            "hint_example": float(is_hint and not in_request and has_example(field.description)),
+            "holds_about": _share(words, self._described[field.path]),
+            "left": float(left in ("", *",.:?!;'\"(") or previous in FUNCTION_WORDS),
+            "right": float(right in ("", *",.?!;'\")`") or following in FUNCTION_WORDS),
             "words": min(count, 8) / 4,
             "one_word": float(count == 1),
-            "inner": sum(w.lower() in FUNCTION_WORDS for w in label.split()) / 2,
-            "holds_name": len(words & name) / max(1, len(words)),
-            "holds_tool": len(words & self._tool) / max(1, len(words)),
+            "inner": sum(word.lower() in FUNCTION_WORDS for word in label.split()) / 2,
+            "holds_name": _share(words, name),
+            "holds_tool": _share(words, self._tool),
             "first": float(candidate.start == 0),
-            "digits": float(any(sign.isdigit() for sign in label)),
-            "code": float(
-                any(s.isdigit() for s in label) and bool(name & {stem(w) for w in _CODE_WORDS})
-            ),
+            "digits": float(has_digits),
+            "code": float(has_digits and bool(name & _CODE_STEMS)),
             "comma": float("," in label),
-            "comma_wanted": float("," in label and formed),
-            "comma_lacking": float("," not in label and formed),
+            "comma_wanted": float("," in label and is_pair),
+            "comma_lacking": float("," not in label and is_pair),
             "equation": float("=" in label),
-            "date_wanted": float(candidate.kind == "date" and is_date_field(one)),
-            "order": self._order_mismatch(one, candidate),
+            "date_wanted": float(candidate.kind == "date" and is_date_field(field)),
+            "order": self._order_mismatch(field, candidate),
             "capital": float(label[:1].isupper() and candidate.start > 0),
-            "in": float(bool(before) and before[-1].lower() in ("in", "at", "near")),
+            "in": float(previous in ("in", "at", "near")),
             "in_place": float(
-                bool(before)
-                and before[-1].lower() in ("in", "at", "near", "of", "for")
-                and bool(
-                    name & {stem(w) for w in ("location", "city", "place", "country", "state")}
-                )
+                previous in ("in", "at", "near", "of", "for") and bool(name & _PLACE_STEMS)
             ),
         }
 
-    def _order_mismatch(self, one: ArgumentField, candidate: ArgumentCandidate) -> float:
-        """How far a text's place in the request is from its field's among those of texts."""
-        if len(self._free) < 2 or candidate.start < 0:
+    def _order_mismatch(self, field: ArgumentField, candidate: ArgumentCandidate) -> float:
+        """Minus the distance between a text's position in the request and its field's position
+        among the fields of texts, both from 0 to 1."""
+        if len(self._texts) < 2 or candidate.start < 0:
             return 0.0
-        rank = self._free.index(one.path) / (len(self._free) - 1)
-        return -abs(candidate.start / max(1, len(self.reading.text)) - rank)
+        rank = self._texts.index(field.path) / (len(self._texts) - 1)
+        return -abs(candidate.start / max(1, len(self.parsed.text)) - rank)
 
     def _choice_features(
-        self, one: ArgumentField, candidate: ArgumentCandidate, near: TextSimilarity
+        self, candidate: ArgumentCandidate, similarity: TextSimilarity
     ) -> Features:
-        label, asked = candidate.label, self._asked
-        words = stems(identifier_to_words(label))
+        words = stems(identifier_to_words(candidate.label))
         return {
             "literal": float(candidate.start >= 0),
-            "partly": len(words & asked) / max(1, len(words)),
-            "asked": 3 * near(self.reading.text, label),
-            "of_tool": len(words & self._tool) / max(1, len(words)),
+            "partly": _share(words, self._request),
+            "asked": 3 * similarity(self.parsed.text, candidate.label),
+            "of_tool": _share(words, self._tool),
             "many": float(isinstance(candidate.value, list) and len(candidate.value) > 1),
         }
 
     def _flag_features(
-        self, one: ArgumentField, candidate: ArgumentCandidate, near: TextSimilarity
+        self, field: ArgumentField, candidate: ArgumentCandidate, similarity: TextSimilarity
     ) -> Features:
-        name = self._names[one.path] - {stem(w) for w in ("include", "is", "flag", "with", "show")}
-        heard = len(name & self._asked) / max(1, len(name))
-        own = self._own[one.path] & self._asked
-        value, default = candidate.value is True, one.default
-        asked = near(self.reading.text, one.text)
-        denied = False
-        for word in re.finditer(r"[A-Za-z]+", self.reading.text):
-            if stem(word.group()) in (name or own):
-                denied |= bool(
-                    _NEGATION.search(self.reading.text[max(0, word.start() - 24) : word.start()])
-                )
+        text, name = self.parsed.text, self._names[field.path] - _FLAG_STEMS
+        mentioned, own = _share(name, self._request), self._own[field.path] & self._request
+        value, default = candidate.value is True, field.default
+        negated = any(
+            _NEGATION.search(text[max(0, word.start() - 24) : word.start()])
+            for word in re.finditer(r"[A-Za-z]+", text)
+            if stem(word[0]) in (name or own)
+        )
         like_default = str(default).lower() == str(value).lower()
-        side = 1.0 if value != denied else -1.0
+        side = 1.0 if value != negated else -1.0
         return {
-            "heard": heard * side,
+            "heard": mentioned * side,
             "heard_own": min(2, len(own)) / 2 * side,
-            "asked": 3 * asked * side,
+            "asked": 3 * similarity(text, field.text) * side,
             "true": float(value),
             "like_default": float(default is not None and like_default),
-            "unlike_default": float(default is not None and not like_default) * (heard > 0),
+            "unlike_default": float(default is not None and not like_default) * (mentioned > 0),
         }
 
     def _list_features(
-        self, one: ArgumentField, candidate: ArgumentCandidate, offered: Sequence[ArgumentCandidate]
+        self, field: ArgumentField, candidate: ArgumentCandidate, candidates: Candidates
     ) -> Features:
         values: Json = candidate.value
         size = len(values) if isinstance(values, list) else 1
-        found = {f"list_{candidate.kind}": 1.0, "size": min(size, 6) / 3, "many": float(size > 1)}
+        features = {
+            f"list_{candidate.kind}": 1.0,
+            "size": min(size, 6) / 3,
+            "many": float(size > 1),
+        }
         if isinstance(values, list) and values and isinstance(values[0], str):
-            found["literal"] = float(find_mention(values[0], self.reading.text) is not None)
-            words = stems(candidate.label)
-            found["holds_name"] = len(words & self._names[one.path]) / max(1, len(words))
-            found["holds_tool"] = len(words & self._tool) / max(1, len(words))
-            found["item_words"] = max(len(str(one).split()) for one in values) / 3
-            found["capital"] = float(all(str(value)[:1].isupper() for value in values))
-            found["first"] = float(candidate.start == 0)
-            texts = [str(value) for value in values]
-            found["inner"] = float(any(set(t.lower().split()) & FUNCTION_WORDS for t in texts))
-            found["uneven"] = float(len({t[:1].isupper() for t in texts}) > 1)
-            lengths = [len(t.split()) for t in texts]
-            found["uneven_words"] = (max(lengths) - min(lengths)) / 3
+            texts, words = [str(value) for value in values], stems(candidate.label)
+            lengths = [len(text.split()) for text in texts]
+            capitals = {text[:1].isupper() for text in texts}
+            features |= {
+                "literal": float(find_mention(values[0], self.parsed.text) is not None),
+                "holds_name": _share(words, self._names[field.path]),
+                "holds_tool": _share(words, self._tool),
+                "item_words": max(lengths) / 3,
+                "capital": float(capitals == {True}),
+                "first": float(candidate.start == 0),
+                "inner": float(any(set(t.lower().split()) & FUNCTION_WORDS for t in texts)),
+                "uneven": float(len(capitals) > 1),
+                "uneven_words": (max(lengths) - min(lengths)) / 3,
+            }
         elif isinstance(values, list):
-            earlier = [f for f in self.fields if f.kind == "array"]
-            rows = len(earlier) or 1
-            place = earlier.index(one) if one in earlier else 0
-            starts = sorted({c.start for c in offered if c.kind in ("literal", "row")})
-            if len(starts) > 1 and rows > 1 and candidate.start in starts:
+            arrays = [other for other in self.fields if other.kind == "array"]
+            index = arrays.index(field) if field in arrays else 0
+            starts = sorted({c.start for c in candidates if c.kind in ("literal", "row")})
+            if len(starts) > 1 and len(arrays) > 1 and candidate.start in starts:
                 rank = starts.index(candidate.start) / (len(starts) - 1)
-                found["order"] = -abs(rank - place / (rows - 1))
-        return found
+                features["order"] = -abs(rank - index / (len(arrays) - 1))
+        return features
 
 
-def is_comma_pair(one: ArgumentField) -> bool:
-    """Whether a field's description shows a text of two parts with a comma between, such as
-    "City, State" or 'Berkeley, CA'."""
-    runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", one.description)
+def is_comma_pair(field: ArgumentField) -> bool:
+    """Whether the description shows a text of two parts, such as "City, State"."""
+    runs = re.findall(r"[A-Z]\w*(?: [A-Z]\w*)*(?:, [A-Z]\w*(?: [A-Z]\w*)*)+", field.description)
     return any(run.count(",") == 1 for run in runs)
 
 
-def is_date_field(one: ArgumentField) -> bool:
-    """Whether a field is a day: its name or its description says so."""
-    told = f"{one.label} {one.description} {one.schema.get('format', '')}"
-    return bool(re.search(r"\b(date|day|birth\w*|[YMD]{2,4}[-/][YMD]{2,4}\S*)\b", told, re.I))
+def is_date_field(field: ArgumentField) -> bool:
+    """Whether the name or the description shows that the value is a date."""
+    text = f"{field.label} {field.description} {field.schema.get('format', '')}"
+    return bool(re.search(r"\b(date|day|birth\w*|[YMD]{2,4}[-/][YMD]{2,4}\S*)\b", text, re.I))
 
 
-def field_group(one: ArgumentField) -> str:
-    """Which weights a field's candidates are scored by."""
-    if one.kind == "boolean":
+def field_group(field: ArgumentField) -> str:
+    """The group of weights that scores the field's candidates."""
+    if field.kind == "boolean":
         return "flag"
-    if one.choices:
+    if field.choices:
         return "choice"
-    if one.kind == "array":
-        return "list"
-    if one.kind in ("integer", "number"):
-        return "number"
-    return "text"
+    return {"array": "list", "integer": "number", "number": "number"}.get(field.kind, "text")

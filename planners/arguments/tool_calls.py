@@ -1,7 +1,5 @@
-"""Calling a tool: which one a request means, and with which arguments.
-
-The tool is chosen by likelihood, so no name can be invented; its arguments fit its schema.
-"""
+"""The tool call that a request means: the tool is chosen by likelihood, then its arguments are
+filled under its schema."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ FillMode: TypeAlias = Literal["fields", "whole"]
 
 @dataclass(frozen=True, slots=True)
 class ProposedCall:
-    """A call that is ready to be made; ``probability`` is that of the tool's choice."""
+    """A complete call, with the probability of its tool."""
 
     tool: ToolSpec
     arguments: Json = field(hash=False)
@@ -42,8 +40,7 @@ class ProposedCall:
 
 @dataclass(frozen=True, slots=True)
 class IncompleteCall:
-    """A call that is meant but cannot be made: ``missing`` names the fields that must be told
-    and were not. Nothing is made up for them; ask."""
+    """A call whose ``missing`` fields must be stated by the person."""
 
     tool: ToolSpec
     missing: tuple[str, ...]
@@ -51,13 +48,13 @@ class IncompleteCall:
 
     @property
     def question(self) -> str:
-        """What to ask the person. In fixed words: a tiny model answers its own question."""
+        """The question to the person. Its wording is fixed: a small model would answer its own
+        question."""
         named = " and ".join(identifier_to_words(name.rpartition(".")[2]) for name in self.missing)
         return f"For {identifier_to_words(self.tool.name)}: which {named}?"
 
 
-# An order not to do something, as a whole: openings of courtesy, then a negated imperative
-# that is not of the "don't forget to" kind.
+# A request not to do something: an opening, then a negated imperative other than "don't forget".
 _NEGATED_ORDER = re.compile(
     r"\W*(?:(?:please|no|oh|well|hey|ok|okay|and|but|so|now|[a-z]+,),?\s+){0,3}"
     r"(?:(?:i|we) (?:do not|don['’]?t) want you to|you (?:must|should|may|can)(?: not|n['’]t)"
@@ -72,7 +69,7 @@ _ANOTHER_ORDER = re.compile(
 
 
 def forbids_action(request: str) -> bool:
-    """Whether a request says only that something is not to be done.
+    """Whether a request asks for nothing but that something is not done.
 
     >>> forbids_action("Please don't call the bakery."), forbids_action("Don't forget to call the
     bakery.")
@@ -86,7 +83,7 @@ def forbids_action(request: str) -> bool:
 
 
 def call_key(tool: str, arguments: Json) -> str:
-    """What tells a call from others: equal for the same tool with the same arguments.
+    """The key of a call: equal for the same tool with the same arguments.
 
     >>> call_key("add", {"b": 2, "a": 1})
     '["add",{"a":1,"b":2}]'
@@ -107,46 +104,37 @@ def propose_call(
     way: FillMode = "fields",
     now: Time | None = None,
 ) -> Thought[ProposedCall | IncompleteCall | None]:
-    """The call that ``request`` asks for; Incomplete where something that it needs was not
-    said (see ``fill_arguments``); None where no tool fits, all that fit were called so already, or
-    the
-    request only says what is not to be done.
+    """The call that ``request`` asks for; IncompleteCall if a field must be stated (see
+    ``fill_arguments``); None if no tool fits or the request forbids an action.
 
-    ``done`` are the keys of calls made before: none of them is drafted again, the next
-    likeliest tool is taken instead. ``context`` is what was said and found before the
-    request, from which arguments may be taken too. Without ``none`` some tool is meant;
-    ``others`` are what else it may be, likelier than which a tool must be, and at least as
-    likely as ``margin``. For ``way`` see ``fill_arguments``.
+    ``done``: keys of earlier calls, which are not repeated; the next most likely tool is tried
+    instead. ``context``: earlier text from which arguments may be taken. Without ``none`` one of
+    the tools is meant. ``others``: further options; a tool must be more likely than each of them
+    and at least as likely as ``margin``. ``way``: see ``fill_arguments``.
     """
     if not tools or not request.strip() or forbids_action(request):
         return None
     offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
     instead = (*others, NONE_OF_THESE) if none else tuple(others)
-    picked = yield from choose(
+    choice = yield from choose(
         Choose(
-            messages=(),
-            options=(*instead, *offered),
-            about=request,
-            role="tool",
-            seed=seed.number,
+            messages=(), options=(*instead, *offered), about=request, role="tool", seed=seed.number
         )
     )
-    if not isinstance(picked, Choice):
+    if not isinstance(choice, Choice):
         return None
-    spread, beside = picked.probabilities[len(instead) :], picked.probabilities[: len(instead)]
-    least = max((*beside, margin))
-    for place in sorted(range(len(tools)), key=lambda i: (-spread[i], tools[i].name)):
-        if spread[place] < least or (beside and spread[place] == max(beside)):
+    rivals = choice.probabilities[: len(instead)]
+    ranked = zip(choice.probabilities[len(instead) :], tools)
+    for probability, tool in sorted(ranked, key=lambda pair: (-pair[0], pair[1].name)):
+        if probability < max((*rivals, margin)) or (rivals and probability == max(rivals)):
             break
-        tool = tools[place]
-        filled = yield from fill_arguments(
+        arguments = yield from fill_arguments(
             tool, request, seed=seed.child(tool.name), context=context, way=way, now=now
         )
-        if isinstance(filled, Failed) and filled.reason == NOT_STATED:
-            return IncompleteCall(tool, tuple(filled.detail.split(", ")), spread[place])
-        if isinstance(filled, Failed) or call_key(tool.name, filled) in done:
-            continue
-        return ProposedCall(tool, filled, spread[place])
+        if isinstance(arguments, Failed) and arguments.reason == NOT_STATED:
+            return IncompleteCall(tool, tuple(arguments.detail.split(", ")), probability)
+        if not isinstance(arguments, Failed) and call_key(tool.name, arguments) not in done:
+            return ProposedCall(tool, arguments, probability)
     return None
 
 
@@ -159,13 +147,14 @@ def fill_arguments(
     way: FillMode = "fields",
     now: Time | None = None,
 ) -> Thought[Json | Failed]:
-    """Arguments for a tool as ``request`` wants them; they fit the tool's schema. ``now`` is
-    what "tomorrow" is reckoned from; without it such words are not read. Failed with the
-    reason ``NOT_STATED`` where a date, time or duration is required and not told; of a tool that
-    acts also a number or a code.
+    """Arguments of a tool as ``request`` states them, valid under its schema.
 
-    ``way``: "fields" finds them one by one among what the request offers, which a tiny model
-    does far better; "whole" has the model write all of them as JSON, under the grammar."""
+    Relative dates such as "tomorrow" are resolved against ``now``; without it they are not read.
+    Failed with the reason ``NOT_STATED`` if a required date, time or duration is not stated, or
+    for a tool that acts a number or code.
+
+    ``way``: "fields" selects the values of the fields among candidates from the request, which
+    is far more accurate with a small model; "whole" generates all arguments as JSON."""
     if way == "fields":
         return (yield from fill_fields(spec, request, seed=seed, context=context, now=now))
     return (yield from generate_arguments(spec, request, seed=seed, context=context))

@@ -162,10 +162,7 @@ def remember_conversation(
     block = current_block(builder)
     picked = yield from pick_option(
         builder,
-        [
-            Option("keep", block.doing if block else "going on as before"),
-            Option("change", doing),
-        ],
+        [Option("keep", block.doing if block else "going on as before"), Option("change", doing)],
         about=last_text,
         role="revise",
     )

@@ -168,12 +168,7 @@ class Dialogue:
         asked = format_utterance(line.who, name, line.text)
         # What was said is remembered, though there may be no answer to it.
         builder.add_record(
-            "utterance",
-            asked,
-            who=line.who,
-            audience=circle,
-            episode=episode,
-            rests_on=(line,),
+            "utterance", asked, who=line.who, audience=circle, episode=episode, rests_on=(line,)
         )
         if said.text:
             told = format_utterance(name, line.who, said.text)
@@ -235,12 +230,7 @@ class Dialogue:
             rests = yield from self._choose_citations(builder, text, records)
         builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
-            text=text,
-            resolve=resolve,
-            cited=rests,
-            calls=calls,
-            understood=understood,
-            held=held,
+            text=text, resolve=resolve, cited=rests, calls=calls, understood=understood, held=held
         )
 
     def _understand(self, builder: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
@@ -250,11 +240,7 @@ class Dialogue:
         seed = builder.situation.seed.child("understand")
         return (
             yield from understand(
-                heard.line.text,
-                seed=seed,
-                intents=self.intents,
-                context=before,
-                now=heard.line.at,
+                heard.line.text, seed=seed, intents=self.intents, context=before, now=heard.line.at
             )
         )
 

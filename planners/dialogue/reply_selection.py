@@ -54,8 +54,7 @@ _ASIDE_AFTER = re.compile(r"\s*(?:\*[^*]{1,200}\*|\[[^\]]{1,200}\])\s*$")
 _EMPTY_RESULTS = ("", "null", "{}", "[]", '""', "None")
 _DENIAL = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
 EMPTY_REPLY = Failed(
-    reason="empty",
-    detail="the model wrote no words; try it again, or another model",
+    reason="empty", detail="the model wrote no words; try it again, or another model"
 )
 
 

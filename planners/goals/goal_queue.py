@@ -14,11 +14,7 @@ from ...core import AgentState, Decision, Json, Situation, Thought, from_json, t
 from ..steps import StepBuilder, idle_action, remember_events, remember_whispers
 from .tasks import Task, TaskOutcome, previous_calls
 
-_STATUS_TEXTS = {
-    "done": "It is done",
-    "stopped": "It took too long",
-    "gave_up": "It was given up",
-}
+_STATUS_TEXTS = {"done": "It is done", "stopped": "It took too long", "gave_up": "It was given up"}
 GOAL_PREFIX = "goal:"
 """Prefix of a whisper that adds a goal."""
 

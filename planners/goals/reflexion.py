@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ...core import (
-    Choice,
-    Choose,
-    Completion,
-    Cue,
-    Generate,
-    Option,
-    Thought,
-    choose,
-    generate,
-)
+from ...core import Choice, Choose, Completion, Cue, Generate, Option, Thought, choose, generate
 from ..steps import recall_records, render_prompt
 from .goal_queue import GoalPlanner
 from .react import React

@@ -121,8 +121,7 @@ class StepBuilder:
                 predicate=event.predicate if event else "",
                 object=event.object if event else "",
                 audience=intersect_audiences(
-                    (audience, *(record.audience for record in basis)),
-                    self.situation.persona.name,
+                    (audience, *(record.audience for record in basis)), self.situation.persona.name
                 ),
                 episode=episode,
             )

@@ -13,5 +13,6 @@ from .sentences import is_unfinished as is_unfinished
 from .sentences import join_sentences as join_sentences
 from .sentences import repeats as repeats
 from .sentences import word_overlap as word_overlap
+from .sentences import word_set as word_set
 
 __all__: list[str]

@@ -8,10 +8,7 @@ from collections.abc import Iterable
 
 from ...core import short_name
 from ...core.text import MONTH_NAMES, WEEKDAY_NAMES
-from .sentences import (
-    SENTENCE_END_MARKS,
-    word_set,
-)
+from .sentences import SENTENCE_END_MARKS, word_set
 
 _BE = {"is": "am", "isn't": "am not"}
 _YOU_BE = {"is": "are", "isn't": "aren't", "was": "were", "wasn't": "weren't"}

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ...core import replace_surrogates, short_name
-from .sentences import (
-    finished_sentence_ends,
-    has_two_words,
-    is_fragment,
-    is_unfinished,
-)
+from .sentences import finished_sentence_ends, has_two_words, is_fragment, is_unfinished
 
 # Longest prefix of a completion that is read.
 _MAX_CHARS = 2_000
@@ -121,8 +116,7 @@ def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Patte
     before = re.compile(rf"^[*_#>\[\s]*(?:{listed}{answer})\]?{says}{mark}", re.IGNORECASE)
     # A name directly after a word is no speaker: "I asked Will: will you come?"
     within = re.compile(
-        rf"(?<![\w@])(?<![\w,]\s)[*_\[]*(?:{listed})[*_\]]*\s?[:：](?=[*_\s\"“]|$)",
-        re.IGNORECASE,
+        rf"(?<![\w@])(?<![\w,]\s)[*_\[]*(?:{listed})[*_\]]*\s?[:：](?=[*_\s\"“]|$)", re.IGNORECASE
     )
     return before, within
 

@@ -1,4 +1,4 @@
-"""What a run will cost, before it is run: calls, tokens, seconds, hour by hour."""
+"""Estimates the cost of a run before it is run: model calls, tokens, seconds, hour by hour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .engine_probe import CostModel, ProbeResult, probe_engine
 from .rehearsal import (
     HourlyAsks,
     Rehearsal,
-    StatsByRole,
     commit_seconds,
     complete_hours,
     mean_hours,
@@ -32,28 +31,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TIME_LIMIT = 45.0
-"""About how long a forecast takes at most, after the model is loaded."""
+"""The seconds that a forecast takes at most, about, after the model is loaded."""
 REHEARSALS = 3
-"""So many lives are rehearsed, by different seeds, where one takes little time."""
+"""How many rehearsals are made, with different seeds, if time allows."""
 SINGLE_REHEARSAL_SPREAD = 0.25
-"""Relative spread that is supposed where there was time for one life only."""
+"""The relative spread between rehearsals that is assumed when there was time for one only."""
 MARGIN = 0.12
-"""Relative error that any sample leaves, since the texts are improvised."""
+"""The relative error that remains with any sample, since generated texts are improvised."""
 RANGE_DEVIATIONS = 1.28
-"""The range reaches so many standard deviations to both sides: four of five, if normal."""
+"""The half width of the range in standard deviations: 80 % of a normal distribution."""
 BOOTSTRAP_DRAWS = 200
 
 MEASURES = ("calls", "tokens_in", "tokens_out", "tokens_reused", "seconds")
 ASSUMPTIONS = (
-    "People choose and rate by the nearness of meanings and their words are improvised: they "
+    "People choose and rate by the similarity of meanings, and their words are improvised: they "
     "meet and talk about as often as in a run, not at the same moments.",
-    "Tokens and seconds of an ask are those the engine needed for a sample of the asks, put to "
-    "it as they were open together: machine and load stay as they are now.",
-    "A step is written down as fast as a small transaction just was in this folder.",
+    "Tokens and seconds of an ask are those that the engine needed for a sample of the asks, "
+    "submitted together as they were open together: machine and load stay as they are now.",
+    "A step is written as fast as a small transaction just was in this folder.",
 )
 EXTRAPOLATED = (
-    "Time was short for a whole rehearsal: later hours are those that some of the people lived "
-    "alone, scaled up, or the same hours of an earlier day."
+    "Time was short for a complete rehearsal: later hours are those of a rehearsal with some of "
+    "the people, scaled up, or the same hours of an earlier day."
 )
 
 
@@ -61,9 +60,9 @@ EXTRAPOLATED = (
 class Forecast:
     """An estimate for a scenario until ``end``.
 
-    ``hours`` are rows (when it begins, whether it was rehearsed, costs by kind and role);
-    ``overhead_seconds`` are the run's seconds beside its asks. ``low`` and ``high`` bound what
-    ``total`` says; ``timings`` tells how the forecast itself was made, times in seconds."""
+    ``hours`` are rows of (beginning, whether it was rehearsed, costs by kind and role);
+    ``overhead_seconds`` are the run's seconds that are not spent on asks. ``low`` and ``high``
+    bound ``total``; ``timings`` are the seconds and counts of the forecast itself."""
 
     scenario: str
     start: Time
@@ -79,29 +78,28 @@ class Forecast:
 
     @property
     def total(self) -> dict[str, float]:
-        """calls, tokens_in, tokens_out, tokens_reused, and all of the run's seconds."""
+        """calls, tokens_in, tokens_out, tokens_reused, and the seconds of the whole run."""
         return _sums((cost for _, _, costs in self.hours for cost in costs), self.overhead_seconds)
 
     def spans(self) -> list[tuple[Time, bool, dict[str, float]]]:
-        """A row for every hour, or every day where there are more than 48 hours;
-        ``overhead_seconds``
-        is spread evenly."""
+        """A row for each hour, or each day if there are more than 48 hours. The overhead is
+        distributed evenly."""
         by_day = len(self.hours) > 48
         rows: dict[Time, list[tuple[bool, tuple[Usage, ...]]]] = {}
-        for hour, lived, costs in self.hours:
-            rows.setdefault(hour.replace(hour=0) if by_day else hour, []).append((lived, costs))
-        share = self.overhead_seconds / max(1, len(self.hours))
+        for hour, rehearsed, costs in self.hours:
+            rows.setdefault(hour.replace(hour=0) if by_day else hour, []).append((rehearsed, costs))
+        overhead = self.overhead_seconds / max(1, len(self.hours))
         return [
             (
                 at,
-                all(lived for lived, _ in row),
-                _sums((cost for _, costs in row for cost in costs), share * len(row)),
+                all(rehearsed for rehearsed, _ in row),
+                _sums((cost for _, costs in row for cost in costs), overhead * len(row)),
             )
             for at, row in rows.items()
         ]
 
     def as_json(self) -> Json:
-        """Everything as plain JSON."""
+        """The forecast as JSON."""
         sums = usage_summary((0, cost) for _, _, costs in self.hours for cost in costs)
         return {
             "scenario": self.scenario,
@@ -115,12 +113,70 @@ class Forecast:
             "by_kind": sums["by_kind"],
             "by_role": sums["by_role"],
             "spans": [
-                {"at": at.isoformat(), "rehearsed": lived, **_rounded(row)}
-                for at, lived, row in self.spans()
+                {"at": at.isoformat(), "rehearsed": rehearsed, **_rounded(row)}
+                for at, rehearsed, row in self.spans()
             ],
             "took": {name: round(value, 2) for name, value in self.timings.items()},
             "assumed": list(self.assumptions),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimator:
+    """Turns the asks of rehearsals into costs. ``embedding_seconds`` is the time of one text."""
+
+    rehearsals: list[list[HourlyAsks]]
+    probe: ProbeResult
+    embedding_seconds: float
+    overhead_seconds: float
+
+    def hourly_costs(self) -> tuple[tuple[Time, bool, tuple[Usage, ...]], ...]:
+        """The costs of the mean of the rehearsals, hour by hour."""
+        keys = self.probe.keys()
+        model = CostModel(keys, self.probe.sums(keys).sum(axis=0))
+        hours = mean_hours(self.rehearsals)
+        return tuple((hour.at, hour.rehearsed, self._costs(hour, model)) for hour in hours)
+
+    def _costs(self, hour: HourlyAsks, model: CostModel) -> tuple[Usage, ...]:
+        costs = []
+        for key, stats in hour.stats.items():
+            embedding = Usage("", *key, seconds=self.embedding_seconds * stats.texts)
+            costs.append(model.usage_of(key, stats) + embedding)
+        return sum_usage(costs)
+
+    def range(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The lower and upper bounds of the total: the estimate divided and multiplied by a factor
+        that combines the spread of the probe (bootstrap over its blocks), the spread between
+        rehearsals, and MARGIN."""
+        import numpy as np
+
+        keys = self.probe.keys()
+        table = self.probe.sums(keys)
+        mean = mean_hours(self.rehearsals)
+
+        def total(hours: Sequence[HourlyAsks], sums: NDArray[np.float64]) -> dict[str, float]:
+            model = CostModel(keys, sums)
+            costs = (cost for hour in hours for cost in self._costs(hour, model))
+            return _sums(costs, self.overhead_seconds)
+
+        estimate = total(mean, table.sum(axis=0))
+        by_rehearsal = [total(hours, table.sum(axis=0)) for hours in self.rehearsals]
+        blocks, count = len(self.probe.blocks), len(by_rehearsal)
+        rng = np.random.default_rng(blocks)
+        resampled = [
+            total(mean, table[rng.integers(0, blocks, blocks)].sum(axis=0))
+            for _ in range(BOOTSTRAP_DRAWS if blocks > 1 else 0)
+        ]
+        low, high = {}, {}
+        for name, value in estimate.items():
+            probe_spread = _relative_spread([sums[name] for sums in resampled], value)
+            spread = SINGLE_REHEARSAL_SPREAD
+            if count > 1:
+                spread = _relative_spread([sums[name] for sums in by_rehearsal], value)
+            variance = probe_spread**2 + spread**2 * (1 + 1 / count) + MARGIN**2
+            factor = exp(RANGE_DEVIATIONS * sqrt(variance))
+            low[name], high[name] = value / factor, value * factor
+        return low, high
 
 
 def forecast_cost(
@@ -131,35 +187,32 @@ def forecast_cost(
     seconds: float = TIME_LIMIT,
     progress: Callable[[str], None] | None = None,
 ) -> Forecast:
-    """Estimate what ``scenario`` costs until ``end``, with its own model unless one is given.
+    """Estimate what ``scenario`` costs until ``end``, with its own model or with ``model``.
 
-    It is rehearsed in memory (see ``RehearsalModel``) for at most half of ``overhead_seconds``;
-    then the
-    engine answers a sample of what was asked (see ``probe_engine``). The range is made of the
-    sample's spread (bootstrap), the spread of lives by other seeds, and ``MARGIN``.
-
-    Nothing of it stays. Raises what ``build`` raises."""
+    The scenario is rehearsed in memory (``RehearsalModel``) for at most half of ``seconds``; then
+    the engine answers a sample of what was asked (``probe_engine``). Nothing is written. Raises
+    what ``build_simulation`` raises."""
     began = time.perf_counter()
-    real = model if model is not None else load_scenario_model(scenario, progress)
+    engine = model if model is not None else load_scenario_model(scenario, progress)
     loaded = time.perf_counter()
-    say = progress or (lambda words: None)
-    say("Rehearsing, with improvised texts")
-    meanings = EmbeddingCache(real, seconds * 0.3)
-    player, lives, few = _rehearse_all(scenario, end, meanings, seconds * 0.5)
+    report = progress or (lambda text: None)
+    report("Rehearsing, with improvised texts")
+    embeddings = EmbeddingCache(engine, seconds * 0.3)
+    stand_in, rehearsals, reduced = _rehearse_all(scenario, end, embeddings, seconds * 0.5)
     rehearsed = time.perf_counter()
-    say("Probing the engine")
-    found = probe_engine(real, player.blocks.kept, seconds - (rehearsed - loaded))
+    report("Probing the engine")
+    probe = probe_engine(engine, stand_in.blocks.kept, seconds - (rehearsed - loaded))
     probed = time.perf_counter()
-    wholes = [complete_hours(life, scenario.start, end, few) for life in lives]
-    text = meanings.seconds / meanings.embedded if meanings.embedded else 0.0
-    keys = found.keys()
-    table = found.sums(keys)
-    prices = CostModel(keys, table.sum(axis=0))
-    hours = tuple((h.at, h.rehearsed, _usage_of(h.stats, prices, text)) for h in mean_hours(wholes))
     steps = scenario.clock.steps_until(end)
-    living = _overhead_seconds(lives[0], steps)
-    low, high = _range(wholes, found, text, living)
-    stretched = () if all(lived for _, lived, _ in hours) else (EXTRAPOLATED,)
+    estimator = _Estimator(
+        [complete_hours(rehearsal, scenario.start, end, reduced) for rehearsal in rehearsals],
+        probe,
+        embeddings.seconds / embeddings.embedded if embeddings.embedded else 0.0,
+        _overhead_seconds(rehearsals[0], steps),
+    )
+    hours = estimator.hourly_costs()
+    low, high = estimator.range()
+    is_complete = all(was_rehearsed for _, was_rehearsed, _ in hours)
     return Forecast(
         scenario=scenario.scenario.name,
         start=scenario.start,
@@ -167,112 +220,67 @@ def forecast_cost(
         steps=steps,
         agents=len(scenario.people),
         hours=hours,
-        overhead_seconds=living,
+        overhead_seconds=estimator.overhead_seconds,
         low=low,
         high=high,
         timings={
             "loading": loaded - began,
             "rehearsing": rehearsed - loaded,
             "probing": probed - rehearsed,
-            "lives": len(lives),
-            "rehearsed_steps": lives[0].steps,
-            "probed_calls": float(table[:, :, 0].sum()),
+            "lives": len(rehearsals),
+            "rehearsed_steps": rehearsals[0].steps,
+            "probed_calls": float(probe.sums(probe.keys())[:, :, 0].sum()),
         },
-        assumptions=(*ASSUMPTIONS, *stretched),
+        assumptions=ASSUMPTIONS if is_complete else (*ASSUMPTIONS, EXTRAPOLATED),
     )
 
 
 def _rehearse_all(
-    scenario: Scenario, end: Time, meanings: EmbeddingCache, seconds: float
+    scenario: Scenario, end: Time, embeddings: EmbeddingCache, seconds: float
 ) -> tuple[RehearsalModel, list[Rehearsal], Rehearsal | None]:
-    """One life by the scenario's own seed, whose asks are probed; others by other seeds as
-    long as there is time, or where there was not even enough for one, a few of its people."""
+    """The model of the first rehearsal, whose asks are the sample; the rehearsals, which have
+    different seeds; and if the first was cut short one with fewer people."""
     began = time.perf_counter()
-    player = RehearsalModel(meanings)
-    lives = [rehearse(scenario, end, player, began + seconds * 0.7)]
-    steps = lives[0].steps
-    first = time.perf_counter() - began
+    stand_in = RehearsalModel(embeddings)
+    rehearsals = [rehearse(scenario, end, stand_in, began + seconds * 0.7)]
+    steps = rehearsals[0].steps
+    first_seconds = time.perf_counter() - began
+    deadline = began + seconds
     if steps < scenario.clock.steps_until(end):
-        few = reduce_people(scenario)
-        alone = len(few.people) < len(scenario.people)
-        deadline = began + seconds
-        return (
-            player,
-            lives,
-            rehearse(few, end, RehearsalModel(meanings), deadline) if alone else None,
-        )
+        smaller = reduce_people(scenario)
+        if len(smaller.people) == len(scenario.people):
+            return stand_in, rehearsals, None
+        return stand_in, rehearsals, rehearse(smaller, end, RehearsalModel(embeddings), deadline)
     seed = scenario.scenario.seed
     for number in range(1, REHEARSALS):
-        if time.perf_counter() - began + first > seconds:
+        if time.perf_counter() + first_seconds > deadline:
             break
-        other = scenario.with_overrides(seed=seed + number)
-        life = rehearse(other, end, RehearsalModel(meanings), began + seconds)
-        if life.steps < steps:
+        reseeded = scenario.with_overrides(seed=seed + number)
+        rehearsal = rehearse(reseeded, end, RehearsalModel(embeddings), deadline)
+        if rehearsal.steps < steps:
             break
-        lives.append(life)
-    return player, lives, None
+        rehearsals.append(rehearsal)
+    return stand_in, rehearsals, None
 
 
-def _usage_of(asked: StatsByRole, prices: CostModel, text: float) -> tuple[Usage, ...]:
-    """What tallies cost; ``text`` are the seconds of embedding one."""
-    costs = []
-    for key, tally in asked.items():
-        embedding = Usage("", *key, seconds=text * tally.texts)
-        costs.append(prices.usage_of(key, tally) + embedding)
-    return sum_usage(costs)
-
-
-def _overhead_seconds(life: Rehearsal, steps: int) -> float:
-    """Seconds of a run beside its asks: living itself, and a durable transaction for every
-    step and every round of answers."""
-    share = steps / life.steps if life.steps else 0.0
-    return share * (life.overhead_seconds + commit_seconds() * (life.steps + life.rounds))
-
-
-def _range(
-    wholes: Sequence[list[HourlyAsks]], found: ProbeResult, text: float, living: float
-) -> tuple[dict[str, float], dict[str, float]]:
-    import numpy as np
-
-    keys = found.keys()
-    table = found.sums(keys)
-    mean = mean_hours(wholes)
-
-    def total(hours: Sequence[HourlyAsks], sums: NDArray[np.float64]) -> dict[str, float]:
-        prices = CostModel(keys, sums)
-        return _sums((cost for h in hours for cost in _usage_of(h.stats, prices, text)), living)
-
-    best = total(mean, table.sum(axis=0))
-    lives = [total(hours, table.sum(axis=0)) for hours in wholes]
-    count = len(found.blocks)
-    dice = np.random.default_rng(count)
-    drawn = [
-        total(mean, table[dice.integers(0, count, count)].sum(axis=0))
-        for _ in range(BOOTSTRAP_DRAWS if count > 1 else 0)
-    ]
-    low, high = {}, {}
-    for name, value in best.items():
-        wide = _relative_spread([one[name] for one in drawn], value)
-        among = (
-            _relative_spread([one[name] for one in lives], value)
-            if len(lives) > 1
-            else SINGLE_REHEARSAL_SPREAD
-        )
-        factor = exp(RANGE_DEVIATIONS * sqrt(wide**2 + among**2 * (1 + 1 / len(lives)) + MARGIN**2))
-        low[name], high[name] = value / factor, value * factor
-    return low, high
+def _overhead_seconds(rehearsal: Rehearsal, steps: int) -> float:
+    """The seconds of a run that are not spent on asks: those of the rehearsal, and a durable
+    transaction for each step and each round of answers."""
+    ratio = steps / rehearsal.steps if rehearsal.steps else 0.0
+    commits = commit_seconds() * (rehearsal.steps + rehearsal.rounds)
+    return ratio * (rehearsal.overhead_seconds + commits)
 
 
 def _relative_spread(values: Sequence[float], mean: float) -> float:
     return stdev(values) / mean if len(values) > 1 and mean else 0.0
 
 
-def _sums(costs: Iterable[Usage], living: float) -> dict[str, float]:
+def _sums(costs: Iterable[Usage], overhead_seconds: float) -> dict[str, float]:
     sums = dict.fromkeys(MEASURES, 0.0)
     for cost in costs:
         for name in MEASURES:
             sums[name] += getattr(cost, name)
-    sums["seconds"] += living
+    sums["seconds"] += overhead_seconds
     return sums
 
 

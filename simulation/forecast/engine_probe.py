@@ -1,4 +1,4 @@
-"""A short probe of the real engine: what asks of a rehearsal cost when it answers them."""
+"""A short probe of the real engine: what a sample of the asks of a rehearsal costs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     CostTable: TypeAlias = NDArray[np.float64]
 
 OWNER = "forecast: "
-"""Before the names of those who ask in a probe, so that a run's ledger never takes them."""
+"""The prefix of the owners of asks in a probe, so that no run's ledger takes their usage."""
 
 COST_COLUMNS = 6
-"""Columns of a row: calls, size, tokens read, written and reused, seconds."""
+"""The columns of a row: calls, characters, tokens read, written and reused, seconds."""
 
 
 @dataclass(slots=True)
 class ProbeResult:
-    """What each block of rounds cost, by kind and role: rows of ``COST_COLUMNS`` numbers."""
+    """The cost of each block of rounds, by kind and role, as rows of COST_COLUMNS numbers."""
 
     blocks: list[dict[KindAndRole, list[float]]] = field(default_factory=list)
     seconds: float = 0.0
@@ -36,73 +36,67 @@ class ProbeResult:
         return sorted({key for block in self.blocks for key in block})
 
     def sums(self, keys: Sequence[KindAndRole]) -> CostTable:
-        """Shape (blocks, keys, COUNTED)."""
+        """The costs as an array of shape (blocks, keys, COST_COLUMNS)."""
         import numpy as np
 
-        found = np.zeros((len(self.blocks), len(keys), COST_COLUMNS))
-        for place, block in enumerate(self.blocks):
-            for column, key in enumerate(keys):
-                found[place, column] = block.get(key, 0.0)
-        return found
+        table = np.zeros((len(self.blocks), len(keys), COST_COLUMNS))
+        for block_index, block in enumerate(self.blocks):
+            for key_index, key in enumerate(keys):
+                table[block_index, key_index] = block.get(key, 0.0)
+        return table
 
 
 def probe_engine(
     model: Model, blocks: Sequence[Sequence[list[OwnedAsk]]], seconds: float
 ) -> ProbeResult:
-    """Ask the engine rounds of a rehearsal, each round together as they were open together,
-    until ``seconds`` are over; blocks from all over the rehearsal come first.
+    """Submit rounds of a rehearsal to the engine until ``seconds`` have passed; the asks of a
+    round together, and the blocks in an order that covers the rehearsal evenly.
 
-    Before, a small round is asked and not counted, for an engine's first pass is slow."""
-    found = ProbeResult()
+    A small round before is not counted, since the first pass of an engine is slow."""
+    result = ProbeResult()
     ledger = getattr(model, "ledger", None)
-    kept = ledger if isinstance(ledger, UsageLedger) else None
+    ledger = ledger if isinstance(ledger, UsageLedger) else None
     client = model.client()
     if blocks and blocks[-1]:
         warm_up = [ask for _, ask in min(blocks[-1], key=len)]
         answer_all(client, warm_up, [OWNER] * len(warm_up))
     began = time.perf_counter()
-    for place in _bit_reversed_order(len(blocks)):
+    for index in _bit_reversed_order(len(blocks)):
         costs: dict[KindAndRole, list[float]] = {}
-        for asked in blocks[place]:
-            owned = [(OWNER + owner, ask) for owner, ask in asked]
-            _discard_usage(kept, owned)
+        for owned_asks in blocks[index]:
+            owners = [OWNER + owner for owner, _ in owned_asks]
+            asks = [ask for _, ask in owned_asks]
+            if ledger:
+                ledger.take(set(owners))  # discards what came too late from the round before
             start = time.perf_counter()
-            answers = answer_all(client, [ask for _, ask in owned], [owner for owner, _ in owned])
-            spent = time.perf_counter() - start
-            told = [
-                Usage.from_answer(owner, ask, answer)
-                for (owner, ask), answer in zip(owned, answers)
-            ]
-            paid = kept.take({owner for owner, _ in owned}) if kept else ()
-            _add_round(costs, [ask for _, ask in owned], paid or told, spent)
-        found.blocks.append(costs)
-        found.seconds = time.perf_counter() - began
-        if found.seconds > seconds:
+            answers = answer_all(client, asks, owners)
+            round_seconds = time.perf_counter() - start
+            usage = ledger.take(set(owners)) if ledger else ()
+            estimated = [*map(Usage.from_answer, owners, asks, answers)]
+            _add_round(costs, asks, usage or estimated, round_seconds)
+        result.blocks.append(costs)
+        result.seconds = time.perf_counter() - began
+        if result.seconds > seconds:
             break
-    return found
-
-
-def _discard_usage(ledger: UsageLedger | None, owned: Sequence[OwnedAsk]) -> None:
-    if ledger is not None:
-        ledger.take({owner for owner, _ in owned})
+    return result
 
 
 def _add_round(
     costs: dict[KindAndRole, list[float]],
     asks: Sequence[ModelAsk],
-    paid: Sequence[Usage],
+    usage: Sequence[Usage],
     seconds: float,
 ) -> None:
-    """Enter a round: the time that passed is shared out by the engine's own account, or
-    where it keeps none by tokens, of which a written one takes as long as some that are read."""
-    shares = [cost.seconds for cost in paid]
+    """Add the costs of a round. Its seconds are shared out in proportion to those in ``usage``,
+    or if there are none by tokens, where a written token counts as eight read ones."""
+    shares = [cost.seconds for cost in usage]
     if not sum(shares):
-        shares = [cost.tokens_in + 8.0 * cost.tokens_out + 1.0 for cost in paid]
-    for cost, share in zip(paid, shares):
+        shares = [cost.tokens_in + 8.0 * cost.tokens_out + 1.0 for cost in usage]
+    for cost, share in zip(usage, shares):
         row = costs.setdefault((cost.kind, cost.role), [0.0] * COST_COLUMNS)
-        mine = (cost.tokens_in, cost.tokens_out, cost.tokens_reused)
-        for at, value in enumerate((*mine, seconds * share / sum(shares)), start=2):
-            row[at] += value
+        tokens = (cost.tokens_in, cost.tokens_out, cost.tokens_reused)
+        for column, value in enumerate((*tokens, seconds * share / sum(shares)), start=2):
+            row[column] += value
     for ask in asks:
         row = costs.setdefault((ask.kind, ask.role), [0.0] * COST_COLUMNS)
         row[0] += 1
@@ -110,40 +104,40 @@ def _add_round(
 
 
 def _bit_reversed_order(count: int) -> Iterator[int]:
-    """0 .. count - 1, each once, so that any beginning of the row lies evenly over it.
+    """The numbers below ``count`` in bit-reversed order: any prefix covers the range evenly.
 
     >>> list(_bit_reversed_order(6))
     [0, 4, 2, 1, 5, 3]
     """
     bits = max(1, (count - 1).bit_length())
     for number in range(1 << bits):
-        place = int(f"{number:0{bits}b}"[::-1], 2)
-        if place < count:
-            yield place
+        index = int(f"{number:0{bits}b}"[::-1], 2)
+        if index < count:
+            yield index
 
 
 class CostModel:
-    """Cost of an ask by kind and role, from a probe; what was not probed costs as its kind
-    does, and what no ask of its kind tells costs nothing."""
+    """The cost of an ask by kind and role, from a probe. A role that was not probed costs as much
+    as its kind; a kind that was not probed costs nothing."""
 
     def __init__(self, keys: Sequence[KindAndRole], sums: CostTable) -> None:
-        """``sums`` of shape (keys, COUNTED)."""
+        """``sums`` has the shape (keys, COST_COLUMNS)."""
         self._rows = {key: row for key, row in zip(keys, sums.tolist()) if row[0] > 0}
         self._kinds: dict[str, list[float]] = {}
         for (kind, _), row in self._rows.items():
-            old = self._kinds.get(kind, [0.0] * COST_COLUMNS)
-            self._kinds[kind] = [a + b for a, b in zip(old, row)]
+            sum_row = self._kinds.get(kind, [0.0] * COST_COLUMNS)
+            self._kinds[kind] = [a + b for a, b in zip(sum_row, row)]
 
-    def usage_of(self, key: KindAndRole, tally: AskStats) -> Usage:
-        """What a tally costs: tokens read and reused by what there is to read, tokens written
-        and seconds by call."""
+    def usage_of(self, key: KindAndRole, stats: AskStats) -> Usage:
+        """The cost of asks: tokens read and reused in proportion to characters, tokens written
+        and seconds in proportion to calls."""
         row = self._rows.get(key) or self._kinds.get(key[0]) or [0.0] * COST_COLUMNS
-        calls = tally.calls / row[0] if row[0] else 0.0
-        sizes = tally.size / row[1] if row[1] else calls
+        calls = stats.calls / row[0] if row[0] else 0.0
+        sizes = stats.size / row[1] if row[1] else calls
         return Usage(
             "",
             *key,
-            round(tally.calls),
+            round(stats.calls),
             round(sizes * row[2]),
             round(calls * row[3]),
             round(sizes * row[4]),

@@ -1,4 +1,4 @@
-"""Rehearsed lives, hour by hour, and what the hours that were not rehearsed are taken from."""
+"""Rehearsals of a scenario: what is asked in each hour, and estimates for hours not rehearsed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .rehearsal_model import AskStats, KindAndRole, RehearsalModel
 
 HOUR = timedelta(hours=1)
 DAYTIME = range(7, 22)
-"""Hours in which people are taken to be awake where no rehearsed hour tells."""
+"""Hours of a day in which people are assumed to be awake when no rehearsed hour shows it."""
 MEASURED_COMMITS = 20
-"""Transactions by which the time of one is measured."""
+"""How many transactions are timed to measure one."""
 
 StatsByRole: TypeAlias = dict[KindAndRole, AskStats]
 
 
 @dataclass(slots=True)
 class Rehearsal:
-    """What was asked in each hour that was rehearsed to its end, the steps and rounds of
-    asks, and the seconds that living took beside the asks."""
+    """What was asked in each hour that was rehearsed to its end, the number of steps and of
+    rounds of asks, and the seconds that were not spent on asks."""
 
     hours: dict[Time, StatsByRole] = field(default_factory=dict)
     steps: int = 0
@@ -38,7 +38,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class HourlyAsks:
-    """An hour of the run: when it begins, whether it was rehearsed, and what is asked in it."""
+    """An hour of the run: its beginning, whether it was rehearsed, and what is asked in it."""
 
     at: Time
     rehearsed: bool
@@ -46,112 +46,114 @@ class HourlyAsks:
 
 
 def rehearse(scenario: Scenario, end: Time, model: RehearsalModel, deadline: float) -> Rehearsal:
-    """Live a scenario in memory until ``end``, or until the clock of ``time.perf_counter``
-    passes ``deadline``; at least one step."""
-    life = Rehearsal()
+    """Simulate a scenario in memory until ``end``, or until ``time.perf_counter()`` passes
+    ``deadline``; at least one step."""
+    rehearsal = Rehearsal()
     with Store(":memory:") as store:
         simulation = build_simulation(
             scenario.with_overrides(max_tokens_per_day=0), store=store, model=model
         )
         last = simulation.clock.steps_until(end)
-        began, spent = time.perf_counter(), model.seconds
+        began, model_seconds = time.perf_counter(), model.seconds
         hour = floor_hour(simulation.now)
         while simulation.step < last:
             if simulation.step and time.perf_counter() > deadline:
                 break
             hour = floor_hour(simulation.now)
             simulation.tick()
-            add_stats(life.hours.setdefault(hour, {}), model.stats)
+            add_stats(rehearsal.hours.setdefault(hour, {}), model.stats)
             model.stats = {}
-        life.steps, life.rounds = simulation.step, model.rounds
-        life.overhead_seconds = time.perf_counter() - began - (model.seconds - spent)
-        if simulation.step < last and floor_hour(simulation.now) == hour and len(life.hours) > 1:
-            del life.hours[hour]
-    return life
+        rehearsal.steps, rehearsal.rounds = simulation.step, model.rounds
+        seconds = time.perf_counter() - began
+        rehearsal.overhead_seconds = seconds - (model.seconds - model_seconds)
+        is_partial = simulation.step < last and floor_hour(simulation.now) == hour
+        if is_partial and len(rehearsal.hours) > 1:
+            del rehearsal.hours[hour]
+    return rehearsal
 
 
 def reduce_people(scenario: Scenario) -> Scenario:
-    """The scenario with every so-and-so-manieth of its people, five or so."""
+    """The scenario with about five of its people, evenly chosen, and without inputs."""
     every = max(2, len(scenario.people) // 5)
     return replace(scenario, people=scenario.people[::every], inputs=())
 
 
-def extrapolate_hours(life: Rehearsal, few: Rehearsal) -> dict[Time, StatsByRole]:
-    """The hours of a life that was cut short, and after them those that a few of its people
-    lived on for, scaled up by what all and what the few asked in the hours lived by both."""
-    both = sorted(life.hours.keys() & few.hours.keys())
-    few_asked = sum(tally.calls for hour in both for tally in few.hours[hour].values())
-    asked = sum(tally.calls for hour in both for tally in life.hours[hour].values())
-    times = asked / few_asked if few_asked else 0.0
-    on = {hour: scaled_mean([few.hours[hour]], times) for hour in few.hours if times}
-    return {**on, **life.hours}
+def extrapolate_hours(rehearsal: Rehearsal, reduced: Rehearsal) -> dict[Time, StatsByRole]:
+    """The hours of a rehearsal that was cut short, and then those of one with fewer people,
+    scaled by the ratio of asks in the hours that both have."""
+    both = sorted(rehearsal.hours.keys() & reduced.hours.keys())
+    reduced_calls = sum(stats.calls for hour in both for stats in reduced.hours[hour].values())
+    calls = sum(stats.calls for hour in both for stats in rehearsal.hours[hour].values())
+    ratio = calls / reduced_calls if reduced_calls else 0.0
+    scaled = {hour: scaled_mean([reduced.hours[hour]], ratio) for hour in reduced.hours if ratio}
+    return {**scaled, **rehearsal.hours}
 
 
 def complete_hours(
-    life: Rehearsal, start: Time, end: Time, few: Rehearsal | None = None
+    rehearsal: Rehearsal, start: Time, end: Time, reduced: Rehearsal | None = None
 ) -> list[HourlyAsks]:
-    """All hours of a run. One that was not rehearsed is taken from those that ``few`` lived,
-    else from the latest one at the same time of a day, else by day from the mean of the last
-    three; nights are quiet."""
-    hours = extrapolate_hours(life, few) if few else life.hours
-    found: list[HourlyAsks] = []
+    """All hours of a run. An hour that was not rehearsed is estimated by the first of these that
+    there is: the same hour of ``reduced``, the latest rehearsed hour at the same time of a day,
+    in the daytime the mean of the last three hours; else nothing is asked in it."""
+    hours = extrapolate_hours(rehearsal, reduced) if reduced else rehearsal.hours
+    completed: list[HourlyAsks] = []
     known = sorted(hours)
     at = floor_hour(start)
     while at < end:
-        share = _fraction_in_run(at, start, end)
+        fraction = _fraction_in_run(at, start, end)
         same = [hour for hour in known if hour.hour == at.hour]
         if at in hours:
-            asked = hours[at]
+            stats = hours[at]
         elif same:
-            part = share / max(_fraction_in_run(same[-1], start, end), 1e-9)
-            asked = scaled_mean([hours[same[-1]]], part)
+            ratio = fraction / max(_fraction_in_run(same[-1], start, end), 1e-9)
+            stats = scaled_mean([hours[same[-1]]], ratio)
         else:
             latest = known[-3:] if at.hour in DAYTIME else []
-            asked = scaled_mean([hours[hour] for hour in latest], share)
-        found.append(HourlyAsks(at, at in life.hours, asked))
+            stats = scaled_mean([hours[hour] for hour in latest], fraction)
+        completed.append(HourlyAsks(at, at in rehearsal.hours, stats))
         at += HOUR
-    return found
+    return completed
 
 
-def mean_hours(lives: Sequence[list[HourlyAsks]]) -> list[HourlyAsks]:
-    """The mean of several lives, hour by hour."""
+def mean_hours(rehearsals: Sequence[list[HourlyAsks]]) -> list[HourlyAsks]:
+    """The mean of several rehearsals, hour by hour."""
     return [
-        HourlyAsks(hours[0].at, hours[0].lived, scaled_mean([hour.asked for hour in hours], 1.0))
-        for hours in zip(*lives)
+        HourlyAsks(hours[0].at, hours[0].rehearsed, scaled_mean([h.stats for h in hours], 1.0))
+        for hours in zip(*rehearsals)
     ]
 
 
-def scaled_mean(many: Sequence[StatsByRole], share: float) -> StatsByRole:
-    """A share of the mean of tallies."""
+def scaled_mean(many: Sequence[StatsByRole], factor: float) -> StatsByRole:
+    """The mean of several stats, times a factor."""
     sums: StatsByRole = {}
-    for tallies in many:
-        add_stats(sums, tallies, share / len(many))
+    for stats_by_role in many:
+        add_stats(sums, stats_by_role, factor / len(many))
     return sums
 
 
-def add_stats(sums: StatsByRole, tallies: StatsByRole, share: float = 1.0) -> None:
-    """Add tallies to sums."""
-    for key, tally in tallies.items():
-        sums.setdefault(key, AskStats()).add(tally, share)
+def add_stats(sums: StatsByRole, stats_by_role: StatsByRole, factor: float = 1.0) -> None:
+    """Add stats, times a factor, to ``sums``."""
+    for key, stats in stats_by_role.items():
+        sums.setdefault(key, AskStats()).add(stats, factor)
 
 
 def floor_hour(at: Time) -> Time:
-    """The full hour before a moment."""
+    """The beginning of the hour that contains a time."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
 def _fraction_in_run(hour: Time, start: Time, end: Time) -> float:
-    """The part of an hour that lies in the run."""
+    """The fraction of an hour that lies in the run."""
     return (min(hour + HOUR, end) - max(hour, start)) / HOUR
 
 
 def commit_seconds() -> float:
-    """How long a small durable transaction takes in the folder one is in."""
+    """The seconds of a small durable transaction in the current folder."""
     try:
-        place = tempfile.TemporaryDirectory(prefix=".denizens-", dir=Path.cwd())
+        directory = tempfile.TemporaryDirectory(prefix=".denizens-", dir=Path.cwd())
     except OSError:
-        place = tempfile.TemporaryDirectory(prefix="denizens-")
-    with place as folder, Store(Path(folder) / "commits.db") as store:
+        directory = tempfile.TemporaryDirectory(prefix="denizens-")
+    with directory as folder, Store(Path(folder) / "commits.db") as store:
         began = time.perf_counter()
         for number in range(MEASURED_COMMITS):
             with store.transaction():

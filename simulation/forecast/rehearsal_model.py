@@ -1,7 +1,8 @@
-"""A rehearsal: a scenario lived quickly, with decisions by meaning and improvised texts.
+"""The stand-in model of a rehearsal: decisions by similarity, improvised texts.
 
-What people do, meet and talk about decides how much a run asks. A rehearsing model chooses
-and rates by the real model's embeddings, as far as time allows; only the texts are made up.
+How much a run asks depends on what people do, whom they meet and what they talk about. The
+stand-in chooses and rates by the real model's embeddings, as far as time allows, and only
+improvises texts.
 """
 
 from __future__ import annotations
@@ -39,47 +40,47 @@ if TYPE_CHECKING:
     Vector: TypeAlias = NDArray[np.float32]
 
 OPTION_SHARPNESS = 18.0
-"""Weight of an option: exp(18 * cosine), the engine's own by cosine alone."""
+"""The weight of an option is exp(18 * cosine), as the engine's scorer weighs cosines."""
 ANCHOR_SHARPNESS = 16.0
-"""Weight of a rated example: exp(16 * cosine)."""
+"""The weight of an anchor of a rating is exp(16 * cosine)."""
 BLOCK_ROUNDS = 6
-"""Rounds in a row that are kept together for the probe."""
+"""How many consecutive rounds form a block for the probe."""
 MAX_BLOCKS = 160
-"""About so many blocks are kept at most, evenly over the rehearsal."""
+"""How many blocks are kept at most, about, evenly over the rehearsal."""
 
 KindAndRole: TypeAlias = tuple[str, str]
-"""Kind and role of an ask."""
+"""The kind and the role of an ask."""
 OwnedAsk: TypeAlias = tuple[str, ModelAsk]
-"""Who asks what."""
+"""The owner of an ask, and the ask."""
 
 
 @dataclass(slots=True)
 class AskStats:
-    """How often something was asked, how many characters that were to be read, and how many
-    of its texts had not been embedded before."""
+    """The number of asks of one kind and role, the characters of their prompts, and how many of
+    their texts had not been embedded before."""
 
     calls: float = 0.0
     size: float = 0.0
     texts: float = 0.0
 
-    def add(self, other: AskStats, share: float = 1.0) -> None:
-        """Add a share of another tally."""
-        self.calls += share * other.calls
-        self.size += share * other.size
-        self.texts += share * other.texts
+    def add(self, other: AskStats, factor: float = 1.0) -> None:
+        """Add other stats, times a factor."""
+        self.calls += factor * other.calls
+        self.size += factor * other.size
+        self.texts += factor * other.texts
 
 
 @dataclass(slots=True)
 class RoundSample:
-    """Blocks of rounds, evenly spread however many rounds there are: whenever there are too
-    many, every second goes, and from then on only every second is kept."""
+    """Blocks of rounds, evenly distributed over an unknown number of rounds: when there are too
+    many blocks, every second one is dropped, and from then on only every second is kept."""
 
     kept: list[list[list[OwnedAsk]]] = field(default_factory=list)
     _every: int = 1
     _rounds: int = 0
 
-    def add(self, asked: list[OwnedAsk]) -> None:
-        """Take a round in: the asks that are open at once."""
+    def add(self, asks: list[OwnedAsk]) -> None:
+        """Add a round: asks that are open at the same time."""
         number, place = divmod(self._rounds, BLOCK_ROUNDS)
         self._rounds += 1
         if number % self._every:
@@ -92,14 +93,14 @@ class RoundSample:
                     return
             self.kept.append([])
         if self.kept:
-            self.kept[-1].append(asked)
+            self.kept[-1].append(asks)
 
 
 class EmbeddingCache:
-    """Embeddings of texts, shape (d,), length 1, each made once.
+    """Embeddings of texts, shape (d,), length 1, each computed once.
 
-    By the real model until ``seconds`` of it are spent; from then on a text is the mean of
-    its words, and a word that came too late counts for nothing."""
+    The real model computes them until it has used ``seconds``; then the embedding of a text is
+    the mean of those of its words, without words that are not embedded."""
 
     def __init__(self, model: Model, seconds: float) -> None:
         self._client = model.client()
@@ -110,24 +111,24 @@ class EmbeddingCache:
         self.embedded = 0
 
     def embed_new(self, texts: Iterable[str]) -> int:
-        """Make sure of texts; how many were new."""
+        """Embed the texts that are not in the cache; how many these were."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new and self._left > 0:
             self._known.update(self._embed(new))
         elif new:
             words = {word for text in new for word in _words(text)} - self._words.keys()
-            # The words cost time too, but far less: a town has few of them.
+            # Words take time too, but far less, since the vocabulary of a scenario is small.
             if words and self._left > -0.5 * self.seconds:
                 self._words.update(self._embed(sorted(words)))
             self._known.update((text, self._mean_of_words(text)) for text in new)
         return len(new)
 
     def vector(self, text: str) -> Vector:
-        """The embedding of a text that was learnt."""
+        """The embedding of a text in the cache."""
         return self._known[text]
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
-        """As an Embed is answered."""
+        """The embeddings of texts in the cache as the answer to an Embed."""
         import numpy as np
 
         if not texts:
@@ -136,23 +137,23 @@ class EmbeddingCache:
 
     def _embed(self, texts: Sequence[str]) -> dict[str, Vector]:
         began = time.perf_counter()
-        found = answer_all(self._client, [Embed(texts=tuple(texts))])[0]
-        if not isinstance(found, Vectors):
-            # An engine without an embedder: texts that share words lie near each other.
+        (answer,) = answer_all(self._client, [Embed(texts=tuple(texts))])
+        if not isinstance(answer, Vectors):
+            # An engine without an embedder: texts that share words get similar vectors.
             self._client = ImprovisedModel().client()
-            found = answer_all(self._client, [Embed(texts=tuple(texts))])[0]
-            assert isinstance(found, Vectors)
+            (answer,) = answer_all(self._client, [Embed(texts=tuple(texts))])
+            assert isinstance(answer, Vectors)
         spent = time.perf_counter() - began
         self._left -= spent
         self.seconds += spent
         self.embedded += len(texts)
-        return dict(zip(texts, found.array()))
+        return dict(zip(texts, answer.array()))
 
     def _mean_of_words(self, text: str) -> Vector:
         import numpy as np
 
-        found = [self._words[word] for word in _words(text) if word in self._words]
-        mean = np.sum(found, axis=0) if found else np.zeros(self._width(), dtype=np.float32)
+        vectors = [self._words[word] for word in _words(text) if word in self._words]
+        mean = np.sum(vectors, axis=0) if vectors else np.zeros(self._width(), dtype=np.float32)
         length = float(np.linalg.norm(mean))
         if length == 0.0:
             mean = mean.copy()
@@ -169,10 +170,11 @@ def _words(text: str) -> list[str]:
 
 
 class RehearsalModel:
-    """The model of a rehearsal. ``stats`` is what has been asked since it was last emptied."""
+    """The model of a rehearsal. ``stats`` counts the asks since the caller last replaced it;
+    ``blocks`` is the sample of rounds for the probe; ``seconds`` is the time spent in it."""
 
-    def __init__(self, meanings: EmbeddingCache) -> None:
-        self.embeddings = meanings
+    def __init__(self, embeddings: EmbeddingCache) -> None:
+        self.embeddings = embeddings
         self.text_model = ImprovisedModel()
         self.stats: dict[KindAndRole, AskStats] = {}
         self.blocks = RoundSample()
@@ -180,27 +182,25 @@ class RehearsalModel:
         self.seconds = 0.0
 
     def client(self) -> Client:
-        """A new mailbox."""
+        """A new client; all asks that are queued at once are a round."""
         return BatchClient(self.answer)
 
     def describe(self) -> dict[str, Json]:
-        """Its name only."""
+        """The name."""
         return {"name": "rehearsal"}
 
-    def answer(self, asked: list[OwnedAsk]) -> list[Answer]:
-        """A round of asks, open at once, and their answers."""
+    def answer(self, asks: list[OwnedAsk]) -> list[Answer]:
+        """The answers to a round of asks that are open at the same time."""
         began = time.perf_counter()
-        for _, ask in asked:
-            tally = self.stats.setdefault((ask.kind, ask.role), AskStats())
-            tally.add(
-                AskStats(1, prompt_characters(ask), self.embeddings.embed_new(_embedded_texts(ask)))
-            )
+        for _, ask in asks:
+            new_texts = self.embeddings.embed_new(_embedded_texts(ask))
+            stats = self.stats.setdefault((ask.kind, ask.role), AskStats())
+            stats.add(AskStats(1, prompt_characters(ask), new_texts))
         self.rounds += 1
-        # Embeddings were measured on the way; the probe measures the rest.
-        probed = [one for one in asked if not isinstance(one[1], Embed)]
-        if probed:
-            self.blocks.add(probed)
-        answers = [self._answer(ask) for _, ask in asked]
+        # Embeddings are timed here; the probe times all other asks.
+        if to_probe := [owned for owned in asks if not isinstance(owned[1], Embed)]:
+            self.blocks.add(to_probe)
+        answers = [self._answer(ask) for _, ask in asks]
         self.seconds += time.perf_counter() - began
         return answers
 
@@ -217,28 +217,27 @@ class RehearsalModel:
         import numpy as np
 
         about = self.embeddings.vector(ask.about)
-        near = np.array(
-            [float(self.embeddings.vector(_option_text(one)) @ about) for one in ask.options]
-        )
-        spread = np.exp(OPTION_SHARPNESS * (near - near.max()))
-        spread /= spread.sum()
-        index = int(spread.argmax())
+        vectors = [self.embeddings.vector(_option_text(option)) for option in ask.options]
+        cosines = np.array([float(vector @ about) for vector in vectors])
+        probabilities = np.exp(OPTION_SHARPNESS * (cosines - cosines.max()))
+        probabilities /= probabilities.sum()
+        index = int(probabilities.argmax())
         if ask.temperature > 0:
-            heated = spread ** (1 / ask.temperature)
-            index = Seed.of(ask.seed).rng().choices(range(len(heated)), [*map(float, heated)])[0]
-        return Choice(index=index, probabilities=tuple(map(float, spread)))
+            weights = [*map(float, probabilities ** (1 / ask.temperature))]
+            index = Seed.of(ask.seed).rng().choices(range(len(weights)), weights)[0]
+        return Choice(index=index, probabilities=tuple(map(float, probabilities)))
 
     def _rating(self, ask: Rate) -> Rating:
         import numpy as np
 
         about = self.embeddings.vector(ask.about)
-        near = np.array([float(self.embeddings.vector(one.text) @ about) for one in ask.anchors])
-        weights = np.exp(ANCHOR_SHARPNESS * near)
-        spread = np.zeros(ask.high - ask.low + 1)
+        vectors = [self.embeddings.vector(anchor.text) for anchor in ask.anchors]
+        weights = np.exp(ANCHOR_SHARPNESS * np.array([float(v @ about) for v in vectors]))
+        probabilities = np.zeros(ask.high - ask.low + 1)
         for anchor, weight in zip(ask.anchors, weights / weights.sum()):
-            spread[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
-        value = float(spread @ np.arange(ask.low, ask.high + 1))
-        return Rating(value=value, probabilities=tuple(map(float, spread)))
+            probabilities[min(max(anchor.value, ask.low), ask.high) - ask.low] += weight
+        value = float(probabilities @ np.arange(ask.low, ask.high + 1))
+        return Rating(value=value, probabilities=tuple(map(float, probabilities)))
 
 
 def _option_text(option: Option) -> str:
@@ -246,7 +245,7 @@ def _option_text(option: Option) -> str:
 
 
 def _embedded_texts(ask: ModelAsk) -> list[str]:
-    """The texts of an ask that are embedded."""
+    """The texts of an ask whose embeddings are needed to answer it."""
     if isinstance(ask, Embed):
         return list(ask.texts)
     if isinstance(ask, Choose):
@@ -257,7 +256,7 @@ def _embedded_texts(ask: ModelAsk) -> list[str]:
 
 
 def prompt_characters(ask: ModelAsk) -> int:
-    """Characters that an ask gives to read."""
+    """The number of characters of an ask that a model reads."""
     texts = [] if isinstance(ask, Embed) else [message.text for message in ask.messages]
     schema = canonical(ask.schema) if isinstance(ask, Generate) and ask.schema else ""
     return sum(map(len, [*texts, *_embedded_texts(ask), schema]))

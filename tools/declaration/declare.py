@@ -39,17 +39,17 @@ ProgressCallback: TypeAlias = Callable[[str, float | None], None]
 """Receives the progress of a running tool: a text, and the share done (0 to 1, None: unknown)."""
 
 _NAME = re.compile(r"(?=.{1,64}$)[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
-_FAULTS_SHOWN = 5
+_MAX_FAULTS = 5
 _UNMARKED = Label()
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Who calls, when in the world's time, under which idempotency key, after reading whose
-    words that nobody vouches for (``sources``), and for which ``person`` (empty: the agent
-    itself; EVERYBODY: whoever hears or sees it), who must be shown nothing that is for others.
-    ``label`` says on whose words the call rests, and for whom alone what it holds is. A tool
-    that has a parameter of this type is given it; the model never sees that parameter."""
+    """The context of a tool call: the calling agent, the simulated time, the idempotency key, the
+    untrusted ``sources`` read before the call, and the ``person`` for whom the result is (empty:
+    the agent itself; EVERYBODY: whoever hears or sees it), who must not be shown what is for
+    others. ``label`` holds the sources and the audience on which the call rests. A parameter of
+    this type is filled in by the caller and hidden from the model."""
 
     who: AgentId
     now: Time
@@ -63,31 +63,33 @@ class ToolContext:
     on_label: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
 
     def report_progress(self, text: str, share: float | None = None) -> None:
-        """Say how the work goes on: in words, and the share of it that is done (0 to 1)."""
+        """Report progress: a text, and the share done (0 to 1)."""
         if self.listener:
             self.listener(text, share)
 
     def add_label(self, label: Label) -> None:
-        """Say whose words the result holds, and for whom alone it is. Said more than once, it
-        rests on all of them; the caller's thought does then too."""
-        lists = isinstance(label, Label) and (label.sources, label.audience)
-        if not lists or not all(isinstance(one, tuple) for one in lists):
-            raise ToolError(f"rests_on() takes a Label, such as Label(('Ada',)), not {label!r:.80}")
+        """Add sources and audience of the result. The labels of several calls are joined; the
+        caller's thought rests on them too."""
+        parts = isinstance(label, Label) and (label.sources, label.audience)
+        if not parts or not all(isinstance(part, tuple) for part in parts):
+            raise ToolError(
+                f"add_label() takes a Label, such as Label(('Ada',)), not {label!r:.80}"
+            )
         if self.on_label:
             self.on_label(label)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a number is measured in: ``Annotated[float, Unit("km")]``. The model is told."""
+    """Unit of a number: ``Annotated[float, Unit("km")]``. It is added to the description."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolLimits:
-    """How a tool is run: ``timeout`` in seconds (0: none), how many ``retries`` after a failure,
-    the most characters of its result as JSON (0: the toolbox's own)."""
+    """Limits of a tool: ``timeout`` in seconds (0: none), number of ``retries`` after a failure,
+    maximum ``characters`` of its result as JSON (0: the toolbox's limit)."""
 
     timeout: float = 0.0
     retries: int = 0
@@ -96,7 +98,7 @@ class ToolLimits:
 
 @runtime_checkable
 class AnyTool(Protocol):
-    """What a Toolbox takes: a function of our own made by ``@tool``, or a foreign one."""
+    """A tool as a Toolbox takes it: made by ``@tool`` or ``@skill``, or external."""
 
     @property
     def name(self) -> str:
@@ -105,27 +107,27 @@ class AnyTool(Protocol):
 
     @property
     def spec(self) -> ToolSpec:
-        """What a mind is shown."""
+        """Name, description and JSON Schema as shown to a model, and its effect."""
         ...
 
     @property
     def context(self) -> str:
-        """Name of the parameter that is given the ToolContext; empty for none."""
+        """Name of the parameter for the ToolContext, empty without one."""
         ...
 
     @property
     def function(self) -> Callable[..., object]:
-        """What is called with the arguments by name, plain or ``async``."""
+        """The function to call with keyword arguments, plain or ``async``."""
         ...
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
-        """The function's arguments, converted; raises ValueError (pydantic.ValidationError
-        is one) when they do not fit."""
+        """The arguments converted to the function's types. Raises ValueError, such as
+        pydantic.ValidationError, if they are invalid."""
         ...
 
 
 def checked_name(name: str) -> str:
-    """The name itself. Raises ToolError for one that no prompt and no schema could carry."""
+    """The name, if it is valid as a tool's name in prompts and schemas; else raises ToolError."""
     if not _NAME.fullmatch(name):
         raise ToolError(
             f"tool '{name}': a name has letters, digits, _ and -, in parts divided by dots, at "
@@ -136,22 +138,22 @@ def checked_name(name: str) -> str:
 
 
 def unknown_argument(name: str, known: Collection[str]) -> str:
-    """What a model is told that gave an argument which is none of ``known``."""
+    """The error message for an argument that is not in ``known``."""
     names = ", ".join(known) or "none"
     return f"there is no argument '{name}'{did_you_mean(name, known)}; arguments: {names}"
 
 
 def join_faults(faults: Sequence[str]) -> str:
-    """The first five of the faults in a call's arguments, and how many more there are."""
-    more = len(faults) - _FAULTS_SHOWN
-    return "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    """The first five faults of a call's arguments, and the number of further ones."""
+    more = len(faults) - _MAX_FAULTS
+    return "; ".join(faults[:_MAX_FAULTS]) + (f"; and {more} more" if more > 0 else "")
 
 
 class Tool(Generic[P, R]):
-    """A function with the schema a model is shown; calling it calls the function as it is.
+    """A function with a JSON Schema of its parameters; calling it calls the function directly.
 
-    ``spec`` is what a mind sees, ``context`` the name of the injected parameter (or "").
-    Made by ``@tool``. One made of a method is a tool of each object: ``Toolbox([bo.bake])``.
+    Made by ``@tool``. ``spec`` is what a model is shown, ``context`` the name of the parameter for
+    the ToolContext (or ""). A decorated method is a tool of each object: ``Toolbox([bo.bake])``.
     """
 
     def __init__(
@@ -184,7 +186,7 @@ class Tool(Generic[P, R]):
         self._names = {f"a{place}": name for place, name in enumerate(parameters)}
         self._model = _model(self.name, parameters, _arguments_doc(self.name, doc, parameters))
         schema = _schema(self.name, self._model)
-        _tell_units(schema, parameters)
+        _add_units(schema, parameters)
         self.spec = ToolSpec(self.name, description, schema, effect, outside)
         update_wrapper(self, function)
 
@@ -192,7 +194,7 @@ class Tool(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def __get__(self, owner: object, kind: type | None = None) -> Tool[..., R]:
-        """The tool of one object, where it was made of a method."""
+        """The tool bound to one object, if it was made of a method."""
         if owner is None or not self.method:
             return self
         bound = copy(self)
@@ -204,10 +206,8 @@ class Tool(Generic[P, R]):
         return f"<Tool {self.name} ({self.spec.effect})>"
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
-        """The function's keyword arguments, converted to its types, defaults filled in.
-
-        Raises pydantic.ValidationError when they do not fit.
-        """
+        """The keyword arguments, converted and with defaults. Raises pydantic.ValidationError if
+        they are invalid."""
         checked = self._model.model_validate(dict(given))
         return {name: getattr(checked, field) for field, name in self._names.items()}
 
@@ -237,14 +237,13 @@ def tool(
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a tool of a typed function or method, plain or ``async``.
 
-    The description is the docstring's first paragraph; arguments are described by its lines
-    in Google's, NumPy's or Sphinx's style, by ``Annotated[int, "text"]`` or by pydantic's
-    ``ArgumentField``. ``effect``: ``pure`` depends on nothing but its arguments and the context,
-    ``reads`` looks at the outside, ``acts`` changes it; with ``outside`` its results are words
-    of strangers. It is given up after ``timeout`` seconds, then runs in a thread of its own;
-    what acts is never tried again, anything else up to ``retries`` times; ``limit`` bounds the
-    characters of its result. Raises ToolError when a parameter has no type, or one that JSON
-    cannot carry.
+    The description is the docstring's first paragraph. Parameters are described by the docstring
+    (Google, NumPy or Sphinx style), by ``Annotated[int, "text"]`` or by pydantic's ``Field``.
+    ``effect``: ``pure`` depends on its arguments and the context only, ``reads`` reads outside
+    state, ``acts`` changes it. ``outside``: its results are untrusted words. With a ``timeout`` in
+    seconds the function runs in a thread of its own. A failed call is repeated up to ``retries``
+    times, which is refused for a tool that acts. ``limit`` is the maximum number of characters of
+    the result as JSON. Raises ToolError if a parameter has no type, or one without a JSON Schema.
 
     >>> @tool
     ... def double(n: int) -> int:
@@ -255,10 +254,10 @@ def tool(
     """
     limits = ToolLimits(timeout=timeout, retries=retries, characters=limit)
 
-    def made(given: Callable[P, R]) -> Tool[P, R]:
-        return Tool(given, name=name, effect=effect, outside=outside, limits=limits)
+    def decorate(decorated: Callable[P, R]) -> Tool[P, R]:
+        return Tool(decorated, name=name, effect=effect, outside=outside, limits=limits)
 
-    return made if function is None else made(function)
+    return decorate if function is None else decorate(function)
 
 
 def _check_limits(name: str, effect: Effect, limits: ToolLimits) -> None:
@@ -266,13 +265,13 @@ def _check_limits(name: str, effect: Effect, limits: ToolLimits) -> None:
         raise ToolError(f"tool '{name}': timeout, retries and limit must not be negative")
     if limits.retries and effect == "acts":
         raise ToolError(
-            f"tool '{name}' acts, so it must not be tried again by itself: what failed may have "
-            "been done; leave retries out"
+            f"tool '{name}' acts, so it must not be retried: a failed call may have had its "
+            "effect; leave retries out"
         )
 
 
 def _is_method(function: Callable[..., object]) -> bool:
-    """Whether it stands in a class's body and waits for its object."""
+    """Whether the function is defined in a class body and takes ``self``."""
     scope = getattr(function, "__qualname__", "").rpartition(".")[0]
     within = bool(scope) and not scope.endswith("<locals>") and inspect.isfunction(function)
     first = next(iter(inspect.signature(function).parameters), "") if within else ""
@@ -280,7 +279,7 @@ def _is_method(function: Callable[..., object]) -> bool:
 
 
 def _plain_callable(function: Callable[P, R]) -> Callable[P, R]:
-    """What may be made a tool of; raises ToolError for what cannot be called, and for a class."""
+    """The function, if it can become a tool; raises ToolError for a class or a non-callable."""
     if isinstance(function, staticmethod | classmethod):
         raise ToolError(
             f"tool '{function.__func__.__name__}': put @tool below @staticmethod, not above it; "
@@ -293,38 +292,36 @@ def _plain_callable(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _inner(function: Callable[..., object]) -> Callable[..., object]:
-    """The function whose types and docstring tell of a callable: a partial's, an object's
-    ``__call__``."""
-    function = _whole(function)
+    """The function with a callable's types and docstring: that of a partial, or ``__call__``."""
+    function = _unwrap_partial(function)
     if inspect.isroutine(function):
         return function
     return cast(Callable[..., object], type(function).__call__)
 
 
-def _whole(function: Callable[..., object]) -> Callable[..., object]:
-    """What a partial is a part of; anything else itself."""
+def _unwrap_partial(function: Callable[..., object]) -> Callable[..., object]:
     while isinstance(function, partial):
         function = function.func
     return function
 
 
 def _name_of(function: Callable[..., object]) -> str:
-    function = _whole(function)
+    function = _unwrap_partial(function)
     return str(getattr(function, "__name__", "") or type(function).__name__)
 
 
 def _doc_of(function: Callable[..., object]) -> str:
-    """The docstring of what a callable calls, else its own."""
+    """The docstring of the inner function, else the callable's own."""
     own = "" if isinstance(function, partial) else inspect.getdoc(function)
     return inspect.getdoc(_inner(function)) or own or ""
 
 
 def _description(doc: Docstring) -> str:
     """The first paragraph of a docstring."""
-    told = [doc.short_description or ""]
+    parts = [doc.short_description or ""]
     if doc.long_description and not doc.blank_after_short_description:
-        told.append(re.split(r"\n\s*\n", doc.long_description, maxsplit=1)[0])
-    return " ".join(" ".join(told).split())
+        parts.append(re.split(r"\n\s*\n", doc.long_description, maxsplit=1)[0])
+    return " ".join(" ".join(parts).split())
 
 
 def _parsed(doc: str) -> Docstring:
@@ -335,22 +332,22 @@ def _parsed(doc: str) -> Docstring:
 
 
 def _arguments_doc(name: str, doc: Docstring, parameters: Mapping[str, object]) -> dict[str, str]:
-    """Descriptions of the parameters, refused when they name none."""
+    """Descriptions of the parameters; raises ToolError for a name that is no parameter."""
     texts: dict[str, str] = {}
-    for told in doc.params:
-        if told.args[0] not in ("param", "parameter", "arg", "argument", "key", "keyword"):
-            continue  # attributes, and what a class's docstring tells besides
-        for key in (part.strip().lstrip("*") for part in told.arg_name.split(",")):
+    for entry in doc.params:
+        if entry.args[0] not in ("param", "parameter", "arg", "argument", "key", "keyword"):
+            continue  # attributes and the like
+        for key in (part.strip().lstrip("*") for part in entry.arg_name.split(",")):
             if key not in parameters:
                 raise ToolError(f"tool '{name}': the docstring describes '{key}', not a parameter")
-            texts[key] = " ".join((told.description or "").split())
+            texts[key] = " ".join((entry.description or "").split())
     return texts
 
 
 def _parameters(
     name: str, function: Callable[..., object], *, skip: bool
 ) -> tuple[str, dict[str, tuple[Any, object]]]:
-    """The name of the context parameter, and every other's type and default."""
+    """The name of the context parameter (or ""), and type and default of every other parameter."""
     try:
         hints = get_type_hints(_inner(function), include_extras=True)
     except NameError as error:
@@ -359,7 +356,7 @@ def _parameters(
             "not under TYPE_CHECKING"
         ) from error
     context = ""
-    found: dict[str, tuple[Any, object]] = {}
+    parameters: dict[str, tuple[Any, object]] = {}
     for parameter in [*inspect.signature(function).parameters.values()][int(skip) :]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise ToolError(
@@ -373,12 +370,12 @@ def _parameters(
             context = parameter.name
         else:
             default = ... if parameter.default is parameter.empty else parameter.default
-            found[parameter.name] = (kind, default)
-    return context, found
+            parameters[parameter.name] = (kind, default)
+    return context, parameters
 
 
-def _described(kind: Any) -> Any:
-    """``Annotated[int, "text"]`` means a description of ``text``; a Unit is none of pydantic's."""
+def _pydantic_type(kind: Any) -> Any:
+    """The type with the text of ``Annotated[int, "text"]`` as a Field and without Units."""
     if get_origin(kind) is not Annotated:
         return kind
     from pydantic import Field
@@ -391,28 +388,27 @@ def _described(kind: Any) -> Any:
     return Annotated[base, *marks] if marks else base
 
 
-def _tell_units(schema: Json, parameters: Mapping[str, tuple[Any, object]]) -> None:
-    """Say in the descriptions of a schema what its parameters are measured in."""
+def _add_units(schema: Json, parameters: Mapping[str, tuple[Any, object]]) -> None:
+    """Append the units of parameters to their descriptions in the schema."""
     for name, (kind, _) in parameters.items():
         for mark in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
             if isinstance(mark, Unit):
-                shown = schema["properties"][name]
-                shown["description"] = f"{shown.get('description', '')}, in {mark.name}".lstrip(
-                    ", "
-                )
+                member = schema["properties"][name]
+                text = f"{member.get('description', '')}, in {mark.name}"
+                member["description"] = text.lstrip(", ")
 
 
 def _model(
     name: str, parameters: Mapping[str, tuple[Any, object]], texts: Mapping[str, str]
 ) -> type[BaseModel]:
-    """A pydantic model of the arguments. Its fields have made-up names and aliases, so that
-    a parameter may be called ``copy`` or ``schema``, which a model's attributes forbid."""
+    """A pydantic model of the arguments. Its fields are called a0, a1, ... with aliases, because
+    parameters may have names that are attributes of a model, such as ``copy``."""
     from pydantic import ConfigDict, Field, create_model
     from pydantic.errors import PydanticUserError
 
     fields: dict[str, Any] = {}
     for place, (parameter, (kind, default)) in enumerate(parameters.items()):
-        kind = _described(kind)
+        kind = _pydantic_type(kind)
         if parameter in texts:
             kind = Annotated[kind, Field(description=texts[parameter])]
         fields[f"a{place}"] = (Annotated[kind, Field(alias=parameter)], default)
@@ -423,16 +419,16 @@ def _model(
 
 
 def _schema(name: str, model: type[BaseModel]) -> Json:
-    """JSON Schema of the arguments, without the titles that only repeat the names."""
+    """JSON Schema of the arguments, without titles, which would repeat the names."""
     from pydantic.errors import PydanticUserError
     from pydantic.json_schema import GenerateJsonSchema
 
-    class Plain(GenerateJsonSchema):
+    class UntitledSchema(GenerateJsonSchema):
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
     try:
-        schema = model.model_json_schema(schema_generator=Plain)
+        schema = model.model_json_schema(schema_generator=UntitledSchema)
     except PydanticUserError as error:
         raise ToolError(
             f"tool '{name}': a parameter's type does not fit into JSON: {error}; "

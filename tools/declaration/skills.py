@@ -1,7 +1,8 @@
-"""Skills: tools whose work is a thought, which asks the mind's own model and memory."""
+"""Skills: tools implemented as a thought, which asks the agent's own model and memory."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, overload
 
@@ -14,41 +15,41 @@ P = ParamSpec("P")
 class Skill:
     """A tool made of a generator that asks. Made by ``@skill``.
 
-    A mind calls it like any tool, so policy, budget, leave and receipts hold for it alike;
-    when the call was let through, whoever drives the thought runs ``think`` in its place (see
-    ``denizens.agents.skills``). Its asks are then asks of the calling thought: answered in the
-    same batches, counted and recorded like any other. Outside a mind a call only begins it.
+    It is called like any tool, with policy, budget, approval and receipts. After an allowed call
+    the driver of the calling thought runs ``think`` (``denizens.agents.skills``), whose asks are
+    batched, counted and recorded as asks of the calling thought. A call outside a thought returns
+    an acknowledgement only.
     """
 
-    def __init__(self, made: Tool[..., Thought[Json]]) -> None:
-        self._tool = made
-        self.name = made.name
-        self.spec: ToolSpec = made.spec
-        self.limits: ToolLimits = made.limits
+    def __init__(self, tool: Tool[..., Thought[Json]]) -> None:
+        self._tool = tool
+        self.name = tool.name
+        self.spec: ToolSpec = tool.spec
+        self.limits: ToolLimits = tool.limits
 
     def __repr__(self) -> str:
         return f"<Skill {self.name} ({self.spec.effect})>"
 
     @property
     def context(self) -> str:
-        """Name of the parameter that is given the ToolContext; empty for none."""
+        """Name of the parameter for the ToolContext, empty without one."""
         return self._tool.context
 
     @property
     def function(self) -> Callable[..., Json]:
-        """What a toolbox calls: it begins, and has done nothing yet."""
+        """The function a toolbox calls: it only acknowledges the call; ``think`` does the work."""
         return self._begin
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
-        """The arguments, converted. Raises pydantic.ValidationError when they do not fit."""
+        """The arguments, converted. Raises pydantic.ValidationError if they are invalid."""
         return self._tool.arguments(given)
 
     def think(self, arguments: Mapping[str, Json], context: ToolContext) -> Thought[Json]:
-        """The work itself. It raises ValueError for what cannot be done, as any tool."""
-        given = self.arguments(arguments)
+        """The work as a thought. Raises ValueError if it cannot be done, like any tool."""
+        keywords = self.arguments(arguments)
         if self.context:
-            given[self.context] = context
-        return self._tool.function(**given)
+            keywords[self.context] = context
+        return self._tool.function(**keywords)
 
     def _begin(self, **arguments: Any) -> Json:
         return {"thinking": self.name}
@@ -69,34 +70,32 @@ def skill(
     outside: bool = False,
     limit: int = 0,
 ) -> Skill | Callable[[Callable[P, Thought[Json]]], Skill]:
-    """Make a skill of a typed generator function; everything is as for ``tool``.
+    """Make a skill of a typed generator function; the parameters are those of ``tool``.
 
     >>> from ...core import Completion, Generate, Message, generate
     >>> @skill
     ... def rhyme(word: str) -> Thought[Json]:
     ...     '''Find a word that rhymes with another.'''
     ...     messages = (Message.of("user", f"What rhymes with {word}? One word."),)
-    ...     said = yield from generate(Generate(messages=messages, max_tokens=4))
-    ...     return said.text if isinstance(said, Completion) else None
+    ...     answer = yield from generate(Generate(messages=messages, max_tokens=4))
+    ...     return answer.text if isinstance(answer, Completion) else None
     >>> rhyme.name, rhyme.spec.effect
     ('rhyme', 'pure')
     """
 
-    def made(given: Callable[P, Thought[Json]]) -> Skill:
-        import inspect
-
-        if not inspect.isgeneratorfunction(given):
+    def decorate(decorated: Callable[P, Thought[Json]]) -> Skill:
+        if not inspect.isgeneratorfunction(decorated):
             raise ToolError(
-                f"skill '{getattr(given, '__name__', given)}' is no generator: a skill asks by "
-                "'yield from'; what asks nothing is a tool"
+                f"skill '{getattr(decorated, '__name__', decorated)}' is no generator: a skill "
+                "asks by 'yield from'; a function that asks nothing is a tool"
             )
         limits = ToolLimits(characters=limit)
-        return Skill(Tool(given, name=name, effect=effect, outside=outside, limits=limits))
+        return Skill(Tool(decorated, name=name, effect=effect, outside=outside, limits=limits))
 
-    return made if function is None else made(function)
+    return decorate if function is None else decorate(function)
 
 
 def skill_of(tool: AnyTool) -> Skill | None:
-    """The skill behind a tool of a toolbox, whatever name it has there; None for others."""
+    """The skill behind a tool of a toolbox, also if it was renamed; None for other tools."""
     owner = getattr(tool.function, "__self__", None)
     return owner if isinstance(owner, Skill) else None

@@ -1,7 +1,4 @@
-"""What an MCP server's tool gave back, as plain values and text.
-
-Tools of MCP servers: listed, called, and told of when the server is gone.
-"""
+"""Client of an MCP server: lists and calls its tools, and converts results to JSON."""
 
 from __future__ import annotations
 
@@ -22,31 +19,33 @@ from .mcp_session import McpSession
 from .mcp_transport import HttpTransport, McpTransport, StdioTransport
 
 _MAX_TEXT_CHARS = 8_000
-"""Most characters of text; more is cut, and it says so."""
+"""Longer texts are cut, with a note."""
 
 
 def result_value(result: Any) -> Json:
-    """The value of the SDK's ``CallToolResult``: what is structured as it is, else the text.
+    """The value of the SDK's ``CallToolResult``: its structured content, else its text.
 
-    Images, sounds and binary resources are told in words: their kind and size. What is only
-    there to be shown beside a structured value is told under ``also``.
+    Images, sounds and binary resources are described by type and size. Blocks beside structured
+    content are listed under ``also``.
     """
     structured = result.structured_content
     others = [_describe_block(block) for block in result.content if block.type != "text"]
     if structured is None:
         texts = [_describe_block(block) for block in result.content]
-        return _cut(_sound("\n".join(text for text in texts if text)))
-    value = _sound(structured)
-    # How servers wrap what is no object.
+        return _cut(_encodable("\n".join(text for text in texts if text)))
+    value = _encodable(structured)
+    # Servers wrap values that are no objects in "result".
     if isinstance(value, dict) and set(value) == {"result"}:
         value = value["result"]
-    return {"value": value, "also": [_cut(_sound(one)) for one in others]} if others else value
+    if not others:
+        return value
+    return {"value": value, "also": [_cut(_encodable(text)) for text in others]}
 
 
 def result_error(result: Any) -> str:
-    """What a failed call says went wrong."""
+    """The error message of a failed call."""
     text = "\n".join(_describe_block(block) for block in result.content) or "the tool says no more"
-    return str(_sound(text))[:400]
+    return str(_encodable(text))[:400]
 
 
 def _describe_block(block: Any) -> str:
@@ -73,29 +72,29 @@ def _cut(text: Json) -> Json:
     return f"{text[:_MAX_TEXT_CHARS]}… (cut: {len(text) - _MAX_TEXT_CHARS} more characters)"
 
 
-def _sound(value: Json) -> Json:
-    """The value with what no file and no reader of JSON takes replaced: halves of surrogate
-    pairs by '?', NaN and infinities by None."""
+def _encodable(value: Json) -> Json:
+    """The value with lone surrogates replaced by '?', NaN and infinities by None, which files and
+    JSON readers refuse."""
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
-    found: Json = json.loads(text, parse_constant=lambda _: None)
-    return found
+    decoded: Json = json.loads(text, parse_constant=lambda _: None)
+    return decoded
 
 
 _NAMESPACE = re.compile(r"(?=.{0,32}$)([A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*)?")
 
 
 class McpCallError(RuntimeError):
-    """The server ran the tool, or would not, and says why it gave no value."""
+    """The server refused the call, or its tool failed; the message is the server's."""
 
 
 class McpClient:
-    """An MCP server whose tools an agent may use, started when first needed.
+    """An MCP server whose tools an agent may use, connected on first use.
 
-    ``where`` is a command, as one text or as words, or a URL. The tools are named
-    ``namespace.tool``; without a ``namespace`` it is the server's own name. A child gets only
-    safe variables of this environment and what ``env`` gives; ``headers`` go with each request
-    to a URL. A call takes at most ``timeout`` seconds. A server that is gone is started or
-    reached again by the next call. It ends with this object, or with the process.
+    ``where`` is a command (one text or a list of words) or a URL. Tools are named
+    ``namespace.tool``; the default namespace is the server's own name. A child process gets the
+    safe variables of this environment and ``env``; ``headers`` are sent with each request to a URL.
+    A call takes at most ``timeout`` seconds. After a lost connection the next call reconnects. The
+    server ends with this object or with the process.
     """
 
     @check_arguments
@@ -109,7 +108,7 @@ class McpClient:
         headers: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> None:
-        """Raises ToolError for what cannot be a server; connects to nothing yet."""
+        """Does not connect yet. Raises ToolError for invalid arguments."""
         if namespace is not None and not _NAMESPACE.fullmatch(namespace):
             raise ToolError(
                 f"MCP server '{where}': namespace '{namespace}' has letters, digits, _ and -, in "
@@ -121,22 +120,21 @@ class McpClient:
         self.timeout = timeout
         self._session = McpSession(_transport(where, env, folder, headers), timeout=timeout)
         self._names: dict[str, str] = {}
-        # Not the tools themselves: they hold this object, which must end when they do.
+        # Not the tools themselves: they refer to this object, which must end with them.
         self._listed: list[Any] = []
-        # At the end of the process too; the session knows nothing of this object.
+        # Also at the end of the process; the session does not refer to this object.
         self._end = weakref.finalize(self, self._session.close)
 
     @property
     def changed(self) -> bool:
-        """Whether the server has said that its tools are others than those last listed."""
+        """Whether the server has announced other tools than those last listed."""
         return self._session.changed
 
     def tools(self) -> tuple[AnyTool, ...]:
-        """The server's tools; asked for at first and whenever the server says they changed.
+        """The server's tools, listed on the first call and after the server announces a change.
 
-        A tool that is there still keeps its name. A toolbox keeps the tools it was made of:
-        what an agent may do does not change while it lives. Raises ToolError where the server
-        cannot be started or reached.
+        A tool keeps its name as long as it exists. A toolbox keeps the tools it was made of. Raises
+        ToolError if the server cannot be started or reached.
         """
         if not self._listed or self.changed:
             try:
@@ -145,15 +143,15 @@ class McpClient:
                 raise ToolError(f"{error}; check the command or the URL") from error
             if self.namespace is None:
                 self.namespace = unique_tool_name("", name or "mcp", ())[:32].replace(".", "_")
-        return tuple(self._foreign(one) for one in self._listed)
+        return tuple(self._external_tool(listed) for listed in self._listed)
 
-    def _foreign(self, listed: Any) -> ExternalTool:
+    def _external_tool(self, listed: Any) -> ExternalTool:
         name = self._names.get(listed.name)
         if name is None:
             name = unique_tool_name(self.namespace or "", listed.name, self._names.values())
             self._names[listed.name] = name
         hints = listed.annotations
-        # A hint, which may be a lie: at best the tool reads, it is never held to be pure.
+        # The hint is untrusted: at best the tool reads, it never counts as pure.
         effect: Effect = "reads" if hints is not None and hints.read_only_hint else "acts"
         return ExternalTool(
             name,
@@ -166,23 +164,23 @@ class McpClient:
     def call(
         self, name: str, arguments: dict[str, Json], tell: ProgressCallback = ignore_progress
     ) -> Json:
-        """Call a tool by the server's own name for it; ``tell`` hears how the work goes on.
+        """Call a tool by the server's name for it; ``tell`` receives the progress.
 
-        Raises ToolUnavailable, TimeoutError, or McpCallError with what the server says.
+        Raises ToolUnavailable, TimeoutError, or McpCallError with the server's message.
         """
         try:
             result = self._session.call(name, arguments, self.timeout, tell)
         except (ToolUnavailable, TimeoutError):
             raise
         except Exception as error:
-            # The SDK's errors: refused by the server, or an answer that breaks its own schema.
+            # Errors of the SDK: a refusal by the server, or a response that breaks its schema.
             raise McpCallError(str(error)[:400]) from error
         if result.is_error:
             raise McpCallError(result_error(result))
         return result_value(result)
 
     def close(self) -> None:
-        """End the connection, and the server where it was started here."""
+        """Close the connection, and end the server if it was started here."""
         self._end()
 
     def __enter__(self) -> McpClient:
@@ -199,8 +197,8 @@ class McpClient:
 
 @check_arguments
 def tools_from_mcp(where: str | Sequence[str], **settings: Any) -> tuple[AnyTool, ...]:
-    """The tools of an MCP server, to be mixed with others in a Toolbox; ``settings`` are
-    McpClient's. The server ends when nobody holds its tools any more."""
+    """The tools of an MCP server, for a Toolbox with other tools; ``settings`` are those of
+    McpClient. The server ends when its tools are garbage-collected."""
     return McpClient(where, **settings).tools()
 
 

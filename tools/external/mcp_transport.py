@@ -1,4 +1,4 @@
-"""Ways to an MCP server: a command that is started, or a URL."""
+"""Transports to an MCP server: a child process over stdio, or streamable HTTP."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from .schema_sanitizer import clean_text
 
 log = logging.getLogger(__name__)
 
-_MOST_BYTES = 8 * 1024 * 1024
-"""Most bytes of one answer over HTTP."""
-_TAIL = 2_000
+_MAX_RESPONSE_BYTES = 8 * 1024 * 1024
+"""Maximum size of one HTTP response."""
+_STDERR_BYTES = 2_000
 
 
 class McpConnection(Protocol):
-    """One connection, from its beginning to its end."""
+    """One connection, used once."""
 
     ended: bool
-    """Whether it is known to have ended, though nothing was asked."""
+    """Whether it is known to have ended."""
 
     def client(self, changed: Callable[[], None]) -> AbstractAsyncContextManager[Any]:
-        """The SDK's client, connected; ``changed`` is called when the tools are others now."""
+        """The SDK's client, connected; ``changed`` is called when the server's tools change."""
         ...
 
     def stderr_tail(self) -> str:
-        """What the server wrote to its standard error, to explain why it ended; or ''."""
+        """The end of the server's standard error as part of an error message, or ''."""
         ...
 
 
 class McpTransport(Protocol):
-    """Where a server is, and how to connect to it; its text names it in errors."""
+    """Where a server is and how to connect to it; ``str`` names it in error messages."""
 
     def new_connection(self) -> McpConnection:
-        """A connection that is not yet made."""
+        """A connection, not yet open."""
         ...
 
 
 @dataclass(frozen=True)
 class StdioTransport:
-    """A server that is started as a child and spoken to over its standard input and output.
+    """A server started as a child process, over its standard input and output.
 
-    It inherits only what the SDK thinks safe (HOME, LOGNAME, PATH, SHELL, TERM and USER on
-    Unix), and what is given in ``env``.
+    It inherits only the environment variables that the SDK regards as safe (HOME, LOGNAME, PATH,
+    SHELL, TERM and USER on Unix), plus ``env``.
     """
 
     words: Sequence[str]
@@ -61,13 +61,13 @@ class StdioTransport:
         return f"'{' '.join(self.words)[:80]}'"
 
     def new_connection(self) -> McpConnection:
-        """A child that is not yet started."""
+        """A connection whose child process is not yet started."""
         return _StdioConnection(self)
 
 
 @dataclass(frozen=True)
 class HttpTransport:
-    """A server that is spoken to over streamable HTTP, with ``headers`` in each request."""
+    """A server over streamable HTTP, with ``headers`` in each request."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -76,24 +76,24 @@ class HttpTransport:
         return f"'{self.url.split('?')[0][:80]}'"
 
     def new_connection(self) -> McpConnection:
-        """A connection that is not yet made."""
+        """A connection, not yet open."""
         return _HttpConnection(self)
 
 
 class _StdioConnection:
-    def __init__(self, way: StdioTransport) -> None:
+    def __init__(self, transport: StdioTransport) -> None:
         self.ended = False
-        self._way = way
-        self._tail = _StderrTail(str(way))
+        self._transport = transport
+        self._tail = _StderrTail(str(transport))
 
     @asynccontextmanager
     async def client(self, changed: Callable[[], None]) -> AsyncIterator[Any]:
         stdio: Any = import_optional("mcp.client.stdio")
         parameters = stdio.StdioServerParameters(
-            command=self._way.words[0],
-            args=list(self._way.words[1:]),
-            env=dict(self._way.env),
-            cwd=self._way.folder,
+            command=self._transport.words[0],
+            args=list(self._transport.words[1:]),
+            env=dict(self._transport.env),
+            cwd=self._transport.folder,
         )
         async with AsyncExitStack() as stack:
             errors = stack.enter_context(await self._errors(stack))
@@ -101,7 +101,7 @@ class _StdioConnection:
             yield await stack.enter_async_context(_sdk_client(transport, changed))
 
     async def _errors(self, stack: AsyncExitStack) -> Any:
-        """What the child writes its errors into: a pipe of which the end is kept."""
+        """The child's standard error: a pipe whose last characters are kept."""
         if sys.platform == "win32":
             return open(os.devnull, "w", encoding="utf-8")
         read, write = os.pipe()
@@ -121,9 +121,9 @@ class _StdioConnection:
 
 
 class _HttpConnection:
-    def __init__(self, way: HttpTransport) -> None:
+    def __init__(self, transport: HttpTransport) -> None:
         self.ended = False
-        self._way = way
+        self._transport = transport
 
     @asynccontextmanager
     async def client(self, changed: Callable[[], None]) -> AsyncIterator[Any]:
@@ -131,13 +131,13 @@ class _HttpConnection:
         library: Any = import_optional("httpx2")
         async with AsyncExitStack() as stack:
             requests = library.AsyncClient(
-                headers=dict(self._way.headers),
-                # A server may hold a stream open; each call has a limit of its own.
+                headers=dict(self._transport.headers),
+                # A server may keep a stream open; each call has a timeout of its own.
                 timeout=library.Timeout(30.0, read=300.0),
-                event_hooks={"response": [_bound]},
+                event_hooks={"response": [_limit_response]},
             )
             await stack.enter_async_context(requests)
-            transport = http.streamable_http_client(self._way.url, http_client=requests)
+            transport = http.streamable_http_client(self._transport.url, http_client=requests)
             yield await stack.enter_async_context(_sdk_client(transport, changed))
 
     def stderr_tail(self) -> str:
@@ -145,8 +145,8 @@ class _HttpConnection:
 
 
 def _sdk_client(transport: Any, changed: Callable[[], None]) -> Any:
-    """The SDK's client, told of changes both ways: older servers send a notification to all,
-    newer ones (2026-07-28) to whoever listens."""
+    """The SDK's client. Servers before protocol 2026-07-28 send change notifications to all
+    clients, handled here; later ones to listeners (``McpSession``)."""
     sdk: Any = import_optional("mcp")
 
     async def note(message: object) -> None:
@@ -157,11 +157,11 @@ def _sdk_client(transport: Any, changed: Callable[[], None]) -> Any:
 
 
 class _EndDetectingStream:
-    """The stream of what a child says, which knows when the child has said its last."""
+    """The child's output stream; marks the connection as ended at its end."""
 
-    def __init__(self, stream: Any, link: _StdioConnection) -> None:
+    def __init__(self, stream: Any, connection: _StdioConnection) -> None:
         self._stream = stream
-        self._link = link
+        self._connection = connection
 
     async def receive(self) -> Any:
         return await self._stream.receive()
@@ -176,7 +176,7 @@ class _EndDetectingStream:
         try:
             return await self._stream.__anext__()
         except StopAsyncIteration:
-            self._link.ended = True
+            self._connection.ended = True
             raise
 
     async def __aenter__(self) -> _EndDetectingStream:
@@ -188,7 +188,7 @@ class _EndDetectingStream:
 
 
 class _StderrTail(asyncio.Protocol):
-    """The end of what a child wrote to its standard error."""
+    """Keeps the last bytes of a child's standard error."""
 
     def __init__(self, name: str) -> None:
         self.text = b""
@@ -196,28 +196,30 @@ class _StderrTail(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         log.debug("%s: %s", self._name, data.decode("utf-8", "replace").rstrip())
-        self.text = (self.text + data)[-_TAIL:]
+        self.text = (self.text + data)[-_STDERR_BYTES:]
 
 
-async def _bound(response: Any) -> None:
-    """Let no answer be larger than memory bears; streams of events the SDK bounds itself."""
+async def _limit_response(response: Any) -> None:
+    """Limit the size of a response; the SDK limits event streams itself."""
     if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-        response.stream = _bounded(response.stream)
+        response.stream = _limited_stream(response.stream)
 
 
-def _bounded(stream: Any) -> Any:
+def _limited_stream(stream: Any) -> Any:
     library: Any = import_optional("httpx2")
 
-    class Bounded(library.AsyncByteStream):  # type: ignore[misc]
+    class LimitedStream(library.AsyncByteStream):  # type: ignore[misc]
         async def __aiter__(self) -> AsyncIterator[bytes]:
             size = 0
             async for piece in stream:
                 size += len(piece)
-                if size > _MOST_BYTES:
-                    raise library.StreamError(f"the answer has more than {_MOST_BYTES} bytes")
+                if size > _MAX_RESPONSE_BYTES:
+                    raise library.StreamError(
+                        f"the answer has more than {_MAX_RESPONSE_BYTES} bytes"
+                    )
                 yield piece
 
         async def aclose(self) -> None:
             await stream.aclose()
 
-    return Bounded()
+    return LimitedStream()

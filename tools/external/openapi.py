@@ -1,10 +1,7 @@
-"""One request of an operation's arguments, and the reading of its answer.
+"""Operations of an HTTP service as tools, from its OpenAPI document (3.0 and 3.1).
 
-Operations of an HTTP service as tools, read from its OpenAPI document (3.0 and 3.1).
-
-The document says what can be asked; who asks is another's part: each call is handed to a
-``send`` as one request, so that whatever checks addresses, keeps secrets and bounds answers
-does it here too.
+The document defines the requests; each one is passed to ``send``, which checks addresses, adds
+secrets and limits responses.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from .schema_sanitizer import clean_text, sanitize_schema
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
-    """One request to be sent; ``body`` is JSON, or empty."""
+    """An HTTP request; ``body`` is JSON or empty."""
 
     method: str
     url: str
@@ -35,14 +32,14 @@ class OperationRequest:
 
 
 SendRequest: TypeAlias = Callable[[OperationRequest], Json]
-"""Sends a request and gives back the answer: a value, or its text (which is read as JSON where
-it is JSON). Raises for an answer that is an error, TimeoutError and ConnectionError included."""
+"""Sends a request and returns the response: a value, or a text, which is parsed as JSON if it is
+JSON. Raises an exception for an error response, TimeoutError and ConnectionError included."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationParameter:
-    """A parameter and how it is written: ``place`` is path, query or header; lists and objects
-    are spread over several when ``explode``, objects in brackets when ``deep``."""
+    """A parameter and its serialization: ``place`` is path, query or header; ``explode`` repeats
+    the parameter for lists and objects, ``deep`` writes objects as ``name[key]``."""
 
     name: str
     place: str
@@ -59,37 +56,38 @@ def send_operation(
     arguments: dict[str, Json],
     tell: ProgressCallback,
 ) -> Json:
-    """Make the request of an operation's arguments, have it sent, read the answer. ``body`` is
-    the argument that is the body: "" for all that are no parameters, None for none."""
-    left = dict(arguments)
+    """Build the request from an operation's arguments, send it and return the response. ``body``
+    names the argument that is the body; "": all arguments that are no parameters, None: no body."""
+    remaining = dict(arguments)
     headers = {"Accept": "application/json"}
     query: list[tuple[str, str]] = []
-    for one in parameters:
-        if one.name not in left:
+    for parameter in parameters:
+        name = parameter.name
+        if name not in remaining:
             continue
-        value = left.pop(one.name)
-        if one.place == "path":
-            url = url.replace(f"{{{one.name}}}", _segment(one.name, value))
-        elif one.place == "header":
-            headers[one.name] = _header(one.name, value)
+        value = remaining.pop(name)
+        if parameter.place == "path":
+            url = url.replace(f"{{{name}}}", _path_segment(name, value))
+        elif parameter.place == "header":
+            headers[name] = _header(name, value)
         else:
-            query += _queried(one, value)
+            query += _query_pairs(parameter, value)
     if query:
         url += f"?{urlencode(query, quote_via=quote)}"
     payload = ""
-    if body is not None and left:
-        payload = json.dumps(left[body] if body else left, ensure_ascii=False)
+    if body is not None and remaining:
+        payload = json.dumps(remaining[body] if body else remaining, ensure_ascii=False)
         headers["Content-Type"] = "application/json"
-    answer = send(OperationRequest(method, url, headers, payload))
-    if isinstance(answer, str):
+    response = send(OperationRequest(method, url, headers, payload))
+    if isinstance(response, str):
         try:
-            answer = json.loads(answer)
+            response = json.loads(response)
         except ValueError:
-            return answer
-    return answer
+            return response
+    return response
 
 
-def _segment(name: str, value: Json) -> str:
+def _path_segment(name: str, value: Json) -> str:
     text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
     if text in ("", ".", ".."):
         raise ValueError(f"argument '{name}' stands in the path and cannot be '{text}'")
@@ -103,18 +101,24 @@ def _header(name: str, value: Json) -> str:
     return text
 
 
-def _queried(one: OperationParameter, value: Json) -> list[tuple[str, str]]:
+def _query_pairs(parameter: OperationParameter, value: Json) -> list[tuple[str, str]]:
     if isinstance(value, list):
         texts = [_text(part) for part in value]
         return (
-            [(one.name, part) for part in texts] if one.explode else [(one.name, ",".join(texts))]
+            [(parameter.name, part) for part in texts]
+            if parameter.explode
+            else [(parameter.name, ",".join(texts))]
         )
     if isinstance(value, dict):
         pairs = [(key, _text(part)) for key, part in value.items()]
-        if one.deep:
-            return [(f"{one.name}[{key}]", part) for key, part in pairs]
-        return pairs if one.explode else [(one.name, ",".join(f"{k},{v}" for k, v in pairs))]
-    return [(one.name, _text(value))]
+        if parameter.deep:
+            return [(f"{parameter.name}[{key}]", part) for key, part in pairs]
+        return (
+            pairs
+            if parameter.explode
+            else [(parameter.name, ",".join(f"{k},{v}" for k, v in pairs))]
+        )
+    return [(parameter.name, _text(value))]
 
 
 def _text(value: Json) -> str:
@@ -124,9 +128,9 @@ def _text(value: Json) -> str:
 log = logging.getLogger(__name__)
 
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
-_READING = ("get", "head", "options")
-_NOT_OURS = ("accept", "content-type", "authorization", "host", "cookie")
-_MOST = 1_000
+_SAFE_METHODS = ("get", "head", "options")
+_RESERVED_HEADERS = ("accept", "content-type", "authorization", "host", "cookie")
+_MAX_OPERATIONS = 1_000
 
 
 @check_arguments
@@ -141,19 +145,18 @@ def tools_from_openapi(
 ) -> tuple[AnyTool, ...]:
     """A tool for each operation of a document (a value, or a .json, .yaml or .toml file).
 
-    ``allow`` are the URLs below which requests may go, whatever the document says of its
-    servers; ``base`` is used instead of those. ``only`` names the wanted operations by their
-    operationId: no name, no tool (None: every operation, at most 1,000). A tool is called
-    ``namespace.operationId``; it reads where HTTP says that its method does, else it acts. What
-    cannot be put into words (files, cookies, forms) is left out with a warning. Raises
-    ToolError for what is no such document, or may not be asked.
+    ``allow`` are the URLs below which requests may go; ``base`` replaces the servers named in the
+    document. ``only`` lists the wanted operations by operationId (None: all, at most 1,000; an
+    empty list: none). A tool is called ``namespace.operationId``; it reads for a safe HTTP method
+    (GET, HEAD, OPTIONS), else it acts. Operations with files, cookies or forms are skipped with a
+    warning. Raises ToolError for an invalid document or a URL that is not allowed.
     """
-    wanted = None if only is None else frozenset(_names(only, "only"))
-    allow = _names(allow, "allow")
-    root = _read(document)
-    found: dict[str, AnyTool] = {}
-    for path, method, operation in _chosen(root, wanted):
-        given = operation.get("operationId")
+    wanted = None if only is None else frozenset(_texts(only, "only"))
+    allow = _texts(allow, "allow")
+    root = _read_document(document)
+    tools: dict[str, AnyTool] = {}
+    for path, method, operation in _wanted_operations(root, wanted):
+        operation_id = operation.get("operationId")
         label = f"{method.upper()} {path}"
         try:
             _check_path(path)
@@ -161,61 +164,63 @@ def tools_from_openapi(
         except ValueError as error:
             log.warning("OpenAPI operation %s is left out: %s", label, error)
             continue
-        server = _allowed(base or _server(operation), allow, label)
-        name = unique_tool_name(namespace, given or f"{method} {path}", found)
+        server = _allowed_server(base or _server(operation), allow, label)
+        name = unique_tool_name(namespace, operation_id or f"{method} {path}", tools)
         run = partial(send_operation, send, method.upper(), server + path, parameters, body)
-        found[name] = ExternalTool(
+        tools[name] = ExternalTool(
             name,
             operation.get("summary") or operation.get("description") or label,
             schema,
-            effect="reads" if method in _READING else "acts",
+            effect="reads" if method in _SAFE_METHODS else "acts",
             run=run,
         )
-    return tuple(found.values())
+    return tuple(tools.values())
 
 
-def _names(given: Collection[str], what: str) -> tuple[str, ...]:
-    """A collection of texts. Raises ToolError for one bare text, which would be read letter by
-    letter, and for what is no text."""
+def _texts(given: Collection[str], what: str) -> tuple[str, ...]:
+    """A collection of texts as a tuple. Raises ToolError for a bare text, which would be read
+    letter by letter, and for a non-text."""
     bare = isinstance(given, str) or not isinstance(given, Collection)
-    if bare or not all(isinstance(one, str) and one for one in given):
+    if bare or not all(isinstance(text, str) and text for text in given):
         raise ToolError(f"OpenAPI tools: '{what}' is {given!r}; give a list of texts")
     return tuple(given)
 
 
-def _chosen(
+def _wanted_operations(
     root: dict[str, Json], wanted: Collection[str] | None
 ) -> Iterator[tuple[str, str, dict[str, Json]]]:
-    """The operations of these names; all of them for None. Raises ToolError for names that no
-    operation has or that two have, and for too many operations."""
+    """The wanted operations (None: all). Raises ToolError for a name without an operation or with
+    two, and for too many operations."""
     count: dict[Json, int] = dict.fromkeys(wanted or (), 0)
     for number, (path, method, operation) in enumerate(_operations(root)):
-        given = operation.get("operationId")
+        operation_id = operation.get("operationId")
         if wanted is None:
-            if number >= _MOST:
+            if number >= _MAX_OPERATIONS:
                 raise ToolError(
-                    f"the OpenAPI document has more than {_MOST} operations; name the wanted "
-                    "ones in 'only'"
+                    f"the OpenAPI document has more than {_MAX_OPERATIONS} operations; name the "
+                    "wanted ones in 'only'"
                 )
-        elif not isinstance(given, str) or given not in count:
+        elif not isinstance(operation_id, str) or operation_id not in count:
             continue
         else:
-            count[given] += 1
-            if count[given] > 1:
-                raise ToolError(f"the OpenAPI document has two operations '{given}'; rename one")
+            count[operation_id] += 1
+            if count[operation_id] > 1:
+                raise ToolError(
+                    f"the OpenAPI document has two operations '{operation_id}'; rename one"
+                )
         yield path, method, operation
-    if missing := sorted(name for name, found in count.items() if not found):
+    if missing := sorted(name for name, uses in count.items() if not uses):
         raise ToolError(f"the OpenAPI document has no operation {', '.join(missing)}")
 
 
 def _check_path(path: str) -> None:
-    """Raises ValueError for a path that could lead out of what is allowed."""
+    """Raises ValueError for a path that could lead outside the allowed URLs."""
     plain = path.lower().replace("%2e", ".").replace("%5c", "\\")
-    if ".." in plain or any(one in plain for one in "?#\\") or not plain.isprintable():
+    if ".." in plain or any(sign in plain for sign in "?#\\") or not plain.isprintable():
         raise ValueError("its path holds what no path may")
 
 
-def _read(document: Json | Path | str) -> dict[str, Json]:
+def _read_document(document: Json | Path | str) -> dict[str, Json]:
     root: Json = document
     if isinstance(document, Path | str):
         file = Path(document)
@@ -238,22 +243,22 @@ def _read(document: Json | Path | str) -> dict[str, Json]:
 
 
 def _operations(root: dict[str, Json]) -> Iterator[tuple[str, str, dict[str, Json]]]:
-    """Path, method and operation, with what its path says for all operations put in."""
+    """Path, method and operation, merged with the parameters and servers of its path."""
     paths = root.get("paths")
-    for path, given in (paths if isinstance(paths, dict) else {}).items():
-        item = _followed(root, given)
+    for path, path_item in (paths if isinstance(paths, dict) else {}).items():
+        item = _resolved(root, path_item)
         for method in _METHODS:
-            operation = _followed(root, item.get(method))
+            operation = _resolved(root, item.get(method))
             if not operation or not str(path).startswith("/"):
                 continue
-            shared = _listed(item.get("parameters"))
+            shared = _as_list(item.get("parameters"))
             servers = operation.get("servers") or item.get("servers") or root.get("servers")
-            own = _listed(operation.get("parameters"))
+            own = _as_list(operation.get("parameters"))
             yield str(path), method, operation | {"parameters": shared + own, "servers": servers}
 
 
-def _followed(root: Json, given: Json) -> dict[str, Json]:
-    """A part of the document, references followed; nothing where there is no such part."""
+def _resolved(root: Json, given: Json) -> dict[str, Json]:
+    """An object of the document with references resolved; an empty one if there is none."""
     for _ in range(10):
         if not isinstance(given, dict):
             return {}
@@ -264,48 +269,50 @@ def _followed(root: Json, given: Json) -> dict[str, Json]:
     return {}
 
 
-def _listed(given: Json) -> list[Json]:
+def _as_list(given: Json) -> list[Json]:
     return given if isinstance(given, list) else []
 
 
 def _arguments(
     root: dict[str, Json], operation: dict[str, Json]
 ) -> tuple[tuple[OperationParameter, ...], Json, str | None]:
-    """The parameters, the schema of all arguments, and which of them is the body: its name,
-    "" for all that are no parameters, None for no body. Raises ValueError."""
+    """The parameters, the schema of all arguments, and the body as in ``send_operation``. Raises
+    ValueError if a required parameter cannot be sent."""
     parameters: dict[str, OperationParameter] = {}
     properties: dict[str, Json] = {}
-    needed: list[str] = []
-    for given in operation["parameters"]:
-        one = _followed(root, given)
-        name, place = str(one.get("name", "")), one.get("in")
-        if not name or (place == "header" and name.lower() in _NOT_OURS):
+    required: list[str] = []
+    for entry in operation["parameters"]:
+        parameter = _resolved(root, entry)
+        name, place = str(parameter.get("name", "")), parameter.get("in")
+        if not name or (place == "header" and name.lower() in _RESERVED_HEADERS):
             continue
         if place not in ("path", "query", "header"):
-            if one.get("required"):
+            if parameter.get("required"):
                 raise ValueError(f"it needs the {place} parameter '{name}'")
             continue
-        content = one.get("content")
-        schema = one.get("schema") if content is None else {}
+        content = parameter.get("content")
+        schema = parameter.get("schema") if content is None else {}
         described = sanitize_part(schema, root)
-        if text := clean_text(one.get("description"), 300):
+        if text := clean_text(parameter.get("description"), 300):
             described["description"] = text
-        # A later one of the same name is the operation's own.
+        # A later parameter of the same name is the operation's own.
         properties[name] = described
-        deep = one.get("style") == "deepObject"
-        parameters[name] = OperationParameter(name, place, one.get("explode") is not False, deep)
-        if (place == "path" or one.get("required") is True) and name not in needed:
-            needed.append(name)
-    body = _body(root, operation, properties, needed)
-    schema = {"type": "object", "properties": properties, "required": needed}
+        deep = parameter.get("style") == "deepObject"
+        parameters[name] = OperationParameter(
+            name, place, parameter.get("explode") is not False, deep
+        )
+        if (place == "path" or parameter.get("required") is True) and name not in required:
+            required.append(name)
+    body = _body(root, operation, properties, required)
+    schema = {"type": "object", "properties": properties, "required": required}
     return tuple(parameters.values()), {**schema, "additionalProperties": False}, body
 
 
 def sanitize_part(schema: Json, root: Json) -> dict[str, Json]:
-    """A schema of any type, tamed, in a document."""
-    inside = sanitize_schema({"type": "object", "properties": {"it": schema}}, root)
-    found: dict[str, Json] = inside.get("properties", {}).get("it", {})
-    return found
+    """A sanitized schema of any type within a document."""
+    wrapper = sanitize_schema({"type": "object", "properties": {"it": schema}}, root)
+    sanitized: dict[str, Json] = wrapper.get("properties", {}).get("it", {})
+    return sanitized
 
 
 def _body(
@@ -314,32 +321,32 @@ def _body(
     properties: dict[str, Json],
     needed: list[str],
 ) -> str | None:
-    given = _followed(root, operation.get("requestBody"))
-    content = given.get("content")
+    request_body = _resolved(root, operation.get("requestBody"))
+    content = request_body.get("content")
     if not isinstance(content, dict) or not content:
         return None
     kinds = [k for k in content if str(k).split(";")[0].strip().endswith(("/json", "+json"))]
     if not kinds:
-        if given.get("required"):
+        if request_body.get("required"):
             raise ValueError(f"its body is {', '.join(map(str, content))}, not JSON")
         return None
-    schema = sanitize_part(_followed(root, content[kinds[0]]).get("schema"), root)
+    schema = sanitize_part(_resolved(root, content[kinds[0]]).get("schema"), root)
     members = schema.get("properties", {})
     plain = schema.get("type") == "object" and "anyOf" not in schema and "allOf" not in schema
     if plain and members and not set(members) & set(properties):
         properties |= members
-        if given.get("required"):
+        if request_body.get("required"):
             needed += schema.get("required", [])
         return ""
     name = next(n for n in ("body", "request_body", "body_") if n not in properties)
     properties[name] = schema
-    if given.get("required"):
+    if request_body.get("required"):
         needed.append(name)
     return name
 
 
 def _server(operation: dict[str, Json]) -> str:
-    servers = _listed(operation.get("servers"))
+    servers = _as_list(operation.get("servers"))
     first = servers[0] if servers and isinstance(servers[0], dict) else {}
     url = str(first.get("url", ""))
     variables = first.get("variables")
@@ -349,15 +356,15 @@ def _server(operation: dict[str, Json]) -> str:
     return url
 
 
-def _allowed(server: str, allow: Collection[str], label: str) -> str:
-    """The server without its last slash. Raises ToolError where nothing allows it."""
-    found = _origin(server)
-    for one in allow:
-        known = _origin(one)
-        if found is None or known is None:
+def _allowed_server(server: str, allow: Collection[str], label: str) -> str:
+    """The server's URL without a trailing slash. Raises ToolError if it is not allowed."""
+    origin = _origin(server)
+    for url in allow:
+        allowed = _origin(url)
+        if origin is None or allowed is None:
             continue
-        below = found[1] == known[1] or found[1].startswith(f"{known[1]}/")
-        if found[0] == known[0] and below:
+        below = origin[1] == allowed[1] or origin[1].startswith(f"{allowed[1]}/")
+        if origin[0] == allowed[0] and below:
             return server.rstrip("/")
     raise ToolError(
         f"{label} goes to '{server}', which is not below any of {', '.join(allow) or 'no URL'}; "
@@ -366,7 +373,7 @@ def _allowed(server: str, allow: Collection[str], label: str) -> str:
 
 
 def _origin(url: str) -> tuple[tuple[str, str, int], str] | None:
-    """Scheme, host and port, and the path; None for what is no plain http(s) URL."""
+    """Origin (scheme, host, port) and path of a URL; None if it is no plain http(s) URL."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]

@@ -1,4 +1,4 @@
-"""Fetching a page: only from hosts on a list, only at public addresses, in bounds."""
+"""The tool ``fetch``: pages from allowed hosts at public addresses, within size and time limits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ _HEADERS: Mapping[str | bytes, str | bytes] = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-_MOVED = (301, 302, 303, 307, 308)
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class FetchedPage(TypedDict):
-    """What a URL answered: where it was found in the end, its kind, and its text from
-    character ``offset`` on; ``next`` is where the rest begins (None: nothing is left), and
-    ``cut`` tells that the page was larger than is read."""
+    """A fetched page: final URL, content type, and text from character ``offset``. ``next`` is the
+    offset of the rest (None: nothing is left); ``cut``: the page was longer than the limit."""
 
     url: str
     type: str
@@ -39,7 +38,7 @@ class FetchedPage(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
-    """What one ``fetch`` tool may do."""
+    """The limits of one ``fetch`` tool."""
 
     allow: tuple[str, ...]
     ports: frozenset[int]
@@ -50,8 +49,8 @@ class _Rules:
 
     def host_allowed(self, host: str) -> bool:
         return any(
-            one in ("*", host) or (one.startswith("*.") and host.endswith(one[1:]))
-            for one in self.allow
+            pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+            for pattern in self.allow
         )
 
 
@@ -65,19 +64,19 @@ def fetch_tool(
     resolve: Resolver = system_resolver,
     trusted: Collection[str] = (),
 ) -> Tool[..., FetchedPage]:
-    """The tool ``fetch``, for the hosts of ``allow``: "example.org" is that host alone,
-    "*.example.org" what lies below it, "*" any (then the tool ``acts``: a URL can carry
-    words to anybody).
+    """The tool ``fetch`` for the hosts of ``allow``: "example.org" is that host alone,
+    "*.example.org" its subdomains, "*" any host (the tool then ``acts``, since a URL can carry
+    data to anybody).
 
-    A host is resolved once; every address of it must be public, and the connection goes to
-    the very address that was checked. Redirects are checked alike. ``largest`` bounds the
-    bytes read, ``seconds`` the whole call however slowly bytes come, ``page`` the characters
-    that one call returns. ``trusted`` addresses ("10.0.0.7:8080") are let through although
-    they are not public: for a service of one's own, and for tests. Raises SettingError for
-    settings that allow nothing, or without the library (``pip install denizens[fetch]``).
+    A host is resolved once; all its addresses must be public, and the connection goes to the
+    checked address. Redirects are checked in the same way. ``largest`` limits the bytes read,
+    ``seconds`` the duration of the whole call, ``page`` the characters that one call returns.
+    ``trusted`` addresses ("10.0.0.7:8080") are allowed although not public: for a service of your
+    own, and for tests. Raises SettingError for settings that allow nothing, or without the library
+    (``pip install denizens[fetch]``).
     """
-    _refuse(allow, min(largest, seconds, page))
-    if isinstance(trusted, str) or not all(isinstance(one, str) and one for one in trusted):
+    _validate(allow, min(largest, seconds, page))
+    if isinstance(trusted, str) or not all(isinstance(text, str) and text for text in trusted):
         raise SettingError(f"fetcher: trusted is {trusted!r}; give a list such as ['10.0.0.7:80']")
     try:
         import httpcore2  # noqa: F401
@@ -104,17 +103,17 @@ def fetch_tool(
         """
         if offset < 0:
             raise ValueError(f"offset {offset} is before the beginning; use 0 or more")
-        found, kind, text, cut = _fetched(rules, url)
+        final_url, kind, text, cut = _fetch(rules, url)
         end = offset + page
         rest = end if end < len(text) else None
         return FetchedPage(
-            url=found, type=kind, text=text[offset:end], offset=offset, next=rest, cut=cut
+            url=final_url, type=kind, text=text[offset:end], offset=offset, next=rest, cut=cut
         )
 
     return fetch
 
 
-def _refuse(allow: Collection[str], least: float) -> None:
+def _validate(allow: Collection[str], least: float) -> None:
     """Raises SettingError for settings that allow nothing."""
     if isinstance(allow, str) or not allow:
         raise SettingError('fetcher: allow names the hosts, for example allow=("example.org",)')
@@ -127,17 +126,17 @@ def _refuse(allow: Collection[str], least: float) -> None:
         raise SettingError("fetcher: largest, seconds and page must be above 0")
 
 
-def _fetched(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
-    """The final URL, the kind, the text, and whether it was cut."""
+def _fetch(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
+    """Final URL, content type, text, and whether it was cut."""
     end = time.monotonic() + rules.seconds
     was_safe = False
     for _ in range(MAX_REDIRECTS + 1):
-        target = _checked(rules, url)
+        target = _allowed_target(rules, url)
         if was_safe and target.scheme == "http":
             raise ValueError(f"{url[:200]}: a redirect leads from https to http; not followed")
         was_safe = target.scheme == "https"
-        status, headers, body, cut = _asked(rules, target, end)
-        if status in _MOVED and "location" in headers:
+        status, headers, body, cut = _request(rules, target, end)
+        if status in _REDIRECTS and "location" in headers:
             url = urljoin(target.url, headers["location"])
             continue
         if status != 200:
@@ -149,68 +148,71 @@ def _fetched(rules: _Rules, url: str) -> tuple[str, str, str, bool]:
     raise ValueError(f"{url[:200]}: more than {MAX_REDIRECTS} redirects")
 
 
-def _checked(rules: _Rules, url: str) -> UrlTarget:
-    """The URL's parts, once its host and port are allowed; nothing is resolved before."""
+def _allowed_target(rules: _Rules, url: str) -> UrlTarget:
+    """The parts of a URL whose host and port are allowed, checked before resolving its name."""
     target = parse_url(url)
     if not rules.host_allowed(target.host):
         known = ", ".join(rules.allow)
         raise ValueError(f"the host '{target.host}' is not allowed; allowed: {known}")
-    trusted = {int(one.rpartition(":")[2]) for one in rules.trusted}
+    trusted = {int(address.rpartition(":")[2]) for address in rules.trusted}
     if target.port not in rules.ports | trusted:
-        raise _no_port(rules, target)
+        raise _port_error(rules, target)
     return target
 
 
-def _no_port(rules: _Rules, target: UrlTarget) -> ValueError:
+def _port_error(rules: _Rules, target: UrlTarget) -> ValueError:
     known = ", ".join(map(str, sorted(rules.ports)))
     return ValueError(f"port {target.port} is not allowed; allowed: {known}")
 
 
-def _asked(rules: _Rules, target: UrlTarget, end: float) -> tuple[int, dict[str, str], bytes, bool]:
-    """One request to one checked address: status, headers, body (at most ``largest`` bytes)
-    and whether there was more."""
+def _request(
+    rules: _Rules, target: UrlTarget, end: float
+) -> tuple[int, dict[str, str], bytes, bool]:
+    """One request to a checked address: status, headers, body (at most ``largest`` bytes) and
+    whether the body was longer."""
     import httpcore2
 
     resolve, trusted = rules.resolve, rules.trusted
-    found = resolve_public_addresses(
+    addresses = resolve_public_addresses(
         target.host, target.port, resolve=resolve, trusted=trusted, end=end
     )
-    # The port of a trusted address is open there alone, not at every allowed host.
-    if target.port not in rules.ports and not {f"{a}:{target.port}" for a in found} <= trusted:
-        raise _no_port(rules, target)
-    backend = PinnedBackend(found, end)
+    # The port of a trusted address is allowed there only, not at every allowed host.
+    allowed = {f"{address}:{target.port}" for address in addresses} <= trusted
+    if target.port not in rules.ports and not allowed:
+        raise _port_error(rules, target)
+    backend = PinnedBackend(addresses, end)
     left = max(0.001, end - time.monotonic())
     extensions = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
     body = bytearray()
     try:
         with (
             backend.enforce_deadline(),
-            # The backend is one by its methods: importing its base class would cost start-up.
+            # The backend is one by its methods; importing the base class would slow the start.
             httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
             pool.stream(
                 "GET",
                 target.url,
                 headers=_HEADERS,
                 extensions=extensions,
-            ) as answer,
+            ) as response,
         ):
             headers = {
                 key.decode("latin-1").lower(): value.decode("latin-1")
-                for key, value in answer.headers
+                for key, value in response.headers
             }
-            for piece in answer.iter_stream() if answer.status == 200 else ():
+            for piece in response.iter_stream() if response.status == 200 else ():
                 body += piece
                 if len(body) > rules.largest:
                     break
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         if time.monotonic() >= end or isinstance(error, httpcore2.TimeoutException):
-            raise _too_slow(rules, target) from error
+            raise _timeout_error(rules, target) from error
         raise ValueError(f"{target.url} cannot be fetched: {error}") from error
-    # A connection shut down when time was up looks like one that ended.
+    # A connection shut down at the deadline looks like one that ended.
     if backend.expired.is_set():
-        raise _too_slow(rules, target)
-    return answer.status, headers, bytes(body[: rules.largest]), len(body) > rules.largest
+        raise _timeout_error(rules, target)
+    return response.status, headers, bytes(body[: rules.largest]), len(body) > rules.largest
 
 
-def _too_slow(rules: _Rules, target: UrlTarget) -> TimeoutError:
+def _timeout_error(rules: _Rules, target: UrlTarget) -> TimeoutError:
     return TimeoutError(f"{target.url} took longer than {rules.seconds:g} seconds")

@@ -1,4 +1,4 @@
-"""Connections that go to the address that was checked, and end when their time is up."""
+"""Connections pinned to a checked address (against DNS rebinding), with a deadline."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ if TYPE_CHECKING:
     import httpcore2
 
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
-"""From a host and port to its addresses, written plainly."""
+"""Maps host and port to IP addresses as texts."""
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system's resolver knows for a host."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    """The addresses of a host by the system's resolver."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 def resolve_public_addresses(
     host: str, port: int, *, resolve: Resolver, trusted: frozenset[str], end: float
 ) -> list[str]:
-    """Where a host is, found by one look before ``end`` (of ``time.monotonic``).
+    """The addresses of a host, resolved once, before ``end`` (of ``time.monotonic``).
 
-    Raises ValueError when it has no address, or one that is neither public nor ``trusted``:
-    of several, an attacker would have the other taken. TimeoutError when time is up.
+    Raises ValueError if it has no address, or any address that is neither public nor ``trusted``
+    (an attacker would choose which one is used); TimeoutError after ``end``.
     """
-    found: list[Sequence[str]] = []
-    failed: list[Exception] = []
+    results: list[Sequence[str]] = []
+    errors: list[Exception] = []
 
-    def look() -> None:
+    def look_up() -> None:
         try:
-            found.append(resolve(host, port))
+            results.append(resolve(host, port))
         except (OSError, UnicodeError) as error:
-            failed.append(error)
+            errors.append(error)
 
-    # The system's resolver takes no time limit; a thread that hangs holds nobody up.
-    worker = threading.Thread(target=look, daemon=True)
+    # The system's resolver has no timeout, so it runs in a daemon thread.
+    worker = threading.Thread(target=look_up, daemon=True)
     worker.start()
     worker.join(max(0.0, end - time.monotonic()))
     if worker.is_alive():
         raise TimeoutError(f"finding the address of {host} took too long")
-    if not found or not found[0]:
-        raise ValueError(f"the host '{host}' has no address") from next(iter(failed), None)
-    for address in found[0]:
-        why = refusal_reason(address)
-        if why and f"{address}:{port}" not in trusted:
-            raise ValueError(f"the host '{host}' is not public: {why}")
-    return list(found[0])
+    if not results or not results[0]:
+        raise ValueError(f"the host '{host}' has no address") from next(iter(errors), None)
+    for address in results[0]:
+        reason = refusal_reason(address)
+        if reason and f"{address}:{port}" not in trusted:
+            raise ValueError(f"the host '{host}' is not public: {reason}")
+    return list(results[0])
 
 
 class PinnedBackend:
-    """A network backend of httpcore2 that connects to ``addresses`` whatever host is named,
-    so that no second look at the name can lead elsewhere, and only until ``end`` (of
+    """A network backend of httpcore2 that connects to ``addresses`` only, whatever the host name,
+    so that a second lookup cannot change the address, and only until ``end`` (of
     ``time.monotonic``)."""
 
     def __init__(self, addresses: Sequence[str], end: float) -> None:
@@ -87,9 +87,9 @@ class PinnedBackend:
                     raise
                 continue
             connected: socket.socket = stream.get_extra_info("socket")
-            # A second handle: TLS takes the first one over, and shutting down either ends both.
+            # A second handle, since TLS takes over the first; shutting down either ends both.
             self._open.append(connected.dup())
-            # Time may have run out in between, after the last look at what is open.
+            # The deadline may have passed after ``expire`` closed the open sockets.
             if self.expired.is_set():
                 stream.close()
                 raise httpcore2.ConnectTimeout("out of time")
@@ -97,19 +97,19 @@ class PinnedBackend:
         raise httpcore2.ConnectError("no address")
 
     def sleep(self, seconds: float) -> None:
-        """Part of a backend; used between retries, of which there are none."""
+        """Required of a backend; unused, since there are no retries."""
         time.sleep(seconds)
 
     @contextmanager
     def enforce_deadline(self) -> Iterator[None]:
-        """Shut every connection down at the end: a limit for each read alone would let a
-        server that sends a byte now and then hold the call for ever."""
+        """Shut down every connection at the deadline: with a timeout per read alone, a server that
+        sends single bytes could keep the call open."""
 
         def expire() -> None:
             self.expired.set()
-            for one in self._open:
+            for handle in self._open:
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    handle.shutdown(socket.SHUT_RDWR)
 
         timer = threading.Timer(max(0.0, self._end - time.monotonic()), expire)
         timer.daemon = True
@@ -119,5 +119,5 @@ class PinnedBackend:
         finally:
             timer.cancel()
             timer.join()
-            for one in self._open:
-                one.close()
+            for handle in self._open:
+                handle.close()

@@ -1,4 +1,4 @@
-"""Which addresses of the internet anybody may be sent to, and which URLs name one plainly."""
+"""Checks of IP addresses and URLs against server-side request forgery (SSRF)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_URL_CHARS = 2_000
 _PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
-# Names that resolvers answer by themselves, or that belong to the local network.
+# Names that resolvers answer themselves, or that belong to the local network.
 _LOCAL = re.compile(
     r"(.+\.)?(localhost|local|localdomain|internal|intranet|lan|home|corp|home\.arpa|onion|invalid)"
 )
 
-# From IANA's registries of special-purpose addresses, with what leads to them: every range
-# that is not for the public, or that wraps another address which would need its own check.
+# From IANA's special-purpose address registries: every range that is not public, or that embeds
+# another address, which would need a check of its own.
 _REFUSED_4 = {
     "0.0.0.0/8": "unspecified, this network",
     "10.0.0.0/8": "private",
@@ -67,8 +67,7 @@ _GLOBAL_6 = ip_network("2000::/3")
 
 
 def refusal_reason(address: str) -> str:
-    """Why no public server is at an address written as the resolver gives it; empty if one
-    may be.
+    """Why an address, as written by the resolver, is not public; empty if it is.
 
     >>> refusal_reason("93.184.215.14"), refusal_reason("169.254.169.254")
     ('', "169.254.169.254 is link-local, a cloud's metadata")
@@ -76,28 +75,28 @@ def refusal_reason(address: str) -> str:
     '::ffff:127.0.0.1 is IPv4-mapped'
     """
     try:
-        found = ip_address(address)
+        ip = ip_address(address)
     except ValueError:
         return f"'{address}' is not a plain address"
-    if isinstance(found, IPv6Address) and found.scope_id is not None:
+    if isinstance(ip, IPv6Address) and ip.scope_id is not None:
         return f"{address} is of one network card"
-    ranges = _RANGES_4 if isinstance(found, IPv4Address) else _RANGES_6
+    ranges = _RANGES_4 if isinstance(ip, IPv4Address) else _RANGES_6
     for network, why in ranges:
-        if found in network:
+        if ip in network:
             return f"{address} is {why}"
-    if isinstance(found, IPv6Address):
-        if found not in _GLOBAL_6:
+    if isinstance(ip, IPv6Address):
+        if ip not in _GLOBAL_6:
             return f"{address} is not of the public part of IPv6"
-        # ISATAP puts an IPv4 address behind this mark into any prefix.
-        if (int(found) >> 32) & 0xFCFFFFFF == 0x00005EFE:
+        # ISATAP embeds an IPv4 address after this interface identifier in any prefix.
+        if (int(ip) >> 32) & 0xFCFFFFFF == 0x00005EFE:
             return f"{address} is ISATAP"
-    # The lists above are ours; Python's follow IANA's registries on their own.
-    return "" if found.is_global and not found.is_multicast else f"{address} is not public"
+    # Python's own lists of IANA's registries as a second check.
+    return "" if ip.is_global and not ip.is_multicast else f"{address} is not public"
 
 
 @dataclass(frozen=True, slots=True)
 class UrlTarget:
-    """A URL taken apart and found plain: where to connect and what to ask for there."""
+    """The parts of a valid http(s) URL."""
 
     scheme: str
     host: str
@@ -106,15 +105,15 @@ class UrlTarget:
 
     @property
     def url(self) -> str:
-        """The URL again, in one spelling."""
+        """The URL in normal form."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}{self.path}"
 
 
 def parse_url(url: str) -> UrlTarget:
-    """Take a URL apart. Raises ValueError for one that is not plainly http or https, that
-    different readers would read differently, or that holds a name and password."""
+    """The parts of a URL. Raises ValueError if it is not http or https, if parsers could read it
+    differently, or if it contains credentials."""
     if len(url) > MAX_URL_CHARS:
         raise ValueError(f"the URL has {len(url)} characters, more than {MAX_URL_CHARS}")
     if not url.isascii() or re.search(r"[\x00-\x20\x7f\\<>\"^`{|}]", url):
