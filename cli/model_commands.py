@@ -77,12 +77,7 @@ def calibrate(
     dtype: DtypeOption = "auto",
     json: JsonOption = False,
 ) -> None:
-<<<<<<< HEAD
-    """Measure by which method a model decides best, and keep it in the cache."""
-=======
     """Measure which scoring method decides best with a model, and store it in the cache."""
-    from ..models import calibrate as measure
->>>>>>> main
     from ..models import load_local
     from ..models.decisions import calibrate as measure
     from ..models.decisions import write_calibration

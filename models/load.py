@@ -46,24 +46,23 @@ def load_model(
     its integer products are fast (CPU only), else float32. ``exact``: float32, deterministic
     kernels, one ask at a time and nothing cached, so two runs are equal to the bit. ``window``:
     most tokens of prompt and answer. ``method``: how Choose scores options (docs/decisions.md);
-    ``uncalibrated`` ignores what ``denizens models calibrate`` has stored. ``rows``: sequences
-    per batch; ``pass_tokens``: about how many tokens per pass; ``cache_mb``: memory for keys and
-    values. ``progress(what, done, total)`` is called while the model loads. ``send_key``: whether
-    a server may get the key in OPENAI_API_KEY; False if the name is from a file.
+    ``uncalibrated``: without stored calibrations. ``rows``, ``pass_tokens``: sequences and about
+    how many tokens per pass; ``cache_mb``: memory for keys and values. ``progress(what, done,
+    total)`` is called while the model loads. ``send_key``: whether a server may get the key in
+    OPENAI_API_KEY; False if the name is from a file.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
     devices = device.split(",")
-    # "auto" twice would be two copies on one device.
-    allowed = DEVICES if len(devices) == 1 else DEVICES[1:]
     for one in devices:
-        _require_allowed("device", one.split(":")[0], allowed)
+        # "auto" twice would be two copies on one device.
+        _require_allowed("device", one.split(":")[0], DEVICES[len(devices) > 1 :])
     _require_allowed("dtype", dtype, DTYPES)
     _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
     common["progress"] = progress
-    local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows}
-    local |= {"pass_tokens": pass_tokens, "cache_mb": cache_mb, "uncalibrated": uncalibrated}
+    local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows, "cache_mb": cache_mb}
+    local |= {"pass_tokens": pass_tokens, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
         return _load_remote(name, device, local, send_key=send_key, **common)
     if len(devices) > 1:

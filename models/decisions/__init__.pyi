@@ -1,3 +1,8 @@
+from .calibration import DECISION_KINDS as DECISION_KINDS
+from .calibration import Calibration as Calibration
+from .calibration import RatingRule as RatingRule
+from .calibration import calibration_data as calibration_data
+from .calibration import decision_kind as decision_kind
 from .calibration import large_model_calibration as large_model_calibration
 from .calibration import load_calibration as load_calibration
 from .calibration import shipped_calibration as shipped_calibration
@@ -18,7 +23,12 @@ from .option_scorer import softmax as softmax
 from .option_scorer import texts_to_embed as texts_to_embed
 from .scoring_method import FEATURES as FEATURES
 from .scoring_method import FUSED_FEATURES as FUSED_FEATURES
+from .scoring_method import METHOD_NAMES as METHOD_NAMES
+from .scoring_method import LabelledDecision as LabelledDecision
 from .scoring_method import ScoringMethod as ScoringMethod
+from .scoring_method import cross_validate as cross_validate
+from .scoring_method import fit_method as fit_method
+from .scoring_method import method_cost as method_cost
 from .scoring_prompts import PLAIN_SYSTEM as PLAIN_SYSTEM
 from .scoring_prompts import question_messages as question_messages
 from .scoring_prompts import system_text as system_text
