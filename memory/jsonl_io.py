@@ -1,4 +1,4 @@
-"""A memory as JSON lines: to look at, to keep, to carry elsewhere."""
+"""Export and import of a memory as JSON Lines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuxiliaryLine:
-    """A line of claims, documents, folds or notes."""
+    """A line of an auxiliary log."""
 
     step: int
     part: str
@@ -88,11 +88,11 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until, before = memory.as_of_step, unlabelled_count(memory.store, memory.agent)
-    is_visible((), person)  # refuses what is no name
+    is_visible((), person)  # Raises MemoryFault for an invalid name.
     rows = read_records(memory.store, memory.agent)
     items: list[ExportItem] = [replace(row, labelled=row.record.id > before) for row in rows]
     if person:
-        # Numbers, logs and accesses of what is not theirs would tell of it too.
+        # Logs, accesses and numbers would reveal other records.
         held = (item for item in items if isinstance(item, StoredRecord))
         items = list(_renumbered([row for row in held if _is_visible_to(row, person)], memory))
     else:
@@ -100,7 +100,7 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
         items += read_audit_log(memory.store, memory.agent)
         for book in AUXILIARY_LOGS:
             lines = book.read(memory.store, memory.agent)
-            items += [AuxiliaryLine(line.step, book.part, line.body) for line in lines]
+            items += [AuxiliaryLine(line.step, log.part, line.body) for line in lines]
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
         if until is not None and item.step > until:
@@ -120,8 +120,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
 
 
 def _renumbered(rows: Sequence[StoredRecord], memory: Memory) -> Iterator[StoredRecord]:
-    """The rows numbered from 1, resting on those among them alone, each with the sources that it
-    has of all: a gap, and how much a record rests on, would tell of others."""
+    """The rows numbered from 1, with evidence among them alone and all their sources: a gap, and how
+    much evidence a record has, would reveal other records."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
     depths: dict[RecordId, int] = {}
     for row in rows:
@@ -144,9 +144,9 @@ def _is_visible_to(row: StoredRecord, person: AgentId) -> bool:
 
 
 def import_lines(memory: Memory, path: Path | str) -> int:
-    """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the
-    lines. Raises MemoryFault naming the line that is none, or does not follow from those before
-    it."""
+    """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the number of
+    lines. Raises MemoryFault naming the first line that is invalid or does not follow from those
+    before it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
     beside = [book.part for book in AUXILIARY_LOGS if book.entries(memory.store, memory.agent)]
@@ -181,8 +181,7 @@ def import_lines(memory: Memory, path: Path | str) -> int:
 
 
 def read_lines(path: Path | str) -> list[ExportItem]:
-    """The lines of a file that ``export_lines`` wrote, checked. Raises MemoryFault as
-    ``import_lines`` does."""
+    """The items of a file that ``export_lines`` wrote. Raises MemoryFault like ``import_lines``."""
     if not isinstance(path, str | Path):
         raise MemoryFault(f"{path!r:.60} is no path; name the file to read")
     source = Path(path)
@@ -195,7 +194,7 @@ def read_lines(path: Path | str) -> list[ExportItem]:
 
 
 def _item(line: str, number: int, source: Path) -> ExportItem:
-    """What a line holds. Raises MemoryFault unless it can be read again once it is written."""
+    """The item of a line. Raises MemoryFault for an invalid one."""
     try:
         item = _read(json.loads(line))
         wrong = step_fault(item.step) or _fault_in(item)
@@ -226,7 +225,7 @@ def _read(data: Json) -> ExportItem:
 
 
 def _fault_in(item: ExportItem) -> str:
-    """What is wrong with a line by itself."""
+    """What is wrong with an item by itself."""
     if isinstance(item, RecordAccess):
         numbers = (number_fault(number, MAX_INTEGER) for number in item.records)
         return time_error(item.at) or next(filter(None, numbers), "")
@@ -240,8 +239,8 @@ def _fault_in(item: ExportItem) -> str:
 
 
 def _check_order(items: Sequence[ExportItem], source: Path) -> None:
-    """Refuse lines that do not follow from those before them: steps go forward, records are
-    numbered on, and what names a record comes after it or in its step."""
+    """Raises MemoryFault unless steps do not decrease, records are numbered on, and items that name
+    a record come after it or in its step."""
     import numpy as np
 
     count, columns, step = 0, 0, 0
