@@ -68,15 +68,18 @@ _LOGS = {book.part: book for book in AUXILIARY_LOGS}
 
 
 def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
-    """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
+    """Write a memory (all of it, or as of a view's step) to ``path``; returns the number of lines.
 
-    A line is ``{"as_of_step", "record", "vector"}`` (vector: base64 of little-endian float32, or
-    null), for an access ``{"as_of_step", "at", "mark_accessed": [ids]}``, for a line of the log
-    ``{"as_of_step", "audit_log", "data"}``, or of claims, documents, folds or notes
-    ``{"as_of_step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
-    makes an equal memory, digests included. A record from before there were labels has no
-    "sources". For a ``person`` it is the records that are for them or for everybody, no more,
-    numbered from 1.
+    Lines are, in order of steps, so that an import makes an equal memory with equal digests:
+
+    - ``{"step", "record", "vector"}``: a record; vector is base64 of little-endian float32, or
+      null. A record from before labels existed has no "sources".
+    - ``{"step", "at", "touch": [ids]}``: an access.
+    - ``{"step", "log", "data"}``: an entry of the audit log.
+    - ``{"step", "book", "line"}``: a line of facts, documents, summaries or notes (null: erased).
+
+    For a ``person`` only the records visible to them are written, numbered from 1. Raises
+    MemoryFault for an invalid person or path.
     """
     count = 0
     with atomic_export(path) as part, part.open("w", encoding="utf-8") as out:
@@ -98,8 +101,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     else:
         items += read_accesses(memory.store, memory.agent)
         items += read_audit_log(memory.store, memory.agent)
-        for book in AUXILIARY_LOGS:
-            lines = book.read(memory.store, memory.agent)
+        for log in AUXILIARY_LOGS:
+            lines = log.read(memory.store, memory.agent)
             items += [AuxiliaryLine(line.step, log.part, line.body) for line in lines]
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
@@ -120,8 +123,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
 
 
 def _renumbered(rows: Sequence[StoredRecord], memory: Memory) -> Iterator[StoredRecord]:
-    """The rows numbered from 1, with evidence among them alone and all their sources: a gap, and how
-    much evidence a record has, would reveal other records."""
+    """The rows numbered from 1, with evidence among them alone and all their sources: a gap, and
+    how much evidence a record has, would reveal other records."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
     depths: dict[RecordId, int] = {}
     for row in rows:
@@ -149,19 +152,21 @@ def import_lines(memory: Memory, path: Path | str) -> int:
     before it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    beside = [book.part for book in AUXILIARY_LOGS if book.entries(memory.store, memory.agent)]
-    if beside or memory.audit_log:
-        held = ", ".join([*beside, *(["a log"] if memory.audit_log else [])])
+    logs = [log.part for log in AUXILIARY_LOGS if log.entries(memory.store, memory.agent)]
+    logs += ["an audit log"] if memory.audit_log else []
+    if logs:
         raise MemoryFault(
-            f"memory of {memory.agent}: holds {held} already, whose numbers the lines would "
-            "shift; import into a new one"
+            f"memory of {memory.agent}: holds {', '.join(logs)} already, whose numbers the lines "
+            "would shift; import into a new one"
         )
     items = read_lines(path)
-    old = [item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled]
+    unlabelled = [
+        item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled
+    ]
     with memory.store.transaction():
-        if old:
-            write_unlabelled_counts(memory.store, {memory.agent: max(old)})
-            memory.index.record_sources.unlabelled_count = max(old)
+        if unlabelled:
+            write_unlabelled_counts(memory.store, {memory.agent: max(unlabelled)})
+            memory.index.record_sources.unlabelled_count = max(unlabelled)
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
             rows = [item for item in batch if isinstance(item, StoredRecord)]
