@@ -66,11 +66,9 @@ class GraphGeometry:
 
     @property
     def name(self) -> str:
-        """The world's name and its number of places."""
         return f"{self._world} of {len(self._nodes)} places"
 
     def object_index(self, address: Address) -> int:
-        """The object's index in ``objects``, or -1."""
         return self._object_indices.get(address, -1)
 
     def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
@@ -90,19 +88,15 @@ class GraphGeometry:
         return spot
 
     def place(self, spot: Spot) -> Address:
-        """world:place."""
         return self._places[spot]
 
     def position(self, spot: Spot) -> None:
-        """None: there are no tiles."""
         return None
 
     def zone(self, spot: Spot) -> int:
-        """The only zone."""
         return 0
 
     def zones_of_object(self, index: int) -> tuple[int, ...]:
-        """The only zone."""
         return (0,)
 
     def _hops_from(self, spot: Spot) -> list[int]:
@@ -128,7 +122,6 @@ class GraphGeometry:
         return tuple(sorted((rank, index) for rank, index in ranked if rank <= reach))
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
-        """The nodes of a shortest path."""
         import networkx as nx
 
         goal = self._spots[target]
@@ -155,7 +148,6 @@ class GraphGeometry:
         return destinations
 
     def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
-        """Whether the place is in sight."""
         if place == self._world:
             return True
         return self.distance(spot, self._spot_of(place, "event"))[1] <= vision
@@ -197,8 +189,9 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
     """The graph for ``Places`` that a table, or a ``.toml`` or ``.json`` file describes.
 
     ``name`` names the world; ``places`` is a list of tables with ``name``, and optionally
-    ``objects`` and ``ways`` (lists of names); a way can be walked in both directions.
-    Raises MapError naming the file, the place and the remedy.
+    ``objects`` and ``ways`` (lists of names); ``paths`` is a list of pairs of names. Ways and
+    paths can be walked in both directions. Raises MapError naming the file, the place and the
+    remedy.
 
     >>> graph = load_places({"name": "hill", "places": [
     ...     {"name": "mill", "objects": ["stone"], "ways": ["inn"]}, {"name": "inn"}]})
@@ -214,28 +207,33 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
             settings = read_settings(settings)
         except SettingError as error:
             raise MapError(str(error)) from error
-    _check_keys(settings, ("name", "places"), source)
+    _check_keys(settings, ("name", "places", "paths"), source)
     rows = settings.get("places")
     if not isinstance(rows, list) or not rows:
         raise MapError(f"{source}: 'places' must be a list of tables; add [[places]] with a name")
     graph = nx.Graph(name=_check_name(settings.get("name", "places"), source))
     for row in rows:
         if not isinstance(row, Mapping):
-            raise MapError(f"{source}: a place is {row!r}; make it a table with a name")
+            example = "{ name = 'kitchen', objects = ['stove'] }"
+            raise MapError(f"{source}: {row!r} is no table; write it as {example}")
         _check_keys(row, ("name", "objects", "ways"), source)
         name = _check_name(row.get("name"), source)
         if name in graph:
             raise MapError(f"{source}: place '{name}' is there twice; rename one")
         objects = _check_names(row.get("objects", []), f"{source}: place '{name}': objects")
         graph.add_node(name, objects=objects)
+    paths = [*settings.get("paths", ())]
     for row in rows:
-        for way in _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
-            if way not in graph:
-                raise MapError(
-                    f"{source}: place '{row['name']}' has a way to '{way}', which is no place"
-                    f"{did_you_mean(way, graph.nodes)}; mend the name"
-                )
-            graph.add_edge(row["name"], way)
+        ways = _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways")
+        paths += [(row["name"], way) for way in ways]
+    for path in paths:
+        if not isinstance(path, list | tuple) or len(path) != 2:
+            raise MapError(f"{source}: path {path!r} must be a pair of places")
+        for end in path:
+            if end not in graph:
+                hint = did_you_mean(str(end), graph.nodes)
+                raise MapError(f"{source}: path {path!r}: no place '{end}'{hint}; mend the name")
+        graph.add_edge(*path)
     return graph
 
 
