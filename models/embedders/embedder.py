@@ -216,6 +216,11 @@ def _module_types(path: Path) -> list[str]:
     return types
 
 
+def load_embedder(name: str = "minilm", device: str = "cpu") -> Embedder:
+    """The embedder of a packaged name or a folder."""
+    return Embedder(embedder_folder(name, None), torch.device(device))
+
+
 def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
     """The folder of an embedder: a packaged model, a folder or a Hugging Face id. Raises
     ModelError, ModelNotFound."""

@@ -39,19 +39,15 @@ class Backend(Protocol):
 
         ``sharers`` counts the waiting sequences of each prefix node, by ``id(node)``.
         """
-        ...
 
     def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
         """Reserve memory for the next ``count`` tokens of a running sequence; False without."""
-        ...
 
     def release(self, sequence: TokenSequence) -> None:
         """Free the memory of a running sequence."""
-        ...
 
     def cache_prefix(self, sequence: TokenSequence) -> None:
         """Put the first ``cacheable`` tokens of a sequence into the prefix cache."""
-        ...
 
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         """Run the next tokens of some sequences, without counting them as computed.
@@ -59,27 +55,21 @@ class Backend(Protocol):
         Returns the hidden states whose logits are wanted, shape (wanted, width), in order of the
         batch.
         """
-        ...
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits, float32 of shape (rows, vocabulary); the caller may change them."""
-        ...
 
     def cached_length(self, ids: Sequence[int]) -> int:
         """How many leading tokens the prefix cache holds."""
-        ...
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
         """The nodes of the prefix cache that the sequence begins with."""
-        ...
 
     def clear_cache(self) -> None:
         """Empty the prefix cache, except for what running sequences use."""
-        ...
 
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
         """Memory that no running sequence uses, described; empty if there is none."""
-        ...
 
 
 class PrefixCacheBackend:

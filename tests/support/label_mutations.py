@@ -36,7 +36,7 @@ FILES = (
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",
     "tests/test_tools_remembering.py",
-    "tests/test_world_talk.py",
+    "tests/test_world_conversations.py",
     "tests/test_world_places.py",
     "tests/test_memory_people.py",
     "tests/test_memory_labels.py",
@@ -307,9 +307,8 @@ MUTATIONS = (
     Mutation(
         "labels: what is withheld of a state",
         _STATE,
-        "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
-        "listeners))",
-        "return ()",
+        "hidden = {*hidden, *(n for n, one in labelled if not may_hear(one.audience, listeners))}",
+        "hidden = set(hidden)",
     ),
     Mutation(
         "labels: a deed's subject",
