@@ -205,22 +205,23 @@ def measuring_features(decider: Decider) -> Iterator[None]:
 def fit_rating_rule(model: LocalModel, decider: Decider) -> tuple[RatingRule, float]:
     """The rule with the least mean absolute error, each shipped sentence rated by the others, and
     that error."""
-    rated = [Anchor(one["value"], one["text"]) for one in calibration_data()["ratings"]]
-    values = np.array([one.value for one in rated], dtype=float)
-    rows = model.embedder.vectors([one.text for one in rated]).astype(float)
-    near = rows @ rows.T
-    np.fill_diagonal(near, -np.inf)
+    anchors = [Anchor(one["value"], one["text"]) for one in calibration_data()["ratings"]]
+    values = np.array([one.value for one in anchors], dtype=float)
+    rows = model.embedder.vectors([one.text for one in anchors]).astype(float)
+    similarity = rows @ rows.T
+    np.fill_diagonal(similarity, -np.inf)
     asks = [
-        Rate(messages=importance_question(one.text), about=one.text, role="digits") for one in rated
+        Rate(messages=importance_question(one.text), about=one.text, role="digits")
+        for one in anchors
     ]
     answers = answer_all(model.client(), asks)
-    own = np.array([answer.value for answer in answers if isinstance(answer, Rating)])
+    replies = np.array([answer.value for answer in answers if isinstance(answer, Rating)])
     best: tuple[float, RatingRule] | None = None
     for sharpness in SHARPNESSES:
-        weights = np.exp(sharpness * near)
+        weights = np.exp(sharpness * similarity)
         by_similarity = weights @ values / weights.sum(axis=1)
         for share in OWN_SHARES:
-            ratings = share * own + (1 - share) * by_similarity
+            ratings = share * replies + (1 - share) * by_similarity
             error = float(np.abs(ratings - values).mean())
             if best is None or error < best[0] - TIE_NATS:
                 best = error, RatingRule(sharpness, share)
