@@ -1,4 +1,4 @@
-"""Numbers in a text: digits, words, shares, times of day, and lengths of time."""
+"""Numbers in a text, in digits and in words, with their units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ...core.text import NUMBER_WORDS, SMALL_NUMBER_WORDS, TENS_WORDS, hour_of_day
+from ..text import word_set
 
 _SCALES = {
     "hundred": 100,
@@ -17,7 +18,7 @@ _SCALES = {
     "billion": 1_000_000_000,
     "trillion": 1_000_000_000_000,
 }
-# How often a year: what "compounded monthly" says in figures.
+# Times per year, as in "compounded monthly".
 TIMES_PER_YEAR = {
     "annually": 1,
     "yearly": 1,
@@ -29,7 +30,7 @@ TIMES_PER_YEAR = {
     "daily": 365,
 }
 _OTHER_WORDS = {"dozen": 12.0, "once": 1.0, "twice": 2.0, "rest": 0.0, "pi": 3.1416}
-# Sizes of units, by what they measure; a unit is known by any of its names.
+# Sizes of units by dimension, under all names of a unit.
 _SIZES: dict[str, dict[str, float]] = {
     "time": {
         "second seconds sec secs s": 1,
@@ -66,28 +67,27 @@ UNITS: dict[str, tuple[str, str, float]] = {
     for names, size in sizes.items()
     for name in names.split()
 }
-"""By each name of a unit: what it measures, its first name and its size."""
+"""Dimension, first name and size of a unit, by each of its names."""
 
-_FUNCTION_WORDS_TEXT = "and or to on in for at from with by of is the a as if between per"
-_NO_UNITS = frozenset(_FUNCTION_WORDS_TEXT.split())
+_NO_UNITS = word_set("and or to on in for at from with by of is the a as if between per")
 _DIGITS = re.compile(
     r"(?<![\w.])(?P<sign>[-−–])?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:[eE][+-]?\d+)?"
 )
 _WORD = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)*")
 _AFTER = re.compile(r"[ -]?(%|percent\b|[A-Za-z]+)?")
-_CODE = 64  # characters of an identifier beside a number that are looked at
+_MAX_CODE_CHARS = 64  # of an identifier beside a number
 _CLOCK = re.compile(r"\b(\d{1,2})(?::(\d\d))? ?([ap])\.?m\b\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedNumber:
-    """A number at ``start`` to ``end``; ``unit`` is the word behind it in small letters ("%"
-    for per cent). ``clock``: an hour of the day; ``length`` in seconds where it is a time."""
+    """A number at ``start`` to ``end`` of a text. ``unit``: the word after it in lower case, "%"
+    for per cent. ``is_clock``: an hour of the day; ``is_frequency``: times per year."""
 
     start: int
     end: int
-    value: float  # an int where it is written as a whole number: no digit is lost
+    value: float  # an int if written as one, so that no digit is lost
     unit: str = ""
     is_money: bool = False
     is_clock: bool = False
@@ -95,27 +95,25 @@ class ParsedNumber:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is a whole number."""
+        """Whether the value is a whole number."""
         return self.value == int(self.value)
 
 
 def numbers_in(text: str) -> list[ParsedNumber]:
-    """The numbers of a text in their order, none overlapping another.
+    """The numbers of a text in order, without overlaps.
 
-    >>> [(one.value, one.unit) for one in numbers_in("two trips of -3.5 km at 5%")]
+    >>> [(number.value, number.unit) for number in numbers_in("two trips of -3.5 km at 5%")]
     [(2.0, 'trips'), (-3.5, 'km'), (5, '%')]
-    >>> [one.value for one in numbers_in("213 million people by 11 PM")]
+    >>> [number.value for number in numbers_in("213 million people by 11 PM")]
     [213000000, 23.0]
     """
-    found = [*_clocks(text)]
+    numbers: list[ParsedNumber] = []
     taken = bytearray(len(text))
-    for clock in found:
-        taken[clock.start : clock.end] = b"\1" * (clock.end - clock.start)
-    for one in (*_digits(text), *_words(text)):
-        if not any(taken[one.start : one.end]):
-            found.append(one)
-            taken[one.start : one.end] = b"\1" * (one.end - one.start)
-    return sorted(found, key=lambda one: one.start)
+    for number in (*_clocks(text), *_digits(text), *_words(text)):
+        if not any(taken[number.start : number.end]):
+            numbers.append(number)
+            taken[number.start : number.end] = b"\1" * (number.end - number.start)
+    return sorted(numbers, key=lambda number: number.start)
 
 
 def _clocks(text: str) -> Iterator[ParsedNumber]:
@@ -130,14 +128,13 @@ def _digits(text: str) -> Iterator[ParsedNumber]:
     for match in _DIGITS.finditer(text):
         written = match.group().replace(",", "").replace("−", "-").replace("–", "-")
         start, end = match.span()
-        if _in_code(text, start, end) or re.search(
-            r"[A-Za-z)]\^$", text[max(0, start - 2) : start]
-        ):
-            continue  # a date, a time, an identifier; an exponent
+        is_exponent = re.search(r"[A-Za-z)]\^$", text[max(0, start - 2) : start])
+        if is_exponent or _in_code(text, start, end):
+            continue
         if "," in match.group() and text.rfind("[", 0, start) > text.rfind("]", 0, start):
             continue  # elements of a list
         if len(written) > 200:
-            continue  # a code; as a float it would be infinite
+            continue  # a code; too large for a float
         value: float = float(written) if re.search(r"[.eE]", written) else int(written)
         if match.group("sign") and start and text[start - 1].isalnum():
             value, start = -value, start + 1  # the end of a range
@@ -151,18 +148,18 @@ def _digits(text: str) -> Iterator[ParsedNumber]:
 
 
 def _in_code(text: str, start: int, end: int) -> bool:
-    """Whether a number is but a part of a date, a time of day or a code."""
-    before = re.search(r"[\w#/:_.-]*$", text[max(0, start - _CODE) : start])
-    after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end : end + _CODE])
+    """Whether a number is part of a date, a time of day or a code."""
+    before = re.search(r"[\w#/:_.-]*$", text[max(0, start - _MAX_CODE_CHARS) : start])
+    after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end : end + _MAX_CODE_CHARS])
     whole = (before[0] if before else "") + text[start:end] + (after[0] if after else "")
     if re.search(r"\d[-–/:_]\w|#|\d\.\d+\.\d", whole) is None:
         return False
-    # Not 5-10 and 2-bedroom.
+    # 5-10 and 2-bedroom are no codes.
     return re.fullmatch(r"-?\d+(?:\.\d+)?[-–](?:\d+(?:\.\d+)?|[a-z]+)\.?", whole) is None
 
 
 def _unit(text: str, end: int) -> str:
-    """The word behind a number that ends there, in small letters; "%" for per cent."""
+    """The word after a number that ends at ``end``, in lower case; "%" for per cent."""
     unit = (_AFTER.match(text, end) or [""])[0]
     word = unit.strip(" -").lower()
     if word in ("percent", "percentage"):
@@ -171,7 +168,7 @@ def _unit(text: str, end: int) -> str:
 
 
 def _scaled(text: str, end: int, value: float) -> tuple[int, float]:
-    """Behind "213" of "213 million"."""
+    """End and value of a number with a following scale word: "213 million"."""
     match = re.compile(r" ?(hundred|thousand|million|billion|trillion|k)\b", re.I).match(text, end)
     if match is None or match.group(1) == "K":  # 300K is a temperature
         return end, value
@@ -180,33 +177,33 @@ def _scaled(text: str, end: int, value: float) -> tuple[int, float]:
 
 def _words(text: str) -> Iterator[ParsedNumber]:
     matches = [*_WORD.finditer(text)]
-    place = 0
-    while place < len(matches):
-        begun, total, part, used = place, 0.0, 0.0, False
-        while place < len(matches):
-            word = matches[place].group().lower()
-            if place > begun and text[matches[place - 1].end() : matches[place].start()] != " ":
+    index = 0
+    while index < len(matches):
+        first, total, part, found = index, 0.0, 0.0, False
+        while index < len(matches):
+            word = matches[index][0].lower()
+            if index > first and text[matches[index - 1].end() : matches[index].start()] != " ":
                 break
-            worth = _word_value(word)
-            if worth is not None:
-                part, used = part + worth, True
-            elif used and word in _SCALES and word != "k":
+            value = _word_value(word)
+            if value is not None:
+                part, found = part + value, True
+            elif found and word in _SCALES and word != "k":
                 part *= _SCALES[word]
                 if _SCALES[word] > 100:
                     total, part = total + part, 0.0
             else:
                 break
-            place += 1
-        if used:
-            start, end = matches[begun].start(), matches[place - 1].end()
+            index += 1
+        if found:
+            start, end = matches[first].start(), matches[index - 1].end()
             yield ParsedNumber(start, end, total + part, _unit(text, end))
         else:
-            yield from _special_words(text, matches[place])
-            place += 1
+            yield from _special_words(text, matches[index])
+            index += 1
 
 
 def _word_value(word: str) -> float | None:
-    """What "twenty-five" is in figures."""
+    """The value of a number word such as "twenty-five"; None for other words."""
     parts = word.split("-")
     if len(parts) == 2 and parts[0] in TENS_WORDS and parts[1] in SMALL_NUMBER_WORDS[1:10]:
         return float(NUMBER_WORDS[parts[0]] + NUMBER_WORDS[parts[1]])
@@ -224,14 +221,12 @@ def _special_words(text: str, match: re.Match[str]) -> Iterator[ParsedNumber]:
         yield ParsedNumber(match.start(), match.end(), float(NUMBER_WORDS[head]), unit)
     elif word in UNITS and UNITS[word][0] == "time" and len(word) > 2:
         before = text[max(0, match.start() - 20) : match.start()].rstrip().lower()
-        if re.search(r"\b(next|past|last|a|an|one|this|per)$", before) and not before.endswith(
-            ("per", "this")
-        ):
+        if re.search(r"\b(next|past|last|a|an|one)$", before):
             yield ParsedNumber(*match.span(), 1.0, word)
 
 
 def convert_unit(number: ParsedNumber, unit: str) -> float | None:
-    """A number in another unit of the same kind; None where that is not one.
+    """The value of a number in another unit; None if the dimensions differ.
 
     >>> convert_unit(ParsedNumber(0, 1, 2.0, "weeks"), "days")
     14.0

@@ -1,4 +1,4 @@
-"""Pieces of a request that may be an argument's text: names, phrases, quotations, lists."""
+"""Spans of a request that may be the text of an argument: quotations, dates, names, phrases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
+from typing import TypeAlias
 
 from ...core.text import MONTH_NUMBERS
+from ..text import word_set
 
-MAX_PHRASES = 40  # phrases of a request that are weighed; a longer request has its plainest ones
+Token: TypeAlias = tuple[int, int, str]
+"""Start, end and text of a word."""
+MAX_PHRASES = 40  # spans of a request after which no phrase is added
 MAX_PHRASE_WORDS = 7  # in a phrase
-
-_FUNCTION_WORDS_TEXT = """
+FUNCTION_WORDS = word_set("""
 a an the and or but if then else of in on at by for from to with without into onto over under
 about between among through during before after since until till within against as than that
 this these those there here it its is are was were be been being am do does did done has have had
@@ -20,8 +24,7 @@ having will would can could should shall may might must i me my mine you your yo
 she her we us our they them their who whom whose which what when where why how not no don't
 please also just only some any all each every both more most very so such using use used via
 per let's let want need like tell show give get find i'm i'd i'll what's it's
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
+""")
 _MONTH = "|".join(sorted(MONTH_NUMBERS, key=len, reverse=True))
 
 _TOKEN = re.compile(r"[^\s,;:!?()\[\]{}\"“”`]+")
@@ -42,8 +45,8 @@ _FORMULA = re.compile(r"(?<![\w.])[\w.()^*]+(?:\s?(?:\*\*|[-+*/^=])\s?-?[\w.()^*
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """``text`` as found at ``start`` to ``end`` of the request. ``kind``: quoted, typed (an
-    address, a code), date, formula, name (capitalised) or phrase."""
+    """The text at ``start`` to ``end`` of a request. ``kind``: quoted, typed (an address or a
+    code), date, formula, name (capitalised) or phrase; ``day`` of a date."""
 
     start: int
     end: int
@@ -53,19 +56,19 @@ class TextSpan:
 
 
 def spans_in(text: str) -> list[TextSpan]:
-    """The pieces of a text, none twice, in the order of how plainly they stand out.
+    """The distinct spans of a text: quotations, dates, codes, formulas, names, then phrases.
 
-    >>> [one.text for one in spans_in("Play 'Hey Jude' in Los Angeles, California")][:3]
+    >>> [span.text for span in spans_in("Play 'Hey Jude' in Los Angeles, California")][:3]
     ['Hey Jude', 'Los Angeles, California', 'Los Angeles']
     """
-    found: dict[tuple[int, int], TextSpan] = {}
+    spans: dict[tuple[int, int], TextSpan] = {}
     for span in (*_quoted(text), *_dates(text), *_typed(text), *_formulas(text), *_names(text)):
-        found.setdefault((span.start, span.end), span)
+        spans.setdefault((span.start, span.end), span)
     for span in _phrases(text):
-        if len(found) >= MAX_PHRASES:
+        if len(spans) >= MAX_PHRASES:
             break
-        found.setdefault((span.start, span.end), span)
-    return [*found.values()]
+        spans.setdefault((span.start, span.end), span)
+    return [*spans.values()]
 
 
 def _quoted(text: str) -> Iterator[TextSpan]:
@@ -77,17 +80,17 @@ def _quoted(text: str) -> Iterator[TextSpan]:
 
 def _typed(text: str) -> Iterator[TextSpan]:
     for match in _TYPED.finditer(text):
-        text_found = match.group().rstrip(".")
-        yield TextSpan(match.start(), match.start() + len(text_found), text_found, "typed")
+        code = match[0].rstrip(".")
+        yield TextSpan(match.start(), match.start() + len(code), code, "typed")
 
 
 def _dates(text: str) -> Iterator[TextSpan]:
-    for start, end, when in dates_in(text):
-        yield TextSpan(start, end, text[start:end], "date", when)
+    for start, end, day in dates_in(text):
+        yield TextSpan(start, end, text[start:end], "date", day)
 
 
 def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
-    """Start, end and day of each date that is written with its year.
+    """Start, end and day of each date written with its year.
 
     >>> [day.isoformat() for _, _, day in dates_in("from March 4, 2021 to 2021-05-01")]
     ['2021-03-04', '2021-05-01']
@@ -99,114 +102,103 @@ def dates_in(text: str) -> Iterator[tuple[int, int, date]]:
         if month > 12 >= day:
             day, month = month, day
         try:
-            when = date(year, month, day)
+            yield *match.span(), date(year, month, day)
         except ValueError:
             continue
-        yield *match.span(), when
 
 
 def _formulas(text: str) -> Iterator[TextSpan]:
     for match in _FORMULA.finditer(text):
-        whole = match.group().strip()
-        if not re.search(r"\d|[a-z]\^|\b[a-z]\b", whole) or not re.search(r"[*^+=/(]|\s-\s", whole):
+        formula = match[0].strip()
+        has_operand = re.search(r"\d|[a-z]\^|\b[a-z]\b", formula)
+        if not has_operand or not re.search(r"[*^+=/(]|\s-\s", formula):
             continue
-        whole = whole.rstrip(".")
-        for part in dict.fromkeys((whole, whole.rpartition("=")[2].strip())):
-            at = match.start() + match.group().rindex(part)
+        formula = formula.rstrip(".")
+        for part in dict.fromkeys((formula, formula.rpartition("=")[2].strip())):
+            start = match.start() + match[0].rindex(part)
             if len(part) > 1:
-                yield TextSpan(at, at + len(part), part, "formula")
+                yield TextSpan(start, start + len(part), part, "formula")
 
 
-def tokens_of(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and text of each word, without the stop at its end."""
-    found = []
+def tokens_of(text: str) -> list[Token]:
+    """The words of a text, without quotes, possessive endings and full stops."""
+    tokens = []
     for match in _TOKEN.finditer(text):
-        word = match.group()
-        bare = word.strip("'‘’")
-        lead = word.find(bare) if bare else 0
-        if bare.endswith(".") and not re.fullmatch(r"(?:[A-Za-z]\.)+", bare):
-            bare = bare.rstrip(".")
-        for tail in ("'s", "’s"):  # the owner's name, without its case
-            bare = bare.removesuffix(tail)
-        if bare:
-            start = match.start() + lead
-            found.append((start, start + len(bare), bare))
-    return found
+        word = match[0].strip("'‘’")
+        start = match.start() + match[0].find(word)
+        if word.endswith(".") and not re.fullmatch(r"(?:[A-Za-z]\.)+", word):
+            word = word.rstrip(".")
+        word = word.removesuffix("'s").removesuffix("’s")
+        if word:
+            tokens.append((start, start + len(word), word))
+    return tokens
 
 
-def _only_blanks_between(
-    text: str, left: tuple[int, int, str], right: tuple[int, int, str]
-) -> bool:
-    """Whether only blanks stand between two words."""
+def _adjacent(text: str, left: Token, right: Token) -> bool:
+    """Whether only spaces stand between two tokens."""
     return text[left[1] : right[0]].strip() == "" and "\n" not in text[left[1] : right[0]]
 
 
 def _names(text: str) -> Iterator[TextSpan]:
-    """Capitalised words in a row ("of" and "the" may join them), with what follows a comma
-    first: "Paris, France" before "Paris"."""
+    """Runs of capitalised words, which "of" and "the" may join; before each run the one with a
+    second part after a comma: "Paris, France" before "Paris"."""
     tokens = tokens_of(text)
     runs: list[tuple[int, int]] = []
-    place = 0
-    while place < len(tokens):
-        word = tokens[place][2]
-        first = place == 0 or text[max(0, tokens[place][0] - 16) : tokens[place][0]].rstrip()[
-            -1:
-        ] in (".", "?", "!", "")
+    index = 0
+    while index < len(tokens):
+        start, _, word = tokens[index]
         if not word[:1].isupper() or (word.lower() in FUNCTION_WORDS and len(word) > 1):
-            place += 1
+            index += 1
             continue
-        last = place
-        while last + 1 < len(tokens) and _only_blanks_between(text, tokens[last], tokens[last + 1]):
+        last = index
+        while last + 1 < len(tokens) and _adjacent(text, tokens[last], tokens[last + 1]):
             following = tokens[last + 1][2]
-            inner = following.lower() in ("of", "the", "and", "&", "de", "la", "v", "v.", "vs")
+            joins = following.lower() in ("of", "the", "and", "&", "de", "la", "v", "v.", "vs")
             if following[:1].isupper() or (following.isdigit() and len(following) < 5):
                 last += 1
-            elif inner and last + 2 < len(tokens) and tokens[last + 2][2][:1].isupper():
+            elif joins and last + 2 < len(tokens) and tokens[last + 2][2][:1].isupper():
                 last += 2
             else:
                 break
-        if not (first and last == place):
-            runs.append((place, last))
-        if first and last > place:
-            runs.append((place + 1, last))
-        place = last + 1
-    for number, (begin, end) in enumerate(runs):
-        if number + 1 < len(runs):
-            after, finish = runs[number + 1]
-            between = text[tokens[end][1] : tokens[after][0]]
-            if between in (", ", ",") and after == end + 1:
-                yield _span_over(text, tokens, begin, finish, "name")
-        yield _span_over(text, tokens, begin, end, "name")
+        before = text[max(0, start - 16) : start].rstrip()[-1:]
+        begins_sentence = index == 0 or before in (".", "?", "!", "")
+        if not (begins_sentence and last == index):
+            runs.append((index, last))
+        if begins_sentence and last > index:
+            runs.append((index + 1, last))
+        index = last + 1
+    for (first, last), (next_first, next_last) in zip(runs, [*runs[1:], (-1, -1)]):
+        between = text[tokens[last][1] : tokens[next_first][0]]
+        if next_first == last + 1 and between in (", ", ","):
+            yield _span_over(text, tokens, first, next_last, "name")
+        yield _span_over(text, tokens, first, last, "name")
 
 
-def _span_over(
-    text: str, tokens: list[tuple[int, int, str]], begin: int, end: int, kind: str
-) -> TextSpan:
-    start, stop = tokens[begin][0], tokens[end][1]
-    return TextSpan(start, stop, text[start:stop], kind)
+def _span_over(text: str, tokens: list[Token], first: int, last: int, kind: str) -> TextSpan:
+    start, end = tokens[first][0], tokens[last][1]
+    return TextSpan(start, end, text[start:end], kind)
 
 
 def _phrases(text: str) -> Iterator[TextSpan]:
-    """Words in a row without a function word at either end: whole runs first, then what is
-    between other words, shorter ones last."""
+    """Runs of words without a function word at either end: first those between function words
+    or punctuation, then parts of them."""
     tokens = tokens_of(text)
-    found: list[tuple[int, int, int]] = []
-    for begin in range(len(tokens)):
-        for end in range(begin, min(len(tokens), begin + MAX_PHRASE_WORDS)):
-            if end > begin and not _only_blanks_between(text, tokens[end - 1], tokens[end]):
+    is_function = [word.lower() in FUNCTION_WORDS for _, _, word in tokens]
+    adjacent = [_adjacent(text, *pair) for pair in pairwise(tokens)]
+    ranked: list[tuple[int, int, int]] = []
+    for first in range(len(tokens)):
+        for last in range(first, min(len(tokens), first + MAX_PHRASE_WORDS)):
+            if last > first and not adjacent[last - 1]:
                 break
-            if any(tokens[i][2].lower() in FUNCTION_WORDS for i in (begin, end)):
+            if is_function[first] or is_function[last]:
                 continue
-            if not any(sign.isalnum() for sign in tokens[begin][2] + tokens[end][2]):
+            inner = sum(is_function[first : last + 1])
+            alphanumeric = any(sign.isalnum() for sign in tokens[first][2] + tokens[last][2])
+            if inner > 2 or not alphanumeric:
                 continue
-            inner = sum(tokens[i][2].lower() in FUNCTION_WORDS for i in range(begin, end + 1))
-            left = begin == 0 or tokens[begin - 1][2].lower() in FUNCTION_WORDS
-            left = left or not _only_blanks_between(text, tokens[begin - 1], tokens[begin])
-            right = end + 1 == len(tokens) or tokens[end + 1][2].lower() in FUNCTION_WORDS
-            right = right or not _only_blanks_between(text, tokens[end], tokens[end + 1])
-            if inner > 2:
-                continue
-            cost = 2 * inner + (not left) + (not right) + (end - begin > 3)
-            found.append((cost, begin, end))
-    for _, begin, end in sorted(found):
-        yield _span_over(text, tokens, begin, end, "phrase")
+            left = first == 0 or is_function[first - 1] or not adjacent[first - 1]
+            right = last + 1 == len(tokens) or is_function[last + 1] or not adjacent[last]
+            cost = 2 * inner + (not left) + (not right) + (last - first > 3)
+            ranked.append((cost, first, last))
+    for _, first, last in sorted(ranked):
+        yield _span_over(text, tokens, first, last, "phrase")

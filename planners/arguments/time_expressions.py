@@ -1,5 +1,5 @@
-"""Dates, times of day, moments and durations that a request tells, in figures or in words,
-by the clock of the world."""
+"""Time expressions of a request: dates, times of day, moments and durations, in figures or in
+words, relative to the clock of the world."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from .number_parser import UNITS, numbers_in
 from .text_spans import dates_in
 
 TimeFormat: TypeAlias = Literal["date", "time", "date-time", "duration"]
+Duration: TypeAlias = tuple[int, int, float]
+"""Start, end and seconds of a duration in a text."""
 TIME_FORMATS: tuple[TimeFormat, ...] = ("date", "time", "date-time", "duration")
-"""Formats of JSON Schema whose values are never written by a model: they are read or asked for."""
+"""JSON Schema formats whose values are never generated: they are read, or asked of the person."""
 
 _WEEKDAY = "|".join(WEEKDAY_NAMES)
 _WEEKDAYS = {name.lower(): place for place, name in enumerate(WEEKDAY_NAMES)}
@@ -56,7 +58,7 @@ _ORDINAL_DAY = re.compile(
     r"|in the (?:morning|afternoon|evening)))",
     re.IGNORECASE,
 )
-# What turns a day into another: "a week on Monday", "Friday week", "Wednesday next week".
+# Words that shift a day: "a week on Monday", "Friday week", "Wednesday next week".
 _SHIFTED = re.compile(
     rf"\b(?P<n>an?|{_HOUR_WORD}|\d{{1,3}}) (?P<unit>day|week|fortnight)s? "
     r"(?P<way>on|from|after|before) (?:the )?$",
@@ -65,7 +67,7 @@ _SHIFTED = re.compile(
 _WEEK_ON = re.compile(
     r"(?: (?P<week>week|after next)\b|,? (?:of |in )?(?P<next>next week)\b)", re.I
 )
-# A day that is not the one meant, or of which only a part is said.
+# Words before a day that is excluded: "not on Monday", "the week of the 5th".
 _EXCLUDED_DAY = re.compile(
     r"\b(?:not(?: on| for| by)?|instead of|rather than|except(?: on| for)?|but not(?: on)?"
     r"|day (?:after|before)|week (?:of|after|before)|month (?:of|after|before)) (?:the )?$",
@@ -78,8 +80,8 @@ _PART_OF = {
         re.IGNORECASE,
     ),
 }
-"""What stands before a part of a row of days: before a weekday, and before a week or longer."""
-# Words for days that are not read here: beside them a time of day is not today's.
+"""Words for a part of several days: before a weekday (True), before a week or longer (False)."""
+# Words for days that are not read: a time of day beside them is not completed with today.
 _OTHER_DAYS = re.compile(
     r"\b(?:weekends?|fortnights?|months?|years?|easter|christmas|holidays?|birthday"
     r"|(?:in|of|since|this|next|last) (?:march|may)|\d{1,2}(?:st|nd|rd|th)"
@@ -157,7 +159,7 @@ _RANGES = (
         re.I,
     ),
 )
-"""Two times of which the first may leave its half of the day to the second."""
+"""Ranges of two times, where "am" or "pm" may stand only after the second."""
 _ZONE = re.compile(
     r"[ (]*(?:UTC|GMT|Z|[ECMP][SD]?T|AK[SD]T|HST|BST|IST|CES?T|EES?T|WES?T|MSK|JST|KST|A[CEW][SD]T"
     r"|SGT|HKT|NZ[SD]T)\b"
@@ -195,8 +197,8 @@ _JOINED = re.compile(r",? and |, | ")
 
 @dataclass(frozen=True, slots=True)
 class TimeExpression:
-    """A date, time of day, moment or duration at ``start`` to ``end`` of a text; ``value`` is
-    ISO 8601 without a time zone (a duration: days and smaller)."""
+    """A time expression at ``start`` to ``end`` of a text, with its value in ISO 8601 without a
+    time zone."""
 
     start: int
     end: int
@@ -205,113 +207,103 @@ class TimeExpression:
 
 
 def time_expressions_in(text: str, now: datetime | None = None) -> list[TimeExpression]:
-    """What a text tells of time, each form in the order of the text.
+    """The time expressions of a text, each format in the order of the text.
 
-    Without ``now`` only what needs no clock is read: no "tomorrow", no "4 June". An hour
-    without a half of the day is that of a 24-hour clock, unless the day's part is told.
-    "next Friday" is the first Friday after today. What is said only in part ("2-3 days", "the
-    end of the month", "3 pm PST") is left out. Blanks and signs of full width are plain ones.
+    Without ``now`` relative expressions such as "tomorrow" and "4 June" are not read. An hour
+    without "am", "pm" or a part of the day is that of a 24-hour clock. "next Friday" is the
+    first Friday after today. Inexact expressions ("2-3 days", "the end of the month",
+    "3 pm PST") are left out.
 
     >>> now = datetime(2026, 5, 1, 9)
-    >>> [one.value for one in time_expressions_in("Book it for tomorrow at half past three.", now)]
+    >>> [time.value for time in time_expressions_in("Book it for tomorrow at half past 3.", now)]
     ['2026-05-02', '03:30:00', '2026-05-02T03:30:00']
-    >>> [one.value for one in time_expressions_in("Remind me in 20 minutes", now) if one.form ==
-    "duration"]
-    ['PT20M']
     """
     text = text.translate(_HALF_WIDTH)
-    found = [
-        *_resolve_days(text, sorted(_days(text, now), key=lambda one: (one.start, one.end)), now)
+    days = sorted(_days(text, now), key=lambda day: (day.start, day.end))
+    times = [*_resolve_days(text, days, now)]
+    times += sorted(_times(text), key=lambda time: time.start)
+    durations = [*_durations(text)]
+    taken = bytearray(len(text))
+    for found in times:
+        taken[found.start : found.end] = b"\1" * (found.end - found.start)
+    times += [
+        TimeExpression(start, end, "duration", _iso_duration(seconds))
+        for start, end, seconds in durations
+        if not any(taken[start:end])  # "5 minutes to 6", "a week on Monday"
     ]
-    found += sorted(_times(text), key=lambda one: one.start)
-    spans = [*_durations(text)]
-    told = bytearray(len(text))
-    for one in found:
-        told[one.start : one.end] = b"\1" * (one.end - one.start)
-    found += [
-        TimeExpression(start, end, "duration", _iso_duration(size))
-        for start, end, size in spans
-        if not any(told[start:end])  # "5 minutes to 6", "a week on Monday"
-    ]
-    found += [TimeExpression(*m.span(), "duration", m.group()) for m in _ISO.finditer(text)]
+    times += [TimeExpression(*m.span(), "duration", m.group()) for m in _ISO.finditer(text)]
     if now is not None:
-        found += _relative_moments(text, spans, now)
-    found += _date_times(text, found, now)
-    return found
+        times += _relative_moments(text, durations, now)
+    times += _date_times(text, times, now)
+    return times
 
 
 def _days(text: str, now: datetime | None) -> Iterator[TimeExpression]:
     for start, end, day in dates_in(text):
         yield TimeExpression(start, end, "date", day.isoformat())
-    for match in _DOTTED.finditer(text):
-        if (found := _valid_date(int(match[3]), int(match[2]), int(match[1]))) is not None:
-            yield TimeExpression(*match.span(), "date", found.isoformat())
-    if now is None:
-        return
-    for match in _YEARLESS.finditer(text):
-        month = MONTH_NUMBERS[(match["m1"] or match["m2"]).lower()]
-        number = int(match["d1"] or match["d2"])
-        if (found := _next_date(month, number, now.date())) is not None:
-            yield TimeExpression(*match.span(), "date", found.isoformat())
-    for match in _ORDINAL_DAY.finditer(text):
-        if (found := _day_of_month(int(match["day"]), now.date())) is not None:
-            yield TimeExpression(*match.span(), "date", found.isoformat())
-    taken = bytearray(len(text))
-    for match in _NTH.finditer(text):
-        taken[match.start() : match.end()] = b"\1" * len(match.group())
-        if (found := _nth_weekday(match, now.date())) is not None:
-            yield TimeExpression(*match.span(), "date", found.isoformat())
-    for match in _DAY.finditer(text):
-        if taken[match.start()]:
-            continue
-        if match["weekday"] and match["weekday"].lower() == "sat" and match["weekday"] == "sat":
-            continue  # "she sat": short names of weekdays begin with a capital
-        if match["weekday"] and len(match["weekday"]) == 3 and match["weekday"].islower():
-            continue
-        yield TimeExpression(*match.span(), "date", _relative_day(match, now.date()).isoformat())
+    dates = [(m, _valid_date(int(m[3]), int(m[2]), int(m[1]))) for m in _DOTTED.finditer(text)]
+    if now is not None:
+        today = now.date()
+        for match in _YEARLESS.finditer(text):
+            month = MONTH_NUMBERS[(match["m1"] or match["m2"]).lower()]
+            dates.append((match, _next_date(month, int(match["d1"] or match["d2"]), today)))
+        dates += [(m, _day_of_month(int(m["day"]), today)) for m in _ORDINAL_DAY.finditer(text)]
+        nth = [*_NTH.finditer(text)]
+        dates += [(match, _nth_weekday(match, today)) for match in nth]
+        for match in _DAY.finditer(text):
+            name = match["weekday"] or ""
+            # "she sat": short names of weekdays begin with a capital.
+            is_word = len(name) == 3 and name.islower()
+            if not is_word and not any(m.start() <= match.start() < m.end() for m in nth):
+                dates.append((match, _relative_day(match, today)))
+    for match, date_ in dates:
+        if date_ is not None:
+            yield TimeExpression(*match.span(), "date", date_.isoformat())
 
 
 def _resolve_days(
     text: str, days: list[TimeExpression], now: datetime | None
 ) -> Iterator[TimeExpression]:
-    """The days that a text means: "a week on Monday" is no Monday next, "the end of next week"
-    and "not tomorrow" are left out, "Sat 6 June" is one day."""
-    for place, day in enumerate(days):
-        before = text[max(0, day.start - 32) : day.start]
-        behind = days[place + 1] if place + 1 < len(days) else None
-        named = re.fullmatch(rf"(?:{'|'.join(_WEEKDAYS)})\.?", text[day.start : day.end], re.I)
-        gap = text[day.end : behind.start] if behind else ""
-        dated = behind and re.search(r"\d", text[behind.start : behind.end])
-        if named and dated and re.fullmatch(r"|,? (?:the )?", gap):
-            continue  # the weekday of the date behind it
+    """The days with their context: "a week on Monday" is a week later, "the end of next week" and
+    "not tomorrow" are left out, and "Sat 6 June" is one day."""
+    for index, day in enumerate(days):
+        words, before = text[day.start : day.end], text[max(0, day.start - 32) : day.start]
+        following = days[index + 1] if index + 1 < len(days) else None
+        gap = text[day.end : following.start] if following else ""
+        gap_before = text[days[index - 1].end : day.start] if index else "?"
+        is_weekday = re.fullmatch(rf"(?:{'|'.join(_WEEKDAYS)})\.?", words, re.I)
+        dated = following and re.search(r"\d", text[following.start : following.end])
+        if is_weekday and dated and re.fullmatch(r"|,? (?:the )?", gap):
+            continue  # the weekday of the date after it
         shift = _SHIFTED.search(before)
-        week = _WEEK_ON.match(text, day.end) if named else None
-        ahead = re.search(r"\bnext week,? (?:on )?$", before, re.I) if named else None
-        if text[day.start : day.end].lower() == "next week" and (
-            (behind and re.fullmatch(r",? (?:on )?", gap))
-            or (place and re.fullmatch(r",? (?:of |in )?", text[days[place - 1].end : day.start]))
+        week = _WEEK_ON.match(text, day.end) if is_weekday else None
+        next_week = re.search(r"\bnext week,? (?:on )?$", before, re.I) if is_weekday else None
+        if words.lower() == "next week" and (
+            (following and re.fullmatch(r",? (?:on )?", gap))
+            or re.fullmatch(r",? (?:of |in )?", gap_before)
         ):
-            continue  # of the weekday beside it
+            continue  # the week of the weekday beside it
         if shift is None and _EXCLUDED_DAY.search(before):
             continue
-        long = re.match(r"(?:next|last) (?:week|month|year)", text[day.start : day.end], re.I)
-        if (named or long) and _PART_OF[long is None].search(before):
+        is_long = re.match(r"(?:next|last) (?:week|month|year)", words, re.I)
+        if (is_weekday or is_long) and _PART_OF[is_long is None].search(before):
             continue
-        at = date.fromisoformat(day.value)
-        if named and (ahead or (week and week["next"])) and now is not None:
+        resolved = date.fromisoformat(day.value)
+        if is_weekday and (next_week or (week and week["next"])) and now is not None:
             monday = now.date() - timedelta(days=now.weekday())
-            at = monday + timedelta(days=7 + _WEEKDAYS[text[day.start : day.start + 3].lower()])
+            resolved = monday + timedelta(days=7 + _WEEKDAYS[words[:3].lower()])
         elif week:
-            at += timedelta(days=7)
+            resolved += timedelta(days=7)
         if shift:
             size = 1 if shift["n"].lower() in ("a", "an") else _number(shift["n"])
             size *= {"day": 1, "week": 7, "fortnight": 14}[shift["unit"].lower()]
             try:
-                at += timedelta(days=-size if shift["way"].lower() == "before" else size)
+                resolved += timedelta(days=-size if shift["way"].lower() == "before" else size)
             except OverflowError:
-                continue  # a week after the last day of the calendar
+                continue
         start = day.start - (len(before) - shift.start() if shift else 0)
-        yield TimeExpression(start, week.end() if week else day.end, "date", at.isoformat())
+        end = week.end() if week else day.end
+        yield TimeExpression(start, end, "date", resolved.isoformat())
 
 
 def _valid_date(year: int, month: int, day: int) -> date | None:
@@ -322,15 +314,16 @@ def _valid_date(year: int, month: int, day: int) -> date | None:
 
 
 def _day_of_month(day: int, today: date) -> date | None:
-    """The next such day of a month, today included."""
-    first = today.replace(day=1)
-    days = (_valid_date(at.year, at.month, day) for at in (_add_months(first, n) for n in range(9)))
-    return next((one for one in days if one is not None and one >= today), None)
+    """The next date with this day of the month, from today on."""
+    months = (_add_months(today.replace(day=1), number) for number in range(9))
+    dates = (_valid_date(month.year, month.month, day) for month in months)
+    return next((date_ for date_ in dates if date_ is not None and date_ >= today), None)
 
 
 def _nth_weekday(match: re.Match[str], today: date) -> date | None:
-    """The first, second, ... or last weekday of a month."""
-    place, weekday = _ORDINALS[match["nth"].lower()], _WEEKDAYS[match["day"].lower()]
+    """The date of "the second Monday of May": in a named month from today on, else in this or
+    the next month."""
+    position, weekday = _ORDINALS[match["nth"].lower()], _WEEKDAYS[match["day"].lower()]
     if match["month"]:
         month = MONTH_NUMBERS[match["month"].lower()]
         years = [int(match["year"])] if match["year"] else [today.year, today.year + 1]
@@ -338,21 +331,20 @@ def _nth_weekday(match: re.Match[str], today: date) -> date | None:
     else:
         firsts = [_add_months(today.replace(day=1), int(match["which"].lower() == "next"))]
     for first in firsts:
-        of_month = [
-            first + timedelta(days=n)
-            for n in range(monthrange(first.year, first.month)[1])
-            if (first + timedelta(days=n)).weekday() == weekday
+        days = [
+            first + timedelta(days=number)
+            for number in range(monthrange(first.year, first.month)[1])
+            if (first + timedelta(days=number)).weekday() == weekday
         ]
-        found = of_month[place]
-        if found >= today or match["year"] or not match["month"]:
-            return found
+        if days[position] >= today or match["year"] or not match["month"]:
+            return days[position]
     return None
 
 
 def _next_date(month: int, day: int, today: date) -> date | None:
-    """The next such day of the year, today included; None where there is none in eight years."""
-    days = (_valid_date(today.year + ahead, month, day) for ahead in range(9))
-    return next((one for one in days if one is not None and one >= today), None)
+    """The next date with this month and day, from today on; None within eight years."""
+    dates = (_valid_date(today.year + years, month, day) for years in range(9))
+    return next((date_ for date_ in dates if date_ is not None and date_ >= today), None)
 
 
 def _relative_day(match: re.Match[str], today: date) -> date:
@@ -362,31 +354,27 @@ def _relative_day(match: re.Match[str], today: date) -> date:
         shift = {"tomorrow": 1, "yesterday": -1}.get(match["named"].lower(), 0)
         return today + timedelta(days=shift)
     if match["weekday"]:
-        wanted, which = _WEEKDAYS[match["weekday"].lower()], (match["which"] or "").lower()
-        ahead = (wanted - today.weekday()) % 7
+        weekday, which = _WEEKDAYS[match["weekday"].lower()], (match["which"] or "").lower()
         if which == "last":
-            return today - timedelta(days=(today.weekday() - wanted) % 7 or 7)
-        return today + timedelta(days=ahead or (0 if which == "this" else 7))
-    way = 1 if match["whole"].lower() == "next" else -1
-    match match["span"].lower():
-        case "week":
-            return today + timedelta(days=7 * way)
-        case "month":
-            return _add_months(today, way)
-    return _add_months(today, 12 * way)
+            return today - timedelta(days=(today.weekday() - weekday) % 7 or 7)
+        days = (weekday - today.weekday()) % 7
+        return today + timedelta(days=days or (0 if which == "this" else 7))
+    sign, span = 1 if match["whole"].lower() == "next" else -1, match["span"].lower()
+    if span == "week":
+        return today + timedelta(days=7 * sign)
+    return _add_months(today, sign if span == "month" else 12 * sign)
 
 
 def _add_months(day: date, months: int) -> date:
-    """The same day of a month so many months on, or its last."""
-    place = day.year * 12 + day.month - 1 + months
-    year, month = divmod(place, 12)
+    """The same day some months later, or the last day of that month."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _times(text: str) -> Iterator[TimeExpression]:
     taken = bytearray(len(text))
     for stamp in (*_STAMP.finditer(text), *_LENGTH.finditer(text)):
-        # The time of a stamp with a zone, and a length of time, are no times of the world.
+        # Times with a time zone, and durations, are no times of day in the world.
         if stamp.re is _LENGTH or stamp[3]:
             taken[stamp.start() : stamp.end()] = b"\1" * len(stamp.group())
     tonight = re.search(r"\btonight\b", text, re.I) is not None
@@ -396,26 +384,23 @@ def _times(text: str) -> Iterator[TimeExpression]:
             if any(taken[start:end]):
                 continue
             if pattern in _RANGES:
-                ends = _range(match)
-                if ends is None:
-                    continue
-                taken[start:end] = b"\1" * (end - start)
-                yield TimeExpression(match.start("h"), match.end("h"), "time", ends[0].isoformat())
-                yield TimeExpression(match.start("h2"), end, "time", ends[1].isoformat())
+                if (times := _range(match)) is not None:
+                    taken[start:end] = b"\1" * (end - start)
+                    first, last = (time.isoformat() for time in times)
+                    yield TimeExpression(match.start("h"), match.end("h"), "time", first)
+                    yield TimeExpression(match.start("h2"), end, "time", last)
                 continue
-            at = _clock(
-                match, _part_of_day_beside(text, start, end) or ("evening" if tonight else "")
-            )
-            if at is not None:
+            part = _part_of_day_beside(text, start, end) or ("evening" if tonight else "")
+            if (clock := _clock(match, part)) is not None:
                 taken[start:end] = b"\1" * (end - start)
                 if not _ZONE.match(text, end):
-                    yield TimeExpression(start, end, "time", at.isoformat())
+                    yield TimeExpression(start, end, "time", clock.isoformat())
 
 
 def _part_of_day_beside(text: str, start: int, end: int) -> str:
-    """The part of the day that the words beside a time tell: "tomorrow evening at 7"."""
-    found = _PART_BEFORE.search(text, max(0, start - 24), start) or _PART_BEHIND.match(text, end)
-    return found["part"].lower() if found else ""
+    """The part of the day in the words beside a time: "tomorrow evening at 7"."""
+    match = _PART_BEFORE.search(text, max(0, start - 24), start) or _PART_BEHIND.match(text, end)
+    return match["part"].lower() if match else ""
 
 
 def _range(match: re.Match[str]) -> tuple[time, time] | None:
@@ -424,24 +409,21 @@ def _range(match: re.Match[str]) -> tuple[time, time] | None:
     parts = match.groupdict()
     first, last = _number(parts["h"]), _number(parts["h2"])
     minute, minute2 = int(parts.get("m") or 0), int(parts.get("m2") or 0)
-    told = (parts.get("part") or parts.get("night") or "").lower()
-    half = (parts.get("half") or "").lower() or ("a" if told == "morning" else "p" if told else "")
+    part = (parts.get("part") or parts.get("night") or "").lower()
+    half = (parts.get("half") or "").lower() or ("a" if part == "morning" else "p" if part else "")
     if half:
         if not (1 <= last <= 12 and first <= 12):
             return None
-        end = hour_of_day(last, half)
-        begin = hour_of_day(first, half)
-        if (begin, minute) >= (end, minute2):
-            begin = (begin + 12) % 24
-    else:
-        begin, end = first, last
-        if (end, minute2) <= (begin, minute) and begin <= 12 and end < 12:
-            end += 12
-    return time(begin % 24, minute), time(end % 24, minute2)
+        first, last = hour_of_day(first, half), hour_of_day(last, half)
+        if (first, minute) >= (last, minute2):
+            first = (first + 12) % 24
+    elif (last, minute2) <= (first, minute) and first <= 12 and last < 12:
+        last += 12
+    return time(first % 24, minute), time(last % 24, minute2)
 
 
-def _clock(match: re.Match[str], beside: str) -> time | None:
-    """A time of day; ``beside`` is the part of the day that other words tell."""
+def _clock(match: re.Match[str], part_beside: str) -> time | None:
+    """The time of day of a match; ``part_beside`` is the part of the day in the words beside it."""
     parts = match.groupdict()
     if word := parts.get("word"):
         return time(0 if word.lower() == "midnight" else 12)
@@ -453,25 +435,24 @@ def _clock(match: re.Match[str], beside: str) -> time | None:
         minutes = {"half": 30, "quarter": 15, "twenty-five": 25} | _SPOKEN_MINUTES
         name = shift.lower().removesuffix(" minutes")
         size, way = minutes.get(name) or int(name), parts["way"].lower()
-        back = way in ("to", "till", "before", "of")
         if size > 59 or (name == "half" and way != "past") or (way == "of" and name != "quarter"):
             return None
-        hour, minute = (hour - 1, 60 - size) if back else (hour, size)
-        hour %= 24
+        is_before = way in ("to", "till", "before", "of")
+        hour, minute = ((hour - 1) % 24, 60 - size) if is_before else (hour % 24, size)
     half = (parts.get("half") or "").lower()
-    told = (parts.get("part") or parts.get("night") or "").lower()
-    written = parts.get("h") or ""
-    if not half and not told and hour < 12 and not written.startswith("0") and "h0" not in parts:
-        told = beside
+    part = (parts.get("part") or parts.get("night") or "").lower()
+    leading_zero = (parts.get("h") or "").startswith("0")
+    if not half and not part and hour < 12 and not leading_zero and "h0" not in parts:
+        part = part_beside
     if half:
         if hour > 12:
             return None
         hour = hour_of_day(hour, half)
-    elif told == "morning":
+    elif part == "morning":
         hour = hour % 12 if hour <= 12 else hour
-    elif told and 0 < hour < 12:
-        hour += 0 if told == "night" and hour < 5 else 12
-    elif told == "night" and hour == 12:
+    elif part and 0 < hour < 12:
+        hour += 0 if part == "night" and hour < 5 else 12
+    elif part == "night" and hour == 12:
         hour = 0
     return time(hour % 24, minute, int(parts.get("s") or 0))
 
@@ -480,12 +461,12 @@ def _number(word: str) -> int:
     return _SPOKEN.get(word.lower()) or int(word)
 
 
-def _durations(text: str) -> Iterator[tuple[int, int, float]]:
-    """Start, end and seconds of each length of time, those that stand together as one; "2-3
-    days" and "an hour or two" are no one length."""
-    parts: list[tuple[int, int, float]] = []
-    for pattern, size in _HALVES:
-        parts += [(*match.span(), size) for match in pattern.finditer(text)]
+def _durations(text: str) -> Iterator[Duration]:
+    """The durations of a text; adjacent ones are added up. "2-3 days" and "an hour or two" are
+    left out."""
+    parts: list[Duration] = []
+    for pattern, seconds in _HALVES:
+        parts += [(*match.span(), seconds) for match in pattern.finditer(text)]
     for match in _COMPACT.finditer(text):
         hours, minutes = int(match[1] or match[3] or 0), int(match[2] or 0)
         parts.append((*match.span(), 3_600.0 * hours + 60.0 * minutes))
@@ -498,25 +479,21 @@ def _durations(text: str) -> Iterator[tuple[int, int, float]]:
                 parts.append((number.start, mixed.end(), (number.value + 0.5) * size))
             continue
         kind, _, size = UNITS.get(number.unit, ("", "", 0.0))
-        if (
-            kind != "time"
-            or number.is_clock
-            or number.is_frequency
-            or size > 604_800
-            or number.value < 0
-        ):
+        if kind != "time" or size > 604_800 or number.value < 0:
+            continue
+        if number.is_clock or number.is_frequency:
             continue
         unit = re.compile(rf"\W?{re.escape(number.unit)}", re.I).match(text, number.end)
-        stop = unit.end() if unit else number.end
-        half = _AND_A_HALF.match(text, stop)
+        end = unit.end() if unit else number.end
+        half = _AND_A_HALF.match(text, end)
         start, value = number.start, number.value + (0.5 if half else 0.0)
         digits = text[number.start : number.end]
         comma = _DECIMAL_COMMA.search(text, max(0, start - 9), start)
         if comma and digits.isdecimal() and len(digits) < 3:  # 1,5 hours
             start, value = comma.start(), float(f"{comma[1]}.{digits}")
-        parts.append((start, half.end() if half else stop, value * size))
-    joined: list[tuple[int, int, float]] = []
-    for start, end, seconds in sorted(parts, key=lambda one: (one[0], -one[1])):
+        parts.append((start, half.end() if half else end, value * size))
+    joined: list[Duration] = []
+    for start, end, seconds in sorted(parts, key=lambda part: (part[0], -part[1])):
         if joined and start < joined[-1][1]:
             continue
         if joined and _JOINED.fullmatch(text[joined[-1][1] : start]):
@@ -525,13 +502,13 @@ def _durations(text: str) -> Iterator[tuple[int, int, float]]:
         else:
             joined.append((start, end, seconds))
     for start, end, seconds in joined:
-        about = _ABOUT.search(text, max(0, start - 24), start) or _OR_MORE.match(text, end)
-        if seconds < 8.64e11 and not about:
+        inexact = _ABOUT.search(text, max(0, start - 24), start) or _OR_MORE.match(text, end)
+        if seconds < 8.64e11 and not inexact:
             yield start, end, seconds
 
 
 def _iso_duration(seconds: float) -> str:
-    """ISO 8601 of a length of time.
+    """A duration in ISO 8601.
 
     >>> _iso_duration(5_400), _iso_duration(86_400 * 3), _iso_duration(0)
     ('PT1H30M', 'P3D', 'PT0S')
@@ -540,12 +517,13 @@ def _iso_duration(seconds: float) -> str:
     hours, rest = divmod(rest, 3_600)
     minutes, rest = divmod(rest, 60)
     clock = "".join(f"{n}{unit}" for n, unit in ((hours, "H"), (minutes, "M"), (rest, "S")) if n)
-    whole = f"P{f'{days}D' if days else ''}{f'T{clock}' if clock else ''}"
-    return whole if whole != "P" else "PT0S"
+    if not days:
+        return f"PT{clock or '0S'}"
+    return f"P{days}DT{clock}" if clock else f"P{days}D"
 
 
 def duration_seconds(duration: str) -> float | None:
-    """The seconds of a duration in ISO 8601 of weeks and smaller; None for what is none.
+    """The seconds of an ISO 8601 duration of weeks or smaller units; None for other texts.
 
     >>> duration_seconds("PT1H30M"), duration_seconds("P1D"), duration_seconds("soon")
     (5400.0, 86400.0, None)
@@ -560,66 +538,62 @@ def duration_seconds(duration: str) -> float | None:
 
 
 def _relative_moments(
-    text: str, spans: list[tuple[int, int, float]], now: datetime
+    text: str, durations: list[Duration], now: datetime
 ) -> Iterator[TimeExpression]:
-    """Moments at a distance from now: "in 20 minutes", "three days ago"."""
-    for start, end, seconds in spans:
+    """Moments relative to now: "in 20 minutes", "three days ago"."""
+    for start, end, seconds in durations:
         ahead = re.search(r"\b(?:in|within) (?:about )?$", text[max(0, start - 20) : start], re.I)
         ago = re.compile(r" ago\b", re.I).match(text, end)
         from_now = re.compile(r" (?:from now|later)\b", re.I).match(text, end)
         if not (ahead or ago or from_now):
             continue
         try:
-            at = now + timedelta(seconds=-seconds if ago else seconds)
+            moment = now + timedelta(seconds=-seconds if ago else seconds)
         except OverflowError:
             continue
-        yield TimeExpression(start, end, "date", at.date().isoformat())
+        yield TimeExpression(start, end, "date", moment.date().isoformat())
         if seconds % 86_400 or not seconds:
-            at = at.replace(microsecond=0)
-            yield TimeExpression(start, end, "date-time", at.isoformat())
-            yield TimeExpression(start, end, "time", at.time().isoformat())
+            moment = moment.replace(microsecond=0)
+            yield TimeExpression(start, end, "date-time", moment.isoformat())
+            yield TimeExpression(start, end, "time", moment.time().isoformat())
 
 
 def _date_times(
     text: str, found: list[TimeExpression], now: datetime | None
 ) -> Iterator[TimeExpression]:
-    """Moments: as ISO writes them; each time of day with the day next to it, else the next
-    such time after now."""
+    """Moments: those in ISO 8601, and each time of day with the nearest day of the text, or
+    without a day its next occurrence after now."""
     for match in _STAMP.finditer(text):
-        clock = match[2] if match[2].count(":") == 2 else f"{match[2]}:00"
-        yield TimeExpression(*match.span(), "date-time", f"{match[1]}T{clock}{match[3] or ''}")
-    exact = {(one.start, one.end) for one in found if one.format == "date-time"}
-    days = [one for one in found if one.format == "date" and (one.start, one.end) not in exact]
-    days.sort(key=lambda day: day.start)
-    starts = [day.start for day in days]
-    other = not days and _OTHER_DAYS.search(_blanked(text, found)) is not None
-    times = [at for at in found if at.format == "time" and (at.start, at.end) not in exact]
-    beside = [_nearest_day(days, starts, at) for at in times] if days else []
-    many = Counter(beside)
-    for at, near in zip_longest(times, beside):
-        if near is not None:
-            start, end = min(near.start, at.start), max(near.end, at.end)
-            if many[near] > 1:  # "from 3 to 5 pm on Friday": each has its own words
-                start, end = at.start, at.end
-            yield TimeExpression(start, end, "date-time", f"{near.value}T{at.value}")
-        elif now is not None and not other:
-            clock = time.fromisoformat(at.value)
-            day = now.date() + timedelta(days=int(clock <= now.time()))
-            yield TimeExpression(at.start, at.end, "date-time", f"{day.isoformat()}T{at.value}")
+        written = match[2] if match[2].count(":") == 2 else f"{match[2]}:00"
+        yield TimeExpression(*match.span(), "date-time", f"{match[1]}T{written}{match[3] or ''}")
+    complete = {(moment.start, moment.end) for moment in found if moment.format == "date-time"}
+    parts = [part for part in found if (part.start, part.end) not in complete]
+    days = sorted((part for part in parts if part.format == "date"), key=lambda day: day.start)
+    other_day = not days and _OTHER_DAYS.search(_without_expressions(text, found)) is not None
+    clocks = [part for part in parts if part.format == "time"]
+    nearest = [_nearest_day(days, clock) for clock in clocks] if days else []
+    count = Counter(nearest)
+    for clock, day in zip_longest(clocks, nearest):
+        start, end = clock.start, clock.end
+        if day is not None:
+            if count[day] == 1:  # in "from 3 to 5 pm on Friday" each time has only its own words
+                start, end = min(day.start, start), max(day.end, end)
+            yield TimeExpression(start, end, "date-time", f"{day.value}T{clock.value}")
+        elif now is not None and not other_day:
+            is_past = time.fromisoformat(clock.value) <= now.time()
+            date_ = now.date() + timedelta(days=int(is_past))
+            yield TimeExpression(start, end, "date-time", f"{date_.isoformat()}T{clock.value}")
 
 
-def _nearest_day(
-    days: list[TimeExpression], starts: list[int], at: TimeExpression
-) -> TimeExpression:
-    """The day that stands next to a time."""
-    place = bisect_left(starts, at.start)
-    beside = days[max(0, place - 1) : place + 1]
-    return min(beside, key=lambda day: max(day.start - at.end, at.start - day.end))
+def _nearest_day(days: list[TimeExpression], clock: TimeExpression) -> TimeExpression:
+    index = bisect_left(days, clock.start, key=lambda day: day.start)
+    beside = days[max(0, index - 1) : index + 1]
+    return min(beside, key=lambda day: max(day.start - clock.end, clock.start - day.end))
 
 
-def _blanked(text: str, found: list[TimeExpression]) -> str:
-    """The text with blanks where moments stand."""
+def _without_expressions(text: str, found: list[TimeExpression]) -> str:
+    """The text with spaces in place of its time expressions."""
     letters = list(text)
-    for one in found:
-        letters[one.start : one.end] = " " * (one.end - one.start)
+    for part in found:
+        letters[part.start : part.end] = " " * (part.end - part.start)
     return "".join(letters)

@@ -1,4 +1,4 @@
-"""What a field's value may be: candidates read off the request, each of the field's type."""
+"""Candidates for the value of an argument, read from a request by the field's type."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from itertools import pairwise
 from ...core import Json, Time
 from .argument_fields import ArgumentField, satisfies_schema
 from .number_parser import UNITS, ParsedNumber, convert_unit, numbers_in
-from .text_spans import FUNCTION_WORDS, TextSpan, spans_in, tokens_of
+from .text_spans import FUNCTION_WORDS, spans_in, tokens_of
 from .time_expressions import TIME_FORMATS, duration_seconds, time_expressions_in
 
-MAX_CANDIDATES = 40  # candidates of a field
-MAX_REQUEST_CHARS = (
-    8_000  # characters of a request, its last; a page that was pasted before it is left out
-)
-MAX_LITERAL_CHARS = 2_000  # characters of a list or an object that a request writes out
-MAX_LITERAL_OPENINGS = 200  # openings of such that are looked at
-MAX_SINGLE_ITEMS = 12  # phrases that are tried as a list of one
+MAX_CANDIDATES = 40  # of a field
+MAX_REQUEST_CHARS = 8_000  # only the end of a longer request is read
+MAX_LITERAL_CHARS = 2_000  # of a list or an object written in the request
+MAX_LITERAL_OPENINGS = 200  # brackets that are tried as the beginning of one
+MAX_SINGLE_ITEMS = 12  # phrases that are tried as a list of one element
 _SEPARATOR = re.compile(r"\s*(?:,\s*(?:and|or)?|\b(?:and|or)\b|&|;)\s*", re.IGNORECASE)
 _RANGE = re.compile(r"\s*(?:to|and|until|till|through|-|–|,)\s*(?:[a-z] ?= ?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentCandidate:
-    """A value; ``label`` is how it is written, ``start`` to ``end`` where it stands in the
-    request (-1: nowhere)."""
+    """A value with its ``label``, the text that stands for it. ``start`` and ``end`` are its
+    position in the request, -1 if it does not occur there; ``kind`` is how it was found."""
 
     value: Json = field(hash=False)
     label: str
@@ -40,78 +38,71 @@ class ArgumentCandidate:
 
 
 class ParsedRequest:
-    """A request, read once: its numbers, spans, words, and what it tells of time; without
-    ``now`` only dates and times that need no clock. Of a longer one the last ``MAX_REQUEST_CHARS``
-    characters are read."""
+    """The end of a request with its numbers, spans, tokens and time expressions. Without ``now``
+    only dates and times that do not depend on the present are read."""
 
     def __init__(self, text: str, now: Time | None = None) -> None:
-        text = text[-MAX_REQUEST_CHARS:]
-        self.text = text
-        self.moments = time_expressions_in(text, now)
+        self.text = text = text[-MAX_REQUEST_CHARS:]
+        self.times = time_expressions_in(text, now)
         self.numbers = numbers_in(text)
         self.spans = spans_in(text)
         self.tokens = tokens_of(text)
 
     def around(self, start: int, end: int, before: int, after: int) -> tuple[list[str], list[str]]:
-        """The words before and behind a place, nearest last and first, within its sentence."""
-        left = [word for begin, stop, word in self.tokens if stop <= start]
-        right = [word for begin, stop, word in self.tokens if begin >= end]
+        """The last words before a position and the first words after it."""
+        left = [word for _, stop, word in self.tokens if stop <= start]
+        right = [word for begin, _, word in self.tokens if begin >= end]
         return left[-before:] if before else [], right[:after]
 
     def window(self, start: int, end: int, before: int = 5, after: int = 3) -> str:
-        """The text around a place."""
+        """The text from some words before a position to some words after it."""
         lefts = [begin for begin, stop, _ in self.tokens if stop <= start][-before:]
         rights = [stop for begin, stop, _ in self.tokens if begin >= end][:after]
         return self.text[(lefts or [start])[0] : (rights or [end])[-1]]
 
 
-def candidates_for(one: ArgumentField, reading: ParsedRequest) -> list[ArgumentCandidate]:
-    """The values that a request offers for a field, each once and each fitting its schema."""
-    found: dict[str, ArgumentCandidate] = {}
-    for candidate in _all_candidates(one, reading):
-        if (
-            len(found) < MAX_CANDIDATES
-            and candidate.label.strip()
-            and satisfies_schema(candidate.value, one.schema)
-        ):
-            found.setdefault(candidate.label, candidate)
-    return [*found.values()]
+def candidates_for(argument: ArgumentField, parsed: ParsedRequest) -> list[ArgumentCandidate]:
+    """The values that a request offers for a field, distinct and valid under its schema."""
+    by_label: dict[str, ArgumentCandidate] = {}
+    for candidate in _all_candidates(argument, parsed):
+        label = candidate.label
+        full = len(by_label) == MAX_CANDIDATES
+        if not full and label.strip() and satisfies_schema(candidate.value, argument.schema):
+            by_label.setdefault(label, candidate)
+    return [*by_label.values()]
 
 
-def _all_candidates(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    if one.kind == "union":
-        for way in one.alternatives:
-            yield from _all_candidates(way, reading)
-    elif one.format in TIME_FORMATS and one.kind in ("string", "array"):
-        yield from _moments(one, reading)
-    elif one.kind == "boolean":
+def _all_candidates(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    kind = argument.kind
+    if kind == "union":
+        for alternative in argument.alternatives:
+            yield from _all_candidates(alternative, parsed)
+    elif argument.format in TIME_FORMATS and kind in ("string", "array"):
+        yield from _times(argument, parsed)
+    elif kind == "boolean":
         yield from (ArgumentCandidate(value, str(value).lower()) for value in (True, False))
-    elif one.kind == "array":
-        yield from _lists(one, reading)
-    elif one.choices:
-        yield from (_choice(value, reading) for value in one.choices)
-    elif one.kind in ("integer", "number"):
-        yield from _numbers(one, reading)
-    elif one.kind == "string":
-        yield from _texts(one, reading)
-    elif one.kind == "object":
-        yield from _literals(reading, dict)
+    elif kind == "array":
+        yield from _lists(argument, parsed)
+    elif argument.choices:
+        for value in argument.choices:
+            label = value if isinstance(value, str) else json.dumps(value)
+            place = find_mention(label, parsed.text) or (-1, -1)
+            yield ArgumentCandidate(value, label, *place, kind="choice")
+    elif kind in ("integer", "number"):
+        yield from _numbers(argument, parsed)
+    elif kind == "string":
+        yield from _texts(argument, parsed)
+    elif kind == "object":
+        yield from _literals(parsed, dict)
     else:
-        yield from _literals(reading, list)
-        yield from _literals(reading, dict)
-        yield from _numbers(one, reading)
-        yield from _texts(one, reading)
-
-
-def _choice(value: Json, reading: ParsedRequest) -> ArgumentCandidate:
-    """A listed value, and where the request names it."""
-    label = value if isinstance(value, str) else json.dumps(value)
-    place = find_mention(label, reading.text)
-    return ArgumentCandidate(value, label, *(place or (-1, -1)), kind="choice")
+        yield from _literals(parsed, list)
+        yield from _literals(parsed, dict)
+        yield from _numbers(argument, parsed)
+        yield from _texts(argument, parsed)
 
 
 def find_mention(label: str, text: str) -> tuple[int, int] | None:
-    """Where a text names a value, in whatever case, joined or apart, with a plural's s."""
+    """Where a text mentions a value: in any case, as one word or several, or in the plural."""
     words = [re.escape(word) for word in re.split(r"[\s_-]+", label) if word]
     if not words:
         return None
@@ -126,240 +117,214 @@ def find_mention(label: str, text: str) -> tuple[int, int] | None:
 # -- numbers --------------------------------------------------------------------------
 
 
-def _numbers(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    units = units_of(one)
-    lengths = _durations_in_unit(units, reading)
-    yield from (_number(one, number.value, number) for number in lengths)
-    stamp = re.search(
-        r"\b(?:unix|epoch|timestamp)\b", f"{one.label} {one.description}", re.IGNORECASE
-    )
-    for place, number in enumerate(reading.numbers):
-        if any(whole.start <= number.start and number.end <= whole.end for whole in lengths):
+def _numbers(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    units = units_of(argument)
+    durations = _durations_in_unit(units, parsed)
+    yield from (_number(number.value, number) for number in durations)
+    text = f"{argument.label} {argument.description}"
+    is_timestamp = re.search(r"\b(?:unix|epoch|timestamp)\b", text, re.IGNORECASE)
+    for index, number in enumerate(parsed.numbers):
+        if any(span.start <= number.start and number.end <= span.end for span in durations):
             continue
-        if stamp and abs(number.value) < 1e8:
+        if is_timestamp and abs(number.value) < 1e8:
             continue  # the 9 of "tomorrow at 9"
-        for value in _values(one, number, units):
-            yield _number(one, value, number)
-        following = reading.numbers[place + 1 : place + 2]
+        for value in _values(argument, number, units):
+            yield _number(value, number)
+        following = parsed.numbers[index + 1 : index + 2]
         if following and following[0].start - number.end < 6:  # 5 ft 10 in
             parts = [convert_unit(n, unit) for n in (number, following[0]) for unit in units[:1]]
             if len(parts) == 2 and number.unit != following[0].unit and None not in parts:
                 total = sum(part for part in parts if part is not None)
-                both = ParsedNumber(number.start, following[0].end, total, units[0])
-                yield _number(one, total, both)
+                yield _number(total, ParsedNumber(number.start, following[0].end, total, units[0]))
 
 
-def _durations_in_unit(units: list[str], reading: ParsedRequest) -> list[ParsedNumber]:
-    """Lengths of time that more than a number and its unit tell ("1h 30m", "an hour and a
-    half"), in the field's unit of time; none where it has no such."""
+def _durations_in_unit(units: list[str], parsed: ParsedRequest) -> list[ParsedNumber]:
+    """Durations of several parts ("1h 30m", "an hour and a half") in the field's unit of time."""
     unit = next((unit for unit in units if UNITS[unit][0] == "time"), "")
-    found = []
-    for moment in reading.moments if unit else ():
-        seconds = duration_seconds(moment.value) if moment.format == "duration" else None
+    durations = []
+    for time in parsed.times if unit else ():
+        seconds = duration_seconds(time.value) if time.format == "duration" else None
         if seconds is None:
             continue
-        inside = [n for n in reading.numbers if moment.start <= n.start and n.end <= moment.end]
+        inside = [n for n in parsed.numbers if time.start <= n.start and n.end <= time.end]
         value = as_whole(seconds / UNITS[unit][2])
         if len(inside) != 1 or convert_unit(inside[0], unit) not in (None, value):
-            found.append(ParsedNumber(moment.start, moment.end, value, unit))
-    return found
+            durations.append(ParsedNumber(time.start, time.end, value, unit))
+    return durations
 
 
-def _number(one: ArgumentField, value: float, number: ParsedNumber) -> ArgumentCandidate:
+def _number(value: float, number: ParsedNumber) -> ArgumentCandidate:
     value = as_whole(value)
-    label = json.dumps(value)
-    return ArgumentCandidate(value, label, number.start, number.end, "number", number)
+    return ArgumentCandidate(value, json.dumps(value), number.start, number.end, "number", number)
 
 
 def as_whole(value: float) -> float | int:
-    """2 for 2.0."""
+    """2 for 2.0; other numbers are rounded to ten digits."""
     return int(value) if value == int(value) else round(value, 10)
 
 
-def units_of(one: ArgumentField) -> list[str]:
-    """The units that a field's name or description tells."""
-    stated = re.findall(r"\b(?:in|as) ([A-Za-z]+)\b(?!')", one.description)
-    if any(word.lower() in UNITS and len(word) > 1 for word in stated):
-        words = stated
-    else:
-        words = re.findall(r"[A-Za-z]+", f"{one.label} {one.description}")
-    plain = [word.lower() for word in words]
-    return [word for word in plain if word in UNITS and (len(word) > 1 or word in ("m", "s", "h"))]
+def units_of(argument: ArgumentField) -> list[str]:
+    """The units that a field's name or description mentions."""
+    stated = re.findall(r"\b(?:in|as) ([A-Za-z]+)\b(?!')", argument.description)
+    if not any(word.lower() in UNITS and len(word) > 1 for word in stated):
+        stated = re.findall(r"[A-Za-z]+", f"{argument.label} {argument.description}")
+    words = [word.lower() for word in stated]
+    return [word for word in words if word in UNITS and (len(word) > 1 or word in ("m", "s", "h"))]
 
 
-def _values(one: ArgumentField, number: ParsedNumber, units: list[str]) -> Iterator[float]:
-    told = f"{one.label} {one.description}".lower()
-    if number.unit == "%" and one.kind != "integer":
-        whole = re.search(r"percent|%", told) and not re.search(r"decimal|fraction|0\.\d", told)
-        yield number.value if whole else number.value / 100
+def _values(argument: ArgumentField, number: ParsedNumber, units: list[str]) -> Iterator[float]:
+    """The value of a number for a field: in its unit, and per cent as a fraction if required."""
+    text = f"{argument.label} {argument.description}".lower()
+    if number.unit == "%" and argument.kind != "integer":
+        percent = re.search(r"percent|%", text) and not re.search(r"decimal|fraction|0\.\d", text)
+        yield number.value if percent else number.value / 100
         return
-    if number.is_clock and not re.search(r"24|hour|time", told):
+    if number.is_clock and not re.search(r"24|hour|time", text):
         yield (number.value - 1) % 12 + 1
         return
     if number.unit in UNITS and units and not number.is_clock and not number.is_frequency:
         kind, name, _ = UNITS[number.unit]
-        same = [unit for unit in units if UNITS[unit][0] == kind]
-        if same and all(UNITS[unit][1] != name for unit in same):
-            other = convert_unit(number, same[0])
-            if other is not None:
-                yield other
+        same_kind = [unit for unit in units if UNITS[unit][0] == kind]
+        if same_kind and all(UNITS[unit][1] != name for unit in same_kind):
+            converted = convert_unit(number, same_kind[0])
+            if converted is not None:
+                yield converted
                 return
     yield number.value
 
 
-# -- times ----------------------------------------------------------------------------
+# -- times and texts ------------------------------------------------------------------
 
 
-def _moments(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    """What the request tells in the field's form: nothing else is a date."""
-    own = [moment for moment in reading.moments if moment.format == one.format]
-    if one.kind == "string":
-        yield from (ArgumentCandidate(m.value, m.value, m.start, m.end, "date") for m in own)
-    elif own:
-        own.sort(key=lambda moment: (moment.start, moment.end))
-        values: list[Json] = [moment.value for moment in own]
-        yield _list_candidate(values, own[0].start, max(moment.end for moment in own), "row")
+def _times(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    """The time expressions in the field's format, alone or as a list."""
+    times = [time for time in parsed.times if time.format == argument.format]
+    if argument.kind == "string":
+        yield from (ArgumentCandidate(t.value, t.value, t.start, t.end, "date") for t in times)
+    elif times:
+        times.sort(key=lambda time: (time.start, time.end))
+        end = max(time.end for time in times)
+        yield _list_candidate([time.value for time in times], times[0].start, end, "row")
 
 
-# -- texts ----------------------------------------------------------------------------
-
-
-def _texts(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    for hint in one.hints:
-        place = find_mention(hint, reading.text)
-        yield ArgumentCandidate(hint, hint, *(place or (-1, -1)), kind="hint")
-    yield from _days_in_words(one, reading)
-    yield from _times_in_words(one, reading)
-    for span in reading.spans:
-        text = span.text
-        if span.day is not None:
-            text = _format_date(span, one) or text
+def _texts(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    for hint in argument.hints:
+        place = find_mention(hint, parsed.text) or (-1, -1)
+        yield ArgumentCandidate(hint, hint, *place, kind="hint")
+    yield from _described_times(argument, parsed)
+    for span in parsed.spans:
+        text = (_format_date(span.day, argument) if span.day else "") or span.text
         yield ArgumentCandidate(text, text, span.start, span.end, span.kind)
         if span.kind == "phrase" and re.search(r"[a-z]{3}[^s]s$", text):
-            single = text[:-3] + "y" if text.endswith("ies") else text[:-1]
-            yield ArgumentCandidate(single, single, span.start, span.end, "singular")
+            singular = text[:-3] + "y" if text.endswith("ies") else text[:-1]
+            yield ArgumentCandidate(singular, singular, span.start, span.end, "singular")
 
 
-def _days_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    """Days told in words, for a text that is to be a date in a form of its own."""
-    written = {(span.start, span.end) for span in reading.spans if span.day is not None}
-    for moment in reading.moments:
-        if moment.format == "date" and (moment.start, moment.end) not in written:
-            day = date.fromisoformat(moment.value)
-            if text := _format_date(TextSpan(moment.start, moment.end, "", "date", day), one):
-                yield ArgumentCandidate(text, text, moment.start, moment.end, "date")
+def _described_times(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    """Days and times in words, for a text whose format the description gives."""
+    written = {(span.start, span.end) for span in parsed.spans if span.day is not None}
+    for time in parsed.times:
+        if time.format != "date" or (time.start, time.end) in written:
+            continue
+        if text := _format_date(date.fromisoformat(time.value), argument):
+            yield ArgumentCandidate(text, text, time.start, time.end, "date")
+    with_seconds = "SS" in argument.description.upper()
+    for time in parsed.times if argument.described_format == "time" else ():
+        if time.format == "time":
+            text = time.value if with_seconds else time.value[:5]
+            yield ArgumentCandidate(text, text, time.start, time.end, "date")
 
 
-def _times_in_words(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    """Times of day, for a text that is to be one in a form of its own."""
-    if one.described_format == "time":
-        whole = "SS" in one.description.upper()
-        for moment in reading.moments:
-            if moment.format == "time":
-                text = moment.value if whole else moment.value[:5]
-                yield ArgumentCandidate(text, text, moment.start, moment.end, "date")
-
-
-def _format_date(span: TextSpan, one: ArgumentField) -> str:
-    """A date the way the field wants it written; empty where it does not say."""
-    day = span.day
-    told = f"{one.description} {one.schema.get('format', '')}"
-    if day is None:
-        return ""
-    form = re.search(r"\b[YMD]{1,4}(?P<s>[-/. ])[YMD]{1,4}(?P=s)[YMD]{1,4}\b", told, re.IGNORECASE)
+def _format_date(day: date, argument: ArgumentField) -> str:
+    """A date in the form that the field's description shows; empty if it shows none."""
+    text = f"{argument.description} {argument.schema.get('format', '')}"
+    form = re.search(r"\b[YMD]{1,4}(?P<s>[-/. ])[YMD]{1,4}(?P=s)[YMD]{1,4}\b", text, re.IGNORECASE)
     if form is None:
-        iso = one.schema.get("format") == "date" or re.search(r"\d{4}-\d\d-\d\d", told)
+        iso = argument.schema.get("format") == "date" or re.search(r"\d{4}-\d\d-\d\d", text)
         return day.isoformat() if iso else ""
     parts = {"y": f"{day.year:04}", "m": f"{day.month:02}", "d": f"{day.day:02}"}
-    return form["s"].join(parts[part[0].lower()] for part in form.group().split(form["s"]))
+    return form["s"].join(parts[part[0].lower()] for part in form[0].split(form["s"]))
 
 
 # -- lists ----------------------------------------------------------------------------
 
 
-def _lists(one: ArgumentField, reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    yield from _literals(reading, list)
-    if one.item_kind in ("integer", "number", "any") and not one.choices:
-        yield from _number_lists(reading)
-    if one.choices:
-        named = [(find_mention(str(value), reading.text), value) for value in one.choices]
-        there = sorted((place, value) for place, value in named if place)
-        if there:
-            yield _list_candidate(
-                [value for _, value in there], there[0][0][0], there[-1][0][1], "choice"
-            )
-        yield from (
-            _list_candidate([value], *(place or (-1, -1)), "choice") for place, value in named
-        )
-    elif one.item_kind in ("string", "any"):
-        yield from _text_lists(reading)
+def _lists(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    yield from _literals(parsed, list)
+    if argument.item_kind in ("integer", "number", "any") and not argument.choices:
+        yield from _number_lists(parsed)
+    if argument.choices:
+        mentions = [(find_mention(str(value), parsed.text), value) for value in argument.choices]
+        found = sorted((place, value) for place, value in mentions if place)
+        if found:
+            start, end = found[0][0][0], found[-1][0][1]
+            yield _list_candidate([value for _, value in found], start, end, "choice")
+        for place, value in mentions:
+            yield _list_candidate([value], *(place or (-1, -1)), "choice")
+    elif argument.item_kind in ("string", "any"):
+        yield from _text_lists(parsed)
 
 
 def _list_candidate(values: list[Json], start: int, end: int, kind: str) -> ArgumentCandidate:
-    label = ", ".join(one if isinstance(one, str) else json.dumps(one) for one in values)
+    label = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
     return ArgumentCandidate(values, label, start, end, kind)
 
 
-def _literals(reading: ParsedRequest, wanted: type) -> Iterator[ArgumentCandidate]:
-    """Lists or objects that the request writes out, as JSON or as Python does."""
+def _literals(parsed: ParsedRequest, wanted: type) -> Iterator[ArgumentCandidate]:
+    """Lists or objects written in the request as in JSON or Python."""
+    text = parsed.text
     opening, closing = ("[(", "])") if wanted is list else ("{", "}")
-    starts = [place for place, sign in enumerate(reading.text) if sign in opening]
+    starts = [index for index, sign in enumerate(text) if sign in opening]
     for start in starts[:MAX_LITERAL_OPENINGS]:
         depth = 0
-        for end in range(start, min(start + MAX_LITERAL_CHARS, len(reading.text))):
-            depth += reading.text[end] in "[({"
-            depth -= reading.text[end] in "])}"
+        for end in range(start, min(start + MAX_LITERAL_CHARS, len(text))):
+            depth += text[end] in "[({"
+            depth -= text[end] in "])}"
             if depth == 0:
                 break
-        if depth or reading.text[end] not in closing:
+        if depth or text[end] not in closing:
             continue
-        value = _parse_literal(reading.text[start : end + 1], reading)
+        literal = text[start : end + 1]
+        value = _parse_literal(literal)
         if isinstance(value, wanted) and value:
-            label = reading.text[start : end + 1]
-            yield ArgumentCandidate(value, label, start, end + 1, "literal")
+            yield ArgumentCandidate(value, literal, start, end + 1, "literal")
 
 
-def _parse_literal(text: str, reading: ParsedRequest) -> Json:
-    """What a list or an object written out holds; None where it is neither."""
-    told = re.sub(r"(?<![\w\"])'|'(?![\w\"])", '"', text)
-    if told.startswith("("):
-        told = f"[{told[1:-1]}]"
+def _parse_literal(text: str) -> Json:
+    """The value of a list or an object in JSON or in Python syntax; None if it is neither."""
+    source = re.sub(r"(?<![\w\"])'|'(?![\w\"])", '"', text)
+    if source.startswith("("):
+        source = f"[{source[1:-1]}]"
     try:
-        return json.loads(told)
+        return json.loads(source)
     except ValueError:
         pass
-    if not told.startswith("[") or "[" in told[1:]:
+    if not source.startswith("[") or "[" in source[1:]:
         return None
-    parts = [part.strip().strip("'\"") for part in told[1:-1].split(",")]
-    numbers = [numbers_in(part) for part in parts]
+    items = [item.strip().strip("'\"") for item in source[1:-1].split(",")]
+    numbers = [numbers_in(item) for item in items]
     if all(len(found) == 1 for found in numbers):
         return [as_whole(found[0].value) for found in numbers]
-    return parts if text.startswith("[") and all(parts) else None
+    return items if text.startswith("[") and all(items) else None
 
 
-def _number_lists(reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    numbers = reading.numbers
-    for begin in range(len(numbers)):
-        if begin and _in_one_row(reading, begin - 1):
-            continue
-        end = begin
-        while end + 1 < len(numbers):
-            between = reading.text[numbers[end].end : numbers[end + 1].start]
-            if not _SEPARATOR.fullmatch(between):
-                break
-            end += 1
-        if end > begin:
-            yield _number_row(numbers[begin : end + 1])
+def _number_lists(parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    numbers = parsed.numbers
+    row: list[ParsedNumber] = []
+    for number in numbers:
+        between = parsed.text[row[-1].end : number.start] if row else ""
+        if row and not _SEPARATOR.fullmatch(between):
+            if len(row) > 1:
+                yield _number_row(row)
+            row = []
+        row.append(number)
+    if len(row) > 1:
+        yield _number_row(row)
     for first, second in pairwise(numbers):
-        if _RANGE.fullmatch(reading.text[first.end : second.start]):
+        if _RANGE.fullmatch(parsed.text[first.end : second.start]):
             yield _number_row([first, second])
     for number in numbers:
         yield _number_row([number])
-
-
-def _in_one_row(reading: ParsedRequest, place: int) -> bool:
-    first, second = reading.numbers[place : place + 2]
-    return bool(_SEPARATOR.fullmatch(reading.text[first.end : second.start]))
 
 
 def _number_row(numbers: list[ParsedNumber]) -> ArgumentCandidate:
@@ -368,52 +333,51 @@ def _number_row(numbers: list[ParsedNumber]) -> ArgumentCandidate:
     return _list_candidate(values, numbers[0].start, numbers[-1].end, kind)
 
 
-def _text_lists(reading: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    quoted = [span for span in reading.spans if span.kind == "quoted"]
+def _text_lists(parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
+    quoted = [span for span in parsed.spans if span.kind == "quoted"]
     if len(quoted) > 1:
         texts: list[Json] = [span.text for span in quoted]
         yield _list_candidate(texts, quoted[0].start, quoted[-1].end, "row")
     for joins in (frozenset(), frozenset(("per", "of"))):  # points per game, cost of living
-        yield from _enumerations(reading, joins)
-    for span in reading.spans[:MAX_SINGLE_ITEMS]:
+        yield from _enumerations(parsed, joins)
+    for span in parsed.spans[:MAX_SINGLE_ITEMS]:
         yield _list_candidate([span.text], span.start, span.end, "single")
 
 
-def _enumerations(reading: ParsedRequest, joins: frozenset[str]) -> Iterator[ArgumentCandidate]:
-    """Items with a comma or "and" between: the first may begin, and the last may end, at any
-    of the words up to the next function word."""
-    tokens = reading.tokens
-    apart = FUNCTION_WORDS - joins
-    places = [i for i in range(len(tokens)) if tokens[i][2].lower() not in apart]
-    groups: list[list[int]] = []
-    for i in places:  # words that only blanks part
-        before = reading.text[tokens[groups[-1][-1]][1] : tokens[i][0]] if groups else ""
-        if groups and before == " ":
-            groups[-1].append(i)
+def _enumerations(parsed: ParsedRequest, joins: frozenset[str]) -> Iterator[ArgumentCandidate]:
+    """Items separated by commas, "and" or "or", where ``joins`` are function words within items."""
+    text, tokens = parsed.text, parsed.tokens
+    separators = FUNCTION_WORDS - joins
+    groups: list[list[int]] = []  # of tokens with only a space between them
+    for index in range(len(tokens)):
+        if tokens[index][2].lower() in separators:
+            continue
+        if groups and text[tokens[groups[-1][-1]][1] : tokens[index][0]] == " ":
+            groups[-1].append(index)
         else:
-            groups.append([i])
-    begin = 0
-    while begin < len(groups):
-        end = begin
-        while end + 1 < len(groups):
-            left, right = tokens[groups[end][-1]], tokens[groups[end + 1][0]]
-            if not _SEPARATOR.fullmatch(reading.text[left[1] : right[0]]):
-                break
-            end += 1
-        if end > begin:
-            yield from _variants(reading, groups[begin : end + 1])
-        begin = end + 1
+            groups.append([index])
+    run: list[list[int]] = []
+    for group in groups:
+        between = text[tokens[run[-1][-1]][1] : tokens[group[0]][0]] if run else ""
+        if run and not _SEPARATOR.fullmatch(between):
+            if len(run) > 1:
+                yield from _variants(parsed, run)
+            run = []
+        run.append(group)
+    if len(run) > 1:
+        yield from _variants(parsed, run)
 
 
-def _variants(reading: ParsedRequest, groups: list[list[int]]) -> Iterator[ArgumentCandidate]:
-    tokens = reading.tokens
+def _variants(parsed: ParsedRequest, groups: list[list[int]]) -> Iterator[ArgumentCandidate]:
+    """The list of the groups, where the first may begin and the last may end at another word."""
+    tokens = parsed.tokens
 
     def text(words: list[int]) -> str:
-        return reading.text[tokens[words[0]][0] : tokens[words[-1]][1]]
+        return parsed.text[tokens[words[0]][0] : tokens[words[-1]][1]]
 
     first, *middle, last = groups
     for size in range(len(last), max(0, len(last) - 3), -1):
         for skip in range(min(3, len(first))):
-            parts = [first[skip:], *middle, last[:size]]
-            start, end = tokens[parts[0][0]][0], tokens[parts[-1][-1]][1]
-            yield _list_candidate([text(part) for part in parts], start, end, "row")
+            items = [first[skip:], *middle, last[:size]]
+            start, end = tokens[items[0][0]][0], tokens[items[-1][-1]][1]
+            yield _list_candidate([text(item) for item in items], start, end, "row")

@@ -1,4 +1,4 @@
-"""Dialogue: one turn of a conversation, from what was heard to what is said."""
+"""Dialogue: one turn of a conversation, from a person's line to the reply."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from ...core import (
     recall,
     tool_option,
 )
-from ..arguments import IncompleteCall, propose_call
+from ..arguments import IncompleteCall, ProposedCall, propose_call
 from ..goals import ToolCallRecord
 from ..steps import (
     MAX_LINE_CHARS,
@@ -54,15 +54,13 @@ from ..text import excerpt, to_first_person
 from .intents import Intent, Understanding, understand
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
 
-# Characters of a line by which the memory is searched.
-_MAX_CUE_CHARS = 1_500
-# What an answer is to be, where it is not simply one.
+_MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _UNKNOWN = "{first} does not know the answer, and says so."
 _HAND_OVER = "{first} cannot help with this, and says that somebody else will."
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
-# What a line may be instead. Of 20 lines of small talk SmolLM2 took 2 for questions to the
-# clock with one of these alone, and none with both.
+# Alternatives to a tool call. Of 20 lines of small talk SmolLM2 called the clock for 2 with one of
+# these options, and for none with both.
 TALK_OPTIONS = (
     tool_option(
         "chat", "Talk about life, people and feelings. Greet, thank, comfort or say goodbye."
@@ -73,9 +71,9 @@ TALK_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueReply:
-    """What is said in a turn, and what it rests on: memories, calls of tools, the
-    probability that the memory holds what was asked (None: not estimated). Where nothing could
-    be said the text is empty, ``resolve`` is ``failed`` and ``failure`` says why."""
+    """The reply of a turn with its basis: cited records, tool calls, and ``held``, the probability
+    that memory contains the answer (None: not estimated). If there is no reply, the text is
+    empty, ``resolve`` is "failed" and ``failure`` has the reason."""
 
     text: str
     resolve: Resolution = "answer"
@@ -88,8 +86,8 @@ class DialogueReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueInput:
-    """A line to answer, and the lines before it. ``private``: what is said stays between the
-    two; ``stream``: the answer may be given piece by piece as it is made."""
+    """A line to answer, and the lines before it. ``private``: the records of the turn are for the
+    two speakers only; ``stream``: the reply may be streamed."""
 
     line: Utterance
     before: tuple[Utterance, ...] = ()
@@ -99,23 +97,20 @@ class DialogueInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialogue:
-    """Understands, recalls, decides, speaks, and says what the answer rests on.
+    """Understands a line, recalls records, calls a tool if needed, replies, and cites its basis.
 
-    ``intents`` are what people come with; with some, each line is understood first: details
-    that its intent requires are asked for, its tool is called with them, and one of
-    ``hand_over`` is not answered but handed over, with ``handing`` as the words for it.
-    Without, a tool is used where one is clearly meant: ``margin`` is the least probability,
-    since a wrong call costs more than none. Below ``unknown`` as the probability that the
-    memory holds what was asked, the answer is to be that one does not know. With ``cite`` the
-    memories that the answer rests on are chosen among those recalled, at one ask more; else
-    all that were shown are named.
+    ``intents``: with intents, each line is classified first; missing slots are asked for, the tool
+    of the intent is called, and intents in ``hand_over`` are handed over with the text
+    ``handing``. Without intents a tool is called if its probability is at least ``margin``, since
+    a wrong call costs more than none. ``unknown``: if the probability that memory contains the
+    answer is lower, the reply is that the agent does not know. ``cite``: the cited records are
+    chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
+    ``shown``: earlier lines in the prompt.
 
-    Of ``drafts`` written side by side the one is said that fits the line best by likelihood;
-    those that say again what was said, recite the prompt, begin in the middle of a sentence or
-    speak for somebody else are thrown away. With 1 the only draft is streamed as it is made,
-    and nothing is taken back. ``borne`` is the share of the words of an answer that must stand
-    in the line or in what a tool gave, where one was called; an answer that leaves out or
-    contradicts the result is not given: the result is (0: off, for models that do neither).
+    ``drafts``: of so many parallel drafts the one that fits the line best by likelihood is
+    chosen; with 1 the draft is streamed uncorrected. ``borne``: the share of a reply's words that
+    must occur in the line or in the results of a tool call; a reply that omits or contradicts the
+    results is replaced by them (0: no check).
     """
 
     intents: tuple[Intent, ...] = ()
@@ -129,56 +124,61 @@ class Dialogue:
     drafts: int = 3
     borne: float = 0.4
     reads_state: ClassVar[bool] = False
-    """Plans and drafts are not shown to it: whose words these rest on is then nothing to a chat."""
+    """Plans and drafts in the state are withheld: a chat must not depend on their sources."""
 
     def decide(self, situation: Situation) -> Thought[Decision]:
-        """In a conversation answer when one has the floor; else go on or wait."""
+        """Answer in a conversation when the agent has the floor; else continue or wait."""
         builder = StepBuilder(situation)
         remember_events(builder)
         talk, me = situation.seen.talk, situation.persona.name
         action = idle_action(situation.can)
         if talk is not None:
             remember_lines(builder, talk)
-            others = ((place, line) for place, line in enumerate(talk.lines) if line.who != me)
-            places = [place for place, line in others if line.text != REDACTED_TEXT]
-            free = any(can.verb == "say" for can in situation.can)
-            if not talk.ended and talk.floor == me and free and places:
-                line, before = talk.lines[places[-1]], talk.lines[: places[-1]]
-                said = yield from self.turn(
-                    builder, DialogueInput(line=line, before=before, stream=False)
-                )
-                if said.text:
-                    action = Action("say", "", {"text": said.text})
-                    builder.add_record("utterance", format_utterance(me, line.who, said.text))
+            visible = [
+                index
+                for index, line in enumerate(talk.lines)
+                if line.who != me and line.text != REDACTED_TEXT
+            ]
+            may_speak = any(affordance.verb == "say" for affordance in situation.can)
+            if not talk.ended and talk.floor == me and may_speak and visible:
+                line, before = talk.lines[visible[-1]], talk.lines[: visible[-1]]
+                heard = DialogueInput(line=line, before=before, stream=False)
+                reply = yield from self.turn(builder, heard)
+                if reply.text:
+                    action = Action("say", "", {"text": reply.text})
+                    builder.add_record("utterance", format_utterance(me, line.who, reply.text))
         yield from builder.finalize()
         return builder.build(action)
 
     def reply(
         self, situation: Situation, heard: DialogueInput
     ) -> Thought[tuple[DialogueReply, Decision]]:
-        """Answer a person's line in a chat, and remember both lines. The decision's action is
-        ``wait``: a chat moves nobody in a world."""
+        """Answer a person's line in a chat, and record the line and the reply. The action of the
+        decision is ``wait``."""
         builder = StepBuilder(situation)
-        said = yield from self.turn(builder, heard)
+        reply = yield from self.turn(builder, heard)
         name, line = situation.persona.name, heard.line
-        circle = (line.who,) if heard.private else ()
-        # A name for the session, so that recall finds an answer by the question before it.
-        begun = heard.before[0].at if heard.before else line.at
-        episode = f"{line.who} and {name}, {begun.isoformat()}"
-        asked = format_utterance(line.who, name, line.text)
-        # What was said is remembered, though there may be no answer to it.
+        audience = (line.who,) if heard.private else ()
+        # All lines of a session share an episode, so that a question recalls its answer.
+        start = heard.before[0].at if heard.before else line.at
+        episode = f"{line.who} and {name}, {start.isoformat()}"
         builder.add_record(
-            "utterance", asked, who=line.who, audience=circle, episode=episode, rests_on=(line,)
+            "utterance",
+            format_utterance(line.who, name, line.text),
+            who=line.who,
+            audience=audience,
+            episode=episode,
+            rests_on=(line,),
         )
-        if said.text:
-            told = format_utterance(name, line.who, said.text)
-            builder.add_record("utterance", told, audience=circle, episode=episode)
+        if reply.text:
+            text = format_utterance(name, line.who, reply.text)
+            builder.add_record("utterance", text, audience=audience, episode=episode)
         yield from builder.finalize()
-        return said, builder.build(Action("wait"), f"{line.who} spoke to {name}.")
+        return reply, builder.build(Action("wait"), f"{line.who} spoke to {name}.")
 
     def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
-        """What to say to a line, without remembering it. Only what is for everybody or for
-        that person is recalled."""
+        """The reply to a line, without recording it. Only records that the person may see are
+        recalled."""
         line = heard.line
         cue = Cue(
             text=line.text[:_MAX_CUE_CHARS],
@@ -196,41 +196,34 @@ class Dialogue:
         understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
-        asked = ""
+        text: str | Failed = ""
         if understood.intent.name in self.hand_over and understood.intent.name:
-            resolve = "hand_over"
+            resolve, text = "hand_over", self.handing
         elif understood.missing:
             resolve = "ask"
         else:
             called = yield from self._use_tool(builder, line, understood)
             if isinstance(called, IncompleteCall):
-                resolve, asked = "ask", called.question
+                resolve, text = "ask", called.question
             else:
                 calls = called
-            known = bool(asked) or any(one.ok for one in calls)
+            known = bool(text) or any(record.ok for record in calls)
             if held is not None and held < self.unknown and not known:
                 resolve = "unknown"
-        if resolve == "hand_over" and self.handing:
-            text = self.handing
-        elif asked:
-            text = asked
-        else:
+        if not text:
             first = builder.situation.persona.first_name
-            steer = self._instruction(first, resolve, understood)
-            tool = " ".join(filter(None, (_results_text(calls), steer)))
+            instruction = self._instruction(first, resolve, understood)
+            tool = " ".join(filter(None, (_results_text(calls), instruction)))
             shown = () if resolve == "unknown" else records
-            said = yield from self._speak(builder, heard, shown, calls, tool)
-            if isinstance(said, Failed):
-                return DialogueReply(
-                    text="", resolve="failed", calls=calls, held=held, failure=said
-                )
-            text = said
-        rests: tuple[RecordId, ...] = ()
+            text = yield from self._speak(builder, heard, shown, calls, tool)
+        if isinstance(text, Failed):
+            return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
+        cited: tuple[RecordId, ...] = ()
         if resolve == "answer":
-            rests = yield from self._choose_citations(builder, text, records)
+            cited = yield from self._choose_citations(builder, text, records)
         builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
-            text=text, resolve=resolve, cited=rests, calls=calls, understood=understood, held=held
+            text=text, resolve=resolve, cited=cited, calls=calls, understood=understood, held=held
         )
 
     def _understand(self, builder: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
@@ -247,15 +240,15 @@ class Dialogue:
     def _use_tool(
         self, builder: StepBuilder, line: Utterance, understood: Understanding
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
-        """Call the tool that the intent names, or one that is clearly meant."""
+        """Call the tool of the intent; without intents the tool that the line means, if any."""
         tools = builder.situation.tools
-        named = next((one.tool for one in self.intents if one.name == understood.intent.name), "")
-        spec = next((one for one in tools if named and one.name == named), None)
-        if spec is not None:
-            return (yield from _call_tool(spec, understood.slots, line))
-        if not tools or self.intents:
+        if self.intents:
+            name = next((i.tool for i in self.intents if i.name == understood.intent.name), "")
+            spec = next((tool for tool in tools if name and tool.name == name), None)
+            return () if spec is None else (yield from _call_tool(spec, understood.slots, line))
+        if not tools:
             return ()
-        drafted = yield from propose_call(
+        proposed = yield from propose_call(
             line.text,
             tools,
             seed=builder.situation.seed.child("tool"),
@@ -264,11 +257,9 @@ class Dialogue:
             margin=self.margin,
             now=line.at,
         )
-        if drafted is None:
-            return ()
-        if isinstance(drafted, IncompleteCall):
-            return drafted
-        return (yield from _call_tool(drafted.tool, drafted.arguments, line))
+        if isinstance(proposed, ProposedCall):
+            return (yield from _call_tool(proposed.tool, proposed.arguments, line))
+        return proposed or ()
 
     def _speak(
         self,
@@ -278,11 +269,11 @@ class Dialogue:
         calls: Sequence[ToolCallRecord],
         tool: str,
     ) -> Thought[str | Failed]:
-        """What to say, by what was decided: ``tool`` is told to the model as the last thing."""
+        """Generate the reply; ``tool`` (results and instructions) is the end of the prompt."""
         persona = builder.situation.persona
         seed = builder.situation.seed.child("reply")
         ask = self._reply_request(builder, heard, records, tool)
-        frame = ReplyContext(
+        context = ReplyContext(
             name=persona.name,
             person=heard.line.who,
             line=heard.line.text,
@@ -296,33 +287,33 @@ class Dialogue:
             if not isinstance(answer, Completion):
                 return "; ".join(result_texts(calls)) or answer
             text = answer.text.strip()
-            if self.borne and not reports_results(text, frame, self.borne):
-                # What was streamed cannot be taken back, so the result is added.
+            if self.borne and not reports_results(text, context, self.borne):
+                # Streamed text cannot be replaced, so the results are appended.
                 text = f"{text} ({'; '.join(result_texts(calls))})".strip()
             return text or EMPTY_REPLY
-        # A tiny model repeats what it sees of itself; without that it says something else.
+        # A small model repeats its own lines, so the second prompt leaves them out.
         others = tuple(line for line in heard.before if line.who != persona.name)
         fresh = [record for record in records if record.who != persona.name or not record.episode]
         again = self._reply_request(builder, replace(heard, before=others), fresh, tool)
         asks = (ask, replace(again, temperature=0.8))
         return (
             yield from best_reply(
-                builder, asks, frame, count=max(1, self.drafts), seed=seed, borne=self.borne
+                builder, asks, context, count=max(1, self.drafts), seed=seed, borne=self.borne
             )
         )
 
     def _reply_request(
         self, builder: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
     ) -> Generate:
-        """The prompt of what to say."""
+        """The request for a reply, with the persona, the records and the earlier lines."""
         persona, line = builder.situation.persona, heard.line
         lines = heard.before[-self.shown :]
-        # What stands in the talk as it is shown need not be remembered beside it.
-        there = {one.text for one in lines}
-        known = [
+        # Records of lines that the prompt shows anyway are left out.
+        shown = {earlier.text for earlier in lines}
+        memories = [
             to_first_person(excerpt(record.text, line.text, MAX_MEMORY_CHARS), persona.name)
             for record in records
-            if _quoted_words(record) not in there
+            if _quoted_words(record) not in shown
         ]
         system, user = render_prompt(
             "reply",
@@ -331,7 +322,7 @@ class Dialogue:
             background=persona.background,
             traits=persona.traits or "friendly",
             person=line.who,
-            memories=["You remember:", *known] if known else [],
+            memories=["You remember:", *memories] if memories else [],
             tool=tool,
             line=line.text,
         )
@@ -345,42 +336,41 @@ class Dialogue:
         )
 
     def _instruction(self, first: str, resolve: Resolution, understood: Understanding) -> str:
-        """What the answer is to be, where it is not simply one."""
+        """The instruction for a reply that is no ordinary answer; else empty."""
         if resolve == "unknown":
             return _UNKNOWN.format(first=first)
         if resolve == "hand_over":
             return _HAND_OVER.format(first=first)
         if resolve == "ask":
-            meant = next(one for one in self.intents if one.name == understood.intent.name)
-            fields = meant.slots.get("properties", {})
-            told = [
+            intent = next(i for i in self.intents if i.name == understood.intent.name)
+            fields = intent.slots.get("properties", {})
+            slots = [
                 str(fields.get(name, {}).get("description") or name.replace("_", " "))
                 for name in understood.missing
             ]
-            return f"{first} does not know yet, and asks: {', '.join(told)}?"
+            return f"{first} does not know yet, and asks: {', '.join(slots)}?"
         return ""
 
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
     ) -> Thought[tuple[RecordId, ...]]:
-        """The memories that an answer rests on."""
+        """The records on which a reply is based."""
         if not self.cite or not records or not text:
             return tuple(record.id for record in records)
-        texts = {record.text: record.id for record in records}
-        picked = yield from choose(
+        ids = {record.text: record.id for record in records}
+        choice = yield from choose(
             Choose(
                 messages=(),
-                options=(*(Option(one) for one in texts), NONE_OF_THESE),
+                options=(*map(Option, ids), NONE_OF_THESE),
                 about=text,
                 role="evidence",
                 seed=builder.situation.seed.child("cite").number,
             )
         )
-        if not isinstance(picked, Choice):
+        if not isinstance(choice, Choice):
             return ()
-        least = picked.probabilities[-1]
-        pairs = zip(texts.values(), picked.probabilities)
-        return tuple(number for number, p in pairs if p > least)
+        pairs = zip(ids.values(), choice.probabilities)
+        return tuple(record_id for record_id, p in pairs if p > choice.probabilities[-1])
 
 
 def _call_tool(
@@ -392,23 +382,23 @@ def _call_tool(
 
 def _results_text(calls: Sequence[ToolCallRecord]) -> str:
     return " ".join(
-        f"The {one.tool} says: {one.text}"
-        if one.ok
-        else f"The {one.tool} did not work, and nothing was done."
-        for one in calls
+        f"The {record.tool} says: {record.text}"
+        if record.ok
+        else f"The {record.tool} did not work, and nothing was done."
+        for record in calls
     )
 
 
 def _chat_turns(lines: Sequence[Utterance], line: Utterance, me: str) -> list[Message]:
-    """The lines before a line as turns of a chat; of several others each under its name."""
-    others = {one.who for one in (*lines, line)} - {me}
+    """The lines before a line as messages of a chat; with several other speakers under their
+    names. The oldest lines are dropped first if the context window is too short."""
+    others = {earlier.who for earlier in (*lines, line)} - {me}
     turns: list[Message] = []
-    for place, one in enumerate(lines):
-        role: Literal["user", "assistant"] = "assistant" if one.who == me else "user"
-        text = excerpt(one.text, line.text, MAX_LINE_CHARS)
-        named = f"{one.who}: {text}" if role == "user" and len(others) > 1 else text
-        # Of a talk the oldest lines give way first.
-        part = Part(named, len(lines) - place)
+    for index, earlier in enumerate(lines):
+        role: Literal["user", "assistant"] = "assistant" if earlier.who == me else "user"
+        text = excerpt(earlier.text, line.text, MAX_LINE_CHARS)
+        named = f"{earlier.who}: {text}" if role == "user" and len(others) > 1 else text
+        part = Part(named, len(lines) - index)
         if turns and turns[-1].role == role:
             turns[-1] = Message(role, (*turns[-1].parts, part))
         else:
@@ -417,21 +407,22 @@ def _chat_turns(lines: Sequence[Utterance], line: Utterance, me: str) -> list[Me
 
 
 def _names_in(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
-    """Whose names a prompt shows: who said what is remembered, and whole names in its texts."""
-    shown = (persona.background, persona.currently, *(record.text for record in records))
-    whole = (name for text in shown for name in _WHOLE_NAME.findall(text[:_MAX_CUE_CHARS]))
-    names = dict.fromkeys((*(record.who for record in records), *whole))
+    """The names in a prompt other than the persona's: speakers of records, and full names in its
+    texts."""
+    texts = (persona.background, persona.currently, *(record.text for record in records))
+    full_names = (name for text in texts for name in _WHOLE_NAME.findall(text[:_MAX_CUE_CHARS]))
+    names = dict.fromkeys((*(record.who for record in records), *full_names))
     return tuple(name for name in names if name and name != persona.name)
 
 
 def _quoted_words(record: Record) -> str:
-    """The words that a memory of an utterance holds, or what no line is."""
-    found = re.fullmatch(r'[^"]+? said to [^"]+?: "(.*)"', record.text, re.DOTALL)
-    return found[1] if found and record.kind == "utterance" else "\n"
+    """The quoted text of a record of an utterance; for others a text that no line equals."""
+    match = re.fullmatch(r'[^"]+? said to [^"]+?: "(.*)"', record.text, re.DOTALL)
+    return match[1] if match and record.kind == "utterance" else "\n"
 
 
 def _prompt_sentences(persona: Persona, person: str) -> tuple[str, ...]:
-    """The sentences of the prompt that are neither memories nor lines."""
+    """The instructions of the prompt."""
     first = persona.first_name
     return (
         f"You are {persona.name}.",

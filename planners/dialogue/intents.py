@@ -1,15 +1,15 @@
-"""Understanding a text: what is wanted, with which details, in which mood and language.
+"""Natural language understanding: the intent of a text with its slots, sentiment and language.
 
-A step that any planner can take. What can be chosen is chosen by likelihood and comes with
-probabilities; details are filled in under a schema, and those that stand nowhere in the text
-are not made up.
+Labels are chosen by likelihood and have probabilities; slots are filled under a JSON Schema, and
+values that the text does not state are left out.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...core import (
     NONE_OF_THESE,
@@ -32,10 +32,10 @@ from ..arguments import NOT_STATED, TIME_FORMATS, fill_arguments
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """Something that a person may want. ``about`` says it in a sentence, best in words that
-    such a person would use. ``slots`` is a JSON Schema of its details; those it requires are
-    asked for where they were not said, which is the better told the narrower they are: a
-    ``pattern`` or an ``enum`` where a text is not free. ``tool`` is what does it, if one does."""
+    """Something that a person may want. ``about``: a sentence that such a person would say.
+    ``slots``: a JSON Schema of its details; required ones that are missing are asked for, which is
+    detected the better the narrower they are (``pattern``, ``enum``). ``tool``: the tool that
+    does it, if any."""
 
     name: str
     about: str
@@ -44,7 +44,7 @@ class Intent:
 
     @property
     def option(self) -> Option:
-        """The intent as an option."""
+        """The intent as an option of a choice."""
         return Option(self.name, self.about)
 
 
@@ -53,7 +53,7 @@ SENTIMENTS = (
     Option("neutral", "This is a fact or a plain question. It says what is, or asks for it."),
     Option("positive", "I am happy and thankful. This is wonderful, I love it."),
 )
-"""Told as somebody in that mood would speak."""
+"""Each described by sentences of that sentiment."""
 
 LANGUAGES: Mapping[str, str] = {
     "English": "This is a sentence in English. What is the time, and where are you going?",
@@ -63,27 +63,27 @@ LANGUAGES: Mapping[str, str] = {
     "Italian": "Questa è una frase in italiano. Che ora è, e dove vai?",
     "Portuguese": "Esta é uma frase em português. Que horas são e para onde você vai?",
 }
-"""Each told in itself: a text is likeliest after its own language."""
+"""Each described in itself: a text is most likely after its own language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """What was chosen ("" for none of these, or where no model could say), and the
-    probability of each name."""
+    """The chosen label (empty for none of these, or if the model failed), and the probability
+    of each label."""
 
     name: str = ""
     probabilities: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def confidence(self) -> float:
-        """The probability of what was chosen."""
+        """The probability of the chosen label."""
         return self.probabilities.get(self.name or NONE_OF_THESE.name, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understanding:
-    """What a text was understood to say. ``slots`` are the details that it gives, ``missing``
-    those that the intent requires and that were not said."""
+    """The intent, slots, sentiment and language of a text. ``missing``: required slots that were
+    not stated."""
 
     intent: Classification = Classification()
     slots: Json = field(default_factory=dict, hash=False)
@@ -103,85 +103,80 @@ def understand(
     context: str = "",
     now: Time | None = None,
 ) -> Thought[Understanding]:
-    """Understand a text as far as is asked: its intent and details, its mood, its language.
+    """Classify a text by intent, sentiment and language as far as requested, and fill the slots
+    of the chosen intent.
 
-    The choices are made side by side; details are filled in once the intent is known.
-    ``context`` is what was said before, from which details may be taken too."""
-    wanted: dict[str, tuple[Sequence[Option], bool]] = {}
+    The choices run in parallel. ``context`` is earlier text, from which slots may be filled
+    too; relative dates are resolved against ``now``."""
+    options: dict[str, Sequence[Option]] = {}
     if intents:
-        wanted["intent"] = ([one.option for one in intents], True)
+        options["intent"] = [*(intent.option for intent in intents), NONE_OF_THESE]
     if sentiment:
-        wanted["sentiment"] = (SENTIMENTS, False)
+        options["sentiment"] = SENTIMENTS
     if languages:
-        wanted["language"] = ([Option(one, LANGUAGES.get(one, one)) for one in languages], False)
-    guesses = yield from all_of(
-        [_classify(text, options, role, none, seed) for role, (options, none) in wanted.items()]
+        options["language"] = [Option(name, LANGUAGES.get(name, name)) for name in languages]
+    chosen_labels = yield from all_of(
+        [_classify(text, offered, role, seed) for role, offered in options.items()]
     )
-    found = dict(zip(wanted, guesses))
-    meant = next((one for one in intents if one.name == found["intent"].name), None)
-    slots: dict[str, Json] = {}
-    missing: tuple[str, ...] = ()
-    if meant is not None and meant.slots:
-        slots, missing = yield from fill_slots(meant, text, seed=seed, context=context, now=now)
-    return Understanding(
-        intent=found.get("intent", Classification()),
-        slots=slots,
-        missing=missing,
-        sentiment=found.get("sentiment", Classification()),
-        language=found.get("language", Classification()),
+    labels = defaultdict(Classification, zip(options, chosen_labels))
+    result = Understanding(
+        intent=labels["intent"], sentiment=labels["sentiment"], language=labels["language"]
     )
+    chosen = next((intent for intent in intents if intent.name == result.intent.name), None)
+    if chosen is None or not chosen.slots:
+        return result
+    slots, missing = yield from fill_slots(chosen, text, seed=seed, context=context, now=now)
+    return replace(result, slots=slots, missing=missing)
 
 
 def _classify(
-    text: str, options: Sequence[Option], role: str, none: bool, seed: Seed
+    text: str, options: Sequence[Option], role: str, seed: Seed
 ) -> Thought[Classification]:
-    offered = (*options, NONE_OF_THESE) if none else tuple(options)
-    picked = yield from choose(
-        Choose(messages=(), options=offered, about=text, role=role, seed=seed.child(role).number)
+    choice = yield from choose(
+        Choose(
+            messages=(), options=tuple(options), about=text, role=role, seed=seed.child(role).number
+        )
     )
-    if not isinstance(picked, Choice):
+    if not isinstance(choice, Choice):
         return Classification()
-    spread = {one.name: p for one, p in zip(offered, picked.probabilities)}
-    chosen = offered[picked.index]
-    return Classification(name="" if chosen == NONE_OF_THESE else chosen.name, probabilities=spread)
+    probabilities = {option.name: p for option, p in zip(options, choice.probabilities)}
+    chosen = options[choice.index]
+    name = "" if chosen == NONE_OF_THESE else chosen.name
+    return Classification(name=name, probabilities=probabilities)
 
 
 def fill_slots(
     intent: Intent, text: str, *, seed: Seed, context: str = "", now: Time | None = None
 ) -> Thought[tuple[dict[str, Json], tuple[str, ...]]]:
-    """The details of an intent that a text (or what was said before it) gives, and the names
-    of those required that it does not. ``now`` is what "tomorrow" is reckoned from."""
+    """The slots of an intent that a text or its ``context`` states, and the names of required
+    slots that they do not. Relative dates are resolved against ``now``."""
     schema = intent.slots if isinstance(intent.slots, dict) else {}
     spec = ToolSpec(intent.name, intent.about, schema)
-    filled = yield from fill_arguments(
+    values = yield from fill_arguments(
         spec, text, seed=seed.child("slots"), context=context, now=now
     )
-    if isinstance(filled, Failed) and filled.reason == NOT_STATED:
-        # The rest may have been told all the same.
-        rest = _without_fields(
-            schema, {name.partition(".")[0] for name in filled.detail.split(", ")}
-        )
-        spec = ToolSpec(intent.name, intent.about, rest)
-        filled = yield from fill_arguments(
+    if isinstance(values, Failed) and values.reason == NOT_STATED:
+        # The other slots may be stated all the same.
+        unstated = {name.partition(".")[0] for name in values.detail.split(", ")}
+        spec = ToolSpec(intent.name, intent.about, _without_fields(schema, unstated))
+        values = yield from fill_arguments(
             spec, text, seed=seed.child("rest"), context=context, now=now
         )
-    values = {} if isinstance(filled, Failed) or not isinstance(filled, dict) else filled
-    said = f"{context}\n{text}"
-    known = {
+    fields = schema.get("properties", {})
+    stated = {
         name: value
-        for name, value in values.items()
-        if _is_stated(value, said, schema.get("properties", {}).get(name, {}))
+        for name, value in (values.items() if isinstance(values, dict) else ())
+        if _is_stated(value, f"{context}\n{text}", fields.get(name, {}))
     }
-    required = schema.get("required", ())
-    return known, tuple(name for name in required if name not in known)
+    return stated, tuple(name for name in schema.get("required", ()) if name not in stated)
 
 
 def _without_fields(schema: Json, names: set[str]) -> Json:
-    """A schema without some of its fields."""
+    """A schema without some of its properties."""
     fields = schema.get("properties", {})
     return {
         **schema,
-        "properties": {name: one for name, one in fields.items() if name not in names},
+        "properties": {name: inner for name, inner in fields.items() if name not in names},
         "required": [name for name in schema.get("required", ()) if name not in names],
     }
 
@@ -189,9 +184,9 @@ def _without_fields(schema: Json, names: set[str]) -> Json:
 _NUMBER_WORDS = SMALL_NUMBER_WORDS[:13]
 
 
-def _is_stated(value: Json, said: str, schema: Json) -> bool:
-    """Whether a value was said, and not made up. What is one of a few given values, or true or
-    false, need not stand there word for word.
+def _is_stated(value: Json, text: str, schema: Json) -> bool:
+    """Whether a value occurs in a text. Values of an enum, booleans and time expressions count
+    as stated.
 
     >>> _is_stated("Basel", "a train to Basel", {}), _is_stated(2, "for two", {})
     (True, True)
@@ -201,17 +196,15 @@ def _is_stated(value: Json, said: str, schema: Json) -> bool:
     if value is None:
         return False
     schema = schema if isinstance(schema, dict) else {}
-    # A date was read, never written: "tomorrow" does not hold it word for word.
     if isinstance(value, bool) or "enum" in schema or schema.get("format") in TIME_FORMATS:
         return True
-    words = set(re.findall(r"\w+", said.lower()))
+    words = set(re.findall(r"\w+", text.lower()))
     if isinstance(value, int | float):
-        plain = f"{value:g}"
-        named = _NUMBER_WORDS[int(value)] if value in range(len(_NUMBER_WORDS)) else plain
-        return plain in words or named in words or plain in said
-    if isinstance(value, list):
-        return all(_is_stated(one, said, {}) for one in value)
-    if isinstance(value, dict):
-        return all(_is_stated(one, said, {}) for one in value.values())
-    own = set(re.findall(r"\w+", str(value).lower()))
-    return bool(own) and len(own & words) * 2 > len(own)
+        digits = f"{value:g}"
+        word = _NUMBER_WORDS[int(value)] if value in range(len(_NUMBER_WORDS)) else digits
+        return word in words or digits in text
+    if isinstance(value, list | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return all(_is_stated(item, text, {}) for item in items)
+    value_words = set(re.findall(r"\w+", str(value).lower()))
+    return bool(value_words) and len(value_words & words) * 2 > len(value_words)

@@ -1,4 +1,4 @@
-"""What a chat says: the best of several drafts, in one's own words, with what a tool gave."""
+"""The reply of a dialogue: the best of several cleaned drafts, with the results of tool calls."""
 
 from __future__ import annotations
 
@@ -40,15 +40,12 @@ from ..text import (
     word_overlap,
 )
 
-# A result that is no longer is said word for word.
+# Longest result that must be reported word for word.
 _MAX_VERBATIM_CHARS = 60
-# Characters of a line that a choice is about.
-_MAX_ABOUT_CHARS = 400
-# A tiny model strays the further the longer it speaks.
-_MAX_SENTENCES = 3
-# So many words in a row that stand in the prompt are recited from it.
-_RECITED_WORDS = 7
-# Stage directions: before a reply in any brackets, after it in those that no speech has.
+_MAX_ABOUT_CHARS = 400  # of the line that a choice is about
+_MAX_SENTENCES = 3  # of a reply; a small model drifts in longer ones
+_RECITED_WORDS = 7  # in a row that are recited from the prompt
+# Stage directions before a reply (in any brackets) and after it.
 _ASIDE_BEFORE = re.compile(r"^(?:\s*(?:\*[^*]*\*|\([^)]*\)|\[[^\]]*\]|（[^）]*）)\s*)+")
 _ASIDE_AFTER = re.compile(r"\s*(?:\*[^*]{1,200}\*|\[[^\]]{1,200}\])\s*$")
 _EMPTY_RESULTS = ("", "null", "{}", "[]", '""', "None")
@@ -60,9 +57,9 @@ EMPTY_REPLY = Failed(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyContext:
-    """What a draft of a reply is held against: who says it to whom, the line it answers, what
-    was said before by oneself, the words of the prompt that are no memories, what calls of
-    tools gave, and the names of others, who do not speak here."""
+    """What a draft of a reply is checked against: its speaker ``name``, the ``person`` and their
+    ``line``, the speaker's earlier lines, the instructions of the prompt, the tool calls, and the
+    names of others who do not speak."""
 
     name: str
     person: str
@@ -76,89 +73,84 @@ class ReplyContext:
 def best_reply(
     builder: StepBuilder,
     asks: Sequence[Generate],
-    frame: ReplyContext,
+    context: ReplyContext,
     *,
     count: int,
     seed: Seed,
     borne: float,
 ) -> Thought[str | Failed]:
-    """What is said: of ``count`` drafts of the first of ``asks`` the one that fits the line best
-    by likelihood, and of those of the next where none can be used.
+    """The draft that fits the line best by likelihood, of ``count`` drafts of the first of
+    ``asks``; of the next one if none of them is usable.
 
-    Drafts that say again what was said, recite the prompt or are fragments are thrown away;
-    where nothing else is left, what repeats least is said. ``borne`` see ``ensure_results``.
-    Failed where the model gave no words."""
-    kept: list[str] = []
+    Repetitions, recitations of the prompt and fragments are discarded; if no draft is usable,
+    the one that repeats least is returned. For ``borne`` see ``ensure_results``. Failed if the
+    model gave no text."""
+    discarded: list[str] = []
     for number, ask in enumerate(asks):
-        # Side by side, so that the drafts of a prompt are read once.
-        seeds = [seed.child(number, place).number for place in range(count)]
-        answers = yield from all_of([generate(replace(ask, seed=one)) for one in seeds])
-        failures = [one for one in answers if isinstance(one, Failed)]
+        seeds = [seed.child(number, index).number for index in range(count)]
+        answers = yield from all_of([generate(replace(ask, seed=value)) for value in seeds])
+        failures = [answer for answer in answers if isinstance(answer, Failed)]
         if len(failures) == len(answers):
-            if kept:
+            if discarded:
                 break
-            # What a tool gave can be said without a model, and what it did must be.
-            return ensure_results("", frame, borne) or failures[0]
-        texts = [one for one in answers if isinstance(one, Completion)]
-        cleaned = [clean_reply(one.text, frame, cut=one.stopped == "limit") for one in texts]
-        found = list(dict.fromkeys(text for text in cleaned if text))
-        kept += found
-        usable = [text for text in found if not _is_stale(text, frame)]
-        stating = [text for text in usable if reports_results(text, frame, borne)]
-        if frame.calls and result_texts(frame.calls):
-            # A result is said in any case, and a second try would not make it truer.
-            return ensure_results((stating or usable or found or [""])[0], frame, borne)
+            # The results of tools can be reported without a model.
+            return ensure_results("", context, borne) or failures[0]
+        completions = [answer for answer in answers if isinstance(answer, Completion)]
+        cleaned = [clean_reply(c.text, context, cut=c.stopped == "limit") for c in completions]
+        drafts = list(dict.fromkeys(text for text in cleaned if text))
+        discarded += drafts
+        usable = [text for text in drafts if not _is_stale(text, context)]
+        reporting = [text for text in usable if reports_results(text, context, borne)]
+        if context.calls and result_texts(context.calls):
+            # The results are reported in any case, so another attempt is not needed.
+            return ensure_results((reporting or usable or drafts or [""])[0], context, borne)
+        if len(usable) == 1:
+            return usable[0]
         if usable:
-            return (yield from _likeliest(builder, usable, frame))
-    if kept:
-        return min(kept, key=lambda text: word_overlap(text, frame.own_lines))
+            about = excerpt(context.line, "", _MAX_ABOUT_CHARS)
+            options = [Option(text) for text in usable]
+            return (yield from pick_option(builder, options, about=about, role="line"))
+    if discarded:
+        return min(discarded, key=lambda text: word_overlap(text, context.own_lines))
     return EMPTY_REPLY
 
 
-def _likeliest(builder: StepBuilder, texts: Sequence[str], frame: ReplyContext) -> Thought[str]:
-    if len(texts) == 1:
-        return texts[0]
-    about = excerpt(frame.line, "", _MAX_ABOUT_CHARS)
-    return (
-        yield from pick_option(builder, [Option(text) for text in texts], about=about, role="line")
-    )
+def clean_reply(text: str, context: ReplyContext, *, cut: bool = False) -> str:
+    """A completion as a reply in the first person: without speaker names, quotation marks and
+    repeated sentences, and at most three sentences long.
 
+    If the completion was ``cut`` at its token limit, an unfinished last sentence is removed.
+    Empty for a fragment, an echo of the line and a recitation of the prompt.
 
-def clean_reply(text: str, frame: ReplyContext, *, cut: bool = False) -> str:
-    """A generated reply as it is said: no speaker's name or quotation marks around it, nothing
-    of what another would say next, at most three sentences, none twice, and of oneself as I.
-    Where the text was ``cut`` at its longest, an unfinished last sentence goes. Empty for a
-    fragment, for what echoes the line it answers, and for what recites the prompt.
-
-    >>> frame = ReplyContext(me="Bo Lind", person="Ada", line="What do you bake?")
-    >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', frame)
+    >>> context = ReplyContext(name="Bo Lind", person="Ada", line="What do you bake?")
+    >>> clean_reply('Bo: "Bo Lind bakes rye. Bo Lind bakes rye." Ada: Thanks!', context)
     'I bake rye.'
     """
-    bare = first_spoken_line(text, frame.name, (frame.person, *frame.others))
-    said = strip_quotes(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", bare)).strip("` "))
-    whole, rest = _finished_and_rest(said)
-    if whole and (cut or is_unfinished(rest)):
+    line = first_spoken_line(text, context.name, (context.person, *context.others))
+    line = strip_quotes(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", line)).strip("` "))
+    finished, rest = _finished_and_rest(line)
+    if finished and (cut or is_unfinished(rest)):
         rest = ""
-    parts = list(dict.fromkeys([*whole, rest] if rest else whole))
-    parts = [part for part in parts if not is_recited(part, frame.prompt_sentences)]
-    # "When are you open? We open at nine.": the line given back before its answer.
-    if len(parts) > 1 and len(words(parts[0])) > 2 and words(parts[0]) == words(frame.line):
+    parts = list(dict.fromkeys([*finished, rest] if rest else finished))
+    parts = [part for part in parts if not is_recited(part, context.prompt_sentences)]
+    # "When are you open? We open at nine.": the line is repeated before its answer.
+    if len(parts) > 1 and len(words(parts[0])) > 2 and words(parts[0]) == words(context.line):
         parts = parts[1:]
     parts = [
         part
-        for place, part in enumerate(parts)
-        if len(words(part)) < 3 or not repeats(part, parts[:place], share=0.9)
+        for index, part in enumerate(parts)
+        if len(words(part)) < 3 or not repeats(part, parts[:index], share=0.9)
     ][:_MAX_SENTENCES]
-    said = speaker_as_i(strip_quotes(join_sentences(parts)), frame.name)
-    if not said or is_fragment(said) or is_unfinished(said) or not words(said):
+    reply = speaker_as_i(strip_quotes(join_sentences(parts)), context.name)
+    if not reply or is_fragment(reply) or is_unfinished(reply) or not words(reply):
         return ""
-    asked, answer = normalize(frame.line), normalize(said)
-    return "" if answer == asked and len(words(said)) > 2 else said
+    is_echo = normalize(reply) == normalize(context.line) and len(words(reply)) > 2
+    return "" if is_echo else reply
 
 
 def speaker_as_i(text: str, me: str) -> str:
-    """A line in which its speaker is I. What gives the name stays, and a sentence that calls
-    somebody else by it goes.
+    """A line in the first person. Sentences that introduce the speaker keep the name; sentences
+    that address somebody else by it are removed.
 
     >>> speaker_as_i("Bo Lind is a baker. I am Bo Lind. You may call me Bo. Hello, Bo!", "Bo Lind")
     'I am a baker. I am Bo Lind. You may call me Bo.'
@@ -168,17 +160,17 @@ def speaker_as_i(text: str, me: str) -> str:
         rf"\b(?:I am|I['’]m|name is|name['’]s|call(?:ed|s)? me|this is|here is)\s+(?:{forms})",
         re.IGNORECASE,
     )
-    told = []
+    parts = []
     english = is_english(text, (me,))
     for part in _all_sentences(text):
-        turned = part if naming.search(part) or not english else to_first_person(part, me)
-        if words(turned).count("me") == words(part).count("me"):
-            told.append(turned)
-    return join_sentences(told)
+        rewritten = part if naming.search(part) or not english else to_first_person(part, me)
+        if words(rewritten).count("me") == words(part).count("me"):
+            parts.append(rewritten)
+    return join_sentences(parts)
 
 
 def _finished_and_rest(text: str) -> tuple[list[str], str]:
-    """The finished sentences of a text, and what stands behind them."""
+    """The finished sentences of a text, and the text after them."""
     ends = finished_sentence_ends(text)
     return finished_sentences(text), text[ends[-1] if ends else 0 :].strip()
 
@@ -188,49 +180,49 @@ def _all_sentences(text: str) -> list[str]:
     return [*whole, rest] if rest else whole
 
 
-def is_recited(text: str, shown: Sequence[str]) -> bool:
-    """Whether a sentence is taken from the frame of a prompt word for word.
+def is_recited(text: str, prompt_sentences: Sequence[str]) -> bool:
+    """Whether a text repeats several words in a row of an instruction of the prompt.
 
     >>> is_recited("Write the answer of Bo.", ["Write the answer of Bo."])
     True
     """
-    said = words(text)
-    for one in shown:
-        known = words(one)
-        size = min(_RECITED_WORDS, len(known))
-        if size < 4 or len(said) < size:
-            continue
-        runs = {tuple(known[at : at + size]) for at in range(len(known) - size + 1)}
-        if any(tuple(said[at : at + size]) in runs for at in range(len(said) - size + 1)):
+    for sentence in prompt_sentences:
+        size = min(_RECITED_WORDS, len(words(sentence)))
+        if size >= 4 and _ngrams(sentence, size) & _ngrams(text, size):
             return True
     return False
 
 
-def _is_stale(text: str, frame: ReplyContext) -> bool:
-    """Whether a reply was given before, or most of it was."""
-    if repeats(text, frame.own_lines, share=0.75):
+def _ngrams(text: str, size: int) -> set[tuple[str, ...]]:
+    tokens = words(text)
+    return {tuple(tokens[start : start + size]) for start in range(len(tokens) - size + 1)}
+
+
+def _is_stale(text: str, context: ReplyContext) -> bool:
+    """Whether a reply, or one of its longer sentences, repeats an earlier line of the speaker."""
+    if repeats(text, context.own_lines, share=0.75):
         return True
-    told = [sentence for line in frame.own_lines for sentence in _all_sentences(line)]
+    earlier = [sentence for line in context.own_lines for sentence in _all_sentences(line)]
     return any(
-        len(words(part)) > 4 and repeats(part, told, share=0.85) for part in _all_sentences(text)
+        len(words(part)) > 4 and repeats(part, earlier, share=0.85) for part in _all_sentences(text)
     )
 
 
-# -- what tools gave ---------------------------------------------------------------------------
+# -- results of tool calls -----------------------------------------------------------------
 
 
 def result_texts(calls: Sequence[ToolCallRecord]) -> list[str]:
-    """What calls gave, in words to be said; calls that failed or gave nothing tell nothing."""
-    told = [
-        _readable_result(one.text)
-        for one in calls
-        if one.ok and not one.doubted and not one.is_world_action
+    """The results of calls as readable texts, without failed, doubted and empty ones."""
+    texts = [
+        _readable_result(call.text)
+        for call in calls
+        if call.ok and not call.doubted and not call.is_world_action
     ]
-    return [text for text in told if text.strip() not in _EMPTY_RESULTS]
+    return [text for text in texts if text.strip() not in _EMPTY_RESULTS]
 
 
 def _readable_result(text: str) -> str:
-    """A result as it is said: what is JSON as its values under their names."""
+    """A result as readable text: an object in JSON becomes "name: value, ..."."""
     if text[:1] not in "{[":
         return text.strip()
     try:
@@ -243,7 +235,7 @@ def _readable_result(text: str) -> str:
 def _flatten_json(value: Json) -> str:
     if isinstance(value, dict):
         return ", ".join(
-            f"{name.replace('_', ' ')}: {_flatten_json(one)}" for name, one in value.items()
+            f"{name.replace('_', ' ')}: {_flatten_json(inner)}" for name, inner in value.items()
         )
     if isinstance(value, list):
         return "; ".join(map(_flatten_json, value))
@@ -252,37 +244,35 @@ def _flatten_json(value: Json) -> str:
     return "nothing" if value is None else str(value)
 
 
-def reports_results(text: str, frame: ReplyContext, borne: float) -> bool:
-    """Whether a reply says what the calls gave and nothing against it: a short result word for
-    word, of a long one the numbers and words that it takes up. ``borne`` is the share of the
-    reply's longer words that stand in the line or the results."""
-    found = result_texts(frame.calls)
-    if not found:
+def reports_results(text: str, context: ReplyContext, borne: float) -> bool:
+    """Whether a reply reports the results and does not contradict them: a short result word for
+    word, of a long one at least 40 % of the words. ``borne`` is the share of the reply's longer
+    words that must occur in the line, the speaker's lines or the results (0: no check)."""
+    results = result_texts(context.calls)
+    if not results:
         return True
-    said = normalize(text)
-    for result in found:
-        short = len(result) <= _MAX_VERBATIM_CHARS
-        if short and not _contains_result(said, normalize(result)):
+    for result in results:
+        if len(result) > _MAX_VERBATIM_CHARS:
+            if word_overlap(text, [result]) < 0.4:
+                return False
+        elif not _contains_result(normalize(text), normalize(result)) or (
+            _DENIAL.search(text) and not _DENIAL.search(result)
+        ):
             return False
-        if not short and word_overlap(text, [result]) < 0.4:
-            return False
-        if short and _DENIAL.search(text) and not _DENIAL.search(result):
-            return False
-    return not borne or is_grounded(text, [frame.line, *frame.own_lines, *found], borne)
+    return not borne or is_grounded(text, [context.line, *context.own_lines, *results], borne)
 
 
 def _contains_result(text: str, result: str) -> bool:
-    # A number must not be a part of another one.
-    first = r"(?<!\d[.,])" if result[0].isdigit() else ""
-    last = r"(?![.,]\d)" if result[-1].isdigit() else ""
-    if first or last:
-        return re.search(rf"(?<!\w){first}{re.escape(result)}{last}(?!\w)", text) is not None
+    # A number must not be part of another one.
+    before = r"(?<!\d[.,])" if result[0].isdigit() else ""
+    after = r"(?![.,]\d)" if result[-1].isdigit() else ""
+    if before or after:
+        return re.search(rf"(?<!\w){before}{re.escape(result)}{after}(?!\w)", text) is not None
     return name_matcher(result)(text)
 
 
-def ensure_results(text: str, frame: ReplyContext, borne: float) -> str:
-    """A reply that says what the calls gave: the text where it does, else the results alone.
-    0 as ``borne`` leaves the text as it is."""
-    if not borne or reports_results(text, frame, borne):
+def ensure_results(text: str, context: ReplyContext, borne: float) -> str:
+    """The text if it reports the results of the calls or ``borne`` is 0, else the results."""
+    if not borne or reports_results(text, context, borne):
         return text
-    return "; ".join(result_texts(frame.calls)) or text
+    return "; ".join(result_texts(context.calls)) or text
