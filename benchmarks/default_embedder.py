@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
 def packaged_embedder() -> EmbedFunction:
     """The packaged MiniLM on the processor: texts to rows of shape (n, 384), of length 1."""
-    import torch
+    from ..models import load_embedder
 
-    from ..models import Embedder as Encoder
-    from ..models import embedder_folder
-
-    return Encoder(embedder_folder("minilm", None), torch.device("cpu")).vectors
+    return load_embedder().vectors

@@ -14,7 +14,7 @@ import torch
 from ..core import Json, ModelCorrupt, ModelError, SettingError
 from .clients import UsageLedger
 from .decisions import Decider, load_calibration
-from .embedders import Embedder, embedder_folder
+from .embedders import load_embedder
 from .engine import (
     ChatTemplate,
     Engine,
@@ -98,7 +98,9 @@ def load_local_model(
     report(f"preparing {name}", 0, 0)
     backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
     report(f"loading the embedder {embedder}", 0, 0)
-    text_embedder = Embedder(embedder_folder(embedder, progress), torch_device, alone=exact)
+    text_embedder = load_embedder(
+        embedder, device=str(torch_device), alone=exact, progress=progress
+    )
     dtype_name = "int8" if int8 else str(torch_dtype)
     about = describe_model(name, digest, dtype_name, torch_device, tokens, exact, embedder)
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
