@@ -212,7 +212,7 @@ def _module_types(path: Path) -> list[str]:
         if not name.startswith("sentence_transformers."):
             raise ModelError(
                 f"{path}: wants the class {name} of the folder's own code, which is never run; "
-                "name an embedder that sentence-transformers knows by itself"
+                "name an embedder that sentence-transformers supports by itself"
             )
     return types
 

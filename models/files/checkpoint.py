@@ -328,14 +328,14 @@ def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     if isinstance(error, StrictDataclassError):
         config = folder / "config.json"  # an embedder's encoder may be in a subfolder
         where = config if config.is_file() else folder
-        return ModelCorrupt(f"{where}: {_field_error(error)}; mend the file or fetch it again")
+        return ModelCorrupt(f"{where}: {_field_error(error)}; correct the file or fetch it again")
     message = " ".join(str(error).split())
     excerpt = message if len(message) <= 300 else message[:300] + "..."
     if "trust_remote_code" in message:
         return ModelError(
-            f"{folder}: {part} needs code that lies in the folder (auto_map), which is never run; "
-            "name a model that transformers knows by itself, or serve it with an engine that you "
-            "trust with the code and name it as openai:URL#name"
+            f"{folder}: {part} needs code in the folder (auto_map), which is never run; "
+            "name a model that transformers supports by itself, or serve it with an engine that "
+            "you trust with the code and name it as openai:URL#name"
         )
     if isinstance(error, ImportError):
         return ModelError(
