@@ -3,7 +3,6 @@ from .class_loader import PLANNER_METHODS as PLANNER_METHODS
 from .class_loader import WORLD_METHODS as WORLD_METHODS
 from .class_loader import allow_foreign_code as allow_foreign_code
 from .class_loader import foreign_code_allowed as foreign_code_allowed
-from .class_loader import is_package_name as is_package_name
 from .class_loader import load_object as load_object
 from .class_loader import missing_methods as missing_methods
 from .class_loader import require_class as require_class

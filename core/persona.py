@@ -106,7 +106,7 @@ class Persona:
         try:
             if data["age"] is None:
                 raise TypeError("'age' must be a number, not null")
-            made = cls(
+            persona = cls(
                 name=_text_field(data, "name"),
                 age=_integer_field(data, "age", 0),
                 traits=_text_field(data, "innate"),
@@ -130,7 +130,7 @@ class Persona:
             raise SettingError(
                 f"{source}: not a usable Smallville scratch file ({error}); {_REQUIRED_FIELDS}"
             ) from error
-        return made._warn_missing_hours(source)
+        return persona._warn_missing_hours(source)
 
     def _warn_missing_hours(self, source: Path | str) -> Persona:
         if unsaid := _missing_hours_warning(self):

@@ -1,4 +1,4 @@
-"""Tables of text (CSV, TSV) as blocks: which character parts the cells, and every cell whole."""
+"""CSV and TSV tables as blocks, with detection of the delimiter."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..core import MemoryFault
 from .passages import TextBlock
 
 _DELIMITERS = (",", ";", "\t", "|")
-# No text that people write holds it: a table of one column.
-_NONE = "\x1f"
-_TITLED_ROWS = 3
-"""From how many rows of one width on a line of one cell above them is taken for a title."""
+# A control character that no text contains, for tables of one column.
+_NO_DELIMITER = "\x1f"
+_MIN_TABLE_ROWS = 3
+"""Rows of equal width below which a line of one cell counts as a title."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """How a whole text reads with a delimiter: at which row the heading stands, behind how many
-    lines of titles, how many columns it names, and the first row with more cells (-1: none)."""
+    """Result of reading a whole text with one delimiter: index of the header row, number of title
+    lines before it, number of columns, first row with more cells (-1: none) and its cells."""
 
     delimiter: str
     escape: str | None
@@ -33,30 +33,30 @@ class _Survey:
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
-        """Sorts surveys: every row fits, no titles need be assumed, the most columns."""
+        """Sort key: all rows fit, then no title lines, then the most columns."""
         return self.too_long < 0, not self.titles, self.columns
 
 
 def csv_blocks(text: str, path: Path) -> Iterator[TextBlock]:
-    """A row each, as "column: value; ..."; the first row names the columns. Titles above the
-    heading are blocks of their own; rows are numbered from 1 as they stand in the file.
+    """One block per row, as "column: value; ...", with column names from the header row. Title
+    lines above the header are blocks of their own; rows are numbered from 1 as in the file.
 
-    The delimiter is the one with which every row of the whole text fits the heading. Raises
-    MemoryFault for a text that is no table with any.
+    The delimiter is the one with which every row fits the header. Raises MemoryFault if the text is
+    no table with any delimiter.
     """
-    told = _told(text)
-    if told:
+    declared = _declared_delimiter(text)
+    if declared:
         text = "\n" + text.partition("\n")[2]
     surveys: list[_Survey] = []
     faults: list[str] = []
-    for delimiter in (told,) if told else _candidates(text, path):
+    for delimiter in (declared,) if declared else _candidate_delimiters(text, path):
         try:
-            survey = _surveyed(text, delimiter)
+            survey = _survey_text(text, delimiter)
         except csv.Error as error:
             faults.append(str(error))
             continue
-        # A heading of one column is a table's only where nothing could part it.
-        if survey.columns > 1 or delimiter in (_NONE, told):
+        # One column is a table only without a possible delimiter.
+        if survey.columns > 1 or delimiter in (_NO_DELIMITER, declared):
             surveys.append(survey)
     parted = [one for one in surveys if one.columns > 1 and not (one.titles and one.too_long >= 0)]
     if not surveys:
@@ -67,24 +67,24 @@ def csv_blocks(text: str, path: Path) -> Iterator[TextBlock]:
             f"{path}: row {best.too_long + 1} has {best.cells} cells, row {best.heading + 1} names "
             f"{best.columns}; put cells that hold '{best.delimiter}' into quotation marks"
         )
-    yield from _blocks(text, best)
+    yield from _row_blocks(text, best)
 
 
-def _told(text: str) -> str:
-    """The delimiter that a first line "sep=;" tells, as Excel writes it; else empty."""
+def _declared_delimiter(text: str) -> str:
+    """The delimiter declared by a first line such as "sep=;", as Excel writes it; else empty."""
     line = text[:8].partition("\n")[0].strip(" \r\"'")
     return line[4:] if len(line) == 5 and line.lower().startswith("sep=") else ""
 
 
-def _candidates(text: str, path: Path) -> tuple[str, ...]:
+def _candidate_delimiters(text: str, path: Path) -> tuple[str, ...]:
     if path.suffix.lower() == ".tsv":
-        return ("\t", _NONE)
-    return (*(one for one in _DELIMITERS if one in text), _NONE)
+        return ("\t", _NO_DELIMITER)
+    return (*(one for one in _DELIMITERS if one in text), _NO_DELIMITER)
 
 
 def _rows(text: str, delimiter: str, escape: str | None) -> Iterator[list[str]]:
-    """All rows, their cells stripped. Raises csv.Error naming the line."""
-    # The module's limit is one for the whole process, so it is only ever raised.
+    """All rows with stripped cells. Raises csv.Error naming the line."""
+    # The limit of the csv module is global to the process, so it is only raised, never lowered.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     read = csv.reader(
         StringIO(text, newline=""),
@@ -101,14 +101,14 @@ def _rows(text: str, delimiter: str, escape: str | None) -> Iterator[list[str]]:
         raise csv.Error(f"line {read.line_num}: {error}") from error
 
 
-def _full(row: list[str]) -> int:
-    """How many cells a row has up to the last that is not empty."""
+def _used_cells(row: list[str]) -> int:
+    """Number of cells of a row up to the last non-empty one."""
     return next((place for place in range(len(row), 0, -1) if row[place - 1]), 0)
 
 
-def _surveyed(text: str, delimiter: str) -> _Survey:
-    """A survey of the whole text; quotation marks in cells may be doubled, or stand behind a
-    backslash where doubling gives no table. Raises csv.Error."""
+def _survey_text(text: str, delimiter: str) -> _Survey:
+    """A survey of the whole text, with doubled quotation marks in cells, or escaped by a backslash
+    if doubling gives no table. Raises csv.Error."""
     try:
         return _survey(text, delimiter, None)
     except csv.Error:
@@ -118,22 +118,21 @@ def _surveyed(text: str, delimiter: str) -> _Survey:
 
 
 def _survey(text: str, delimiter: str, escape: str | None) -> _Survey:
-    # Per row: the cells of its heading, were it one, and those that are not empty.
-    sizes = [(len(row), _full(row)) for row in _rows(text, delimiter, escape)]
+    # Per row: its number of cells, and up to the last non-empty one.
+    sizes = [(len(row), _used_cells(row)) for row in _rows(text, delimiter, escape)]
     filled = [i for i, (_, full) in enumerate(sizes) if full]
     if not filled:
         return _Survey(delimiter, escape, 0, 0, 0, -1, 0)
-    heading = _heading(text, delimiter, sizes, filled)
+    heading = _header_row(text, delimiter, sizes, filled)
     columns = sizes[heading][0]
     long = next((i for i in filled if i > heading and sizes[i][1] > columns), -1)
     titles = sum(i < heading for i in filled)
     return _Survey(delimiter, escape, heading, titles, columns, long, sizes[long][1])
 
 
-def _heading(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: list[int]) -> int:
-    """At which row the columns are named: the first, unless titles of one cell stand above a
-    table of rows alike, parted from it by an empty line or too many to be chance, or each
-    behind a "#"."""
+def _header_row(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: list[int]) -> int:
+    """Index of the header row: the first row, unless title lines of one cell precede a table,
+    either separated by an empty line, or commented by "#", or above enough rows of equal width."""
     first = filled[0]
     wide = next((i for i in filled if sizes[i][1] > 1), None)
     if wide is None or wide == first:
@@ -143,11 +142,11 @@ def _heading(text: str, delimiter: str, sizes: list[tuple[int, int]], filled: li
         return first
     parted = filled.index(wide) < wide - first
     noted = all(line.startswith("#") for line in text.splitlines()[first:wide])
-    alike = len(below) >= _TITLED_ROWS and len({sizes[i][0] for i in below}) == 1
+    alike = len(below) >= _MIN_TABLE_ROWS and len({sizes[i][0] for i in below}) == 1
     return wide if parted or noted or (alike and f"{delimiter} " not in text) else first
 
 
-def _blocks(text: str, survey: _Survey) -> Iterator[TextBlock]:
+def _row_blocks(text: str, survey: _Survey) -> Iterator[TextBlock]:
     names: list[str] = []
     for number, row in enumerate(_rows(text, survey.delimiter, survey.escape), 1):
         if number <= survey.heading:

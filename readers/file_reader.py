@@ -1,4 +1,4 @@
-"""Readers: text, Markdown, HTML, PDF and CSV as blocks with their places."""
+"""Files as text blocks with their places: text, Markdown, HTML, PDF and CSV."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 def read_blocks(path: Path) -> list[TextBlock]:
-    """The blocks of a file, by its ending. Raises MemoryFault where it cannot be read (empty,
-    damaged, encrypted, too large, no text), SettingError for an unknown ending or a missing
+    """The blocks of a file, read according to its ending. Raises MemoryFault if it cannot be read
+    (empty, damaged, encrypted, too large, no text), SettingError for an unknown ending or a missing
     library."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -36,14 +36,14 @@ def read_blocks(path: Path) -> list[TextBlock]:
         data = path.read_bytes()
     except OSError as error:
         raise MemoryFault(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    found = [block for block in reader(data, path) if block.text.strip()]
-    if not found:
+    blocks = [block for block in reader(data, path) if block.text.strip()]
+    if not blocks:
         raise MemoryFault(f"{path}: holds no text; nothing to remember")
-    return found
+    return blocks
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Bytes as text: UTF-8, or what a mark at their start says. Other bytes are no text."""
+    """The text of a file: UTF-8, or by its byte order mark. Raises MemoryFault for other bytes."""
     text = decode_text(data, path, error=MemoryFault)
     if "\x00" in text:
         raise MemoryFault(f"{path}: is a binary file, not text")
@@ -51,12 +51,12 @@ def _text(data: bytes, path: Path) -> str:
 
 
 def read_text(data: bytes, path: Path) -> Iterator[TextBlock]:
-    """Paragraphs of plain text, with their lines."""
+    """Paragraphs of plain text with their line numbers."""
     yield from _paragraphs(_text(data, path).split("\n"))
 
 
 def read_markdown(data: bytes, path: Path) -> Iterator[TextBlock]:
-    """Paragraphs, lists, code and rows of tables, with their lines and the headings above."""
+    """Paragraphs, lists, code and table rows of Markdown with line numbers and headings."""
     yield from markdown_blocks(_text(data, path).split("\n"))
 
 
@@ -72,12 +72,12 @@ def _paragraphs(lines: list[str]) -> Iterator[TextBlock]:
 
 
 def read_html(data: bytes, path: Path) -> Iterator[TextBlock]:
-    """Paragraphs of a page, with the headings above them; scripts and styles are left out."""
+    """Visible paragraphs of a page with the headings above them."""
     above: tuple[str, ...] = ()
     for found in html_blocks(_text(data, path)):
         title = heading_path(found.headings)
         if found.headings != above:
-            # A heading too long for a title stands there whole as well.
+            # A heading longer than a title is also a block of its own.
             for text in found.headings:
                 if heading_path([text]) != text and text not in above:
                     yield TextBlock(text, "lines", found.first, found.first)
@@ -86,12 +86,12 @@ def read_html(data: bytes, path: Path) -> Iterator[TextBlock]:
 
 
 def read_csv(data: bytes, path: Path) -> Iterator[TextBlock]:
-    """A row each, as "column: value; ..."; the first row names the columns and is row 1."""
+    """One block per row, as "column: value; ..."; the header is row 1."""
     yield from csv_blocks(_text(data, path), path)
 
 
 def read_pdf(data: bytes, path: Path) -> Iterator[TextBlock]:
-    """A page's text each, in paragraphs. Needs the extra ``documents`` (pypdf)."""
+    """Paragraphs of each page. Needs the extra ``documents`` (pypdf)."""
     try:
         from pypdf import PdfReader
         from pypdf.errors import DependencyError, PyPdfError
@@ -113,7 +113,7 @@ def read_pdf(data: bytes, path: Path) -> Iterator[TextBlock]:
         raise
     except DependencyError as error:
         raise MemoryFault(f"{path}: is encrypted; save it without a password") from error
-    # What a damaged file makes pypdf raise is not bounded to its own errors.
+    # A damaged file makes pypdf raise other exceptions than its own.
     except (PyPdfError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise MemoryFault(f"{path}: is damaged or no PDF ({error})") from error
     except (RecursionError, OverflowError, AssertionError, OSError, NotImplementedError) as error:

@@ -1,7 +1,7 @@
-"""The text of HTML pages, for whoever reads them: documents to remember, pages fetched.
+"""Text blocks of HTML pages.
 
-Not by ``html.parser``: on a hostile page it takes time by the square of the length (5 s for
-50,000 ``<``) and fails on ``<![``. This scan takes each character once.
+Not by ``html.parser``, which takes quadratic time on hostile pages (5 s for 50,000 ``<``) and
+fails on ``<![``. This scanner is linear.
 """
 
 from __future__ import annotations
@@ -14,33 +14,35 @@ from html import unescape
 from ..core import check_arguments
 from .html_visibility import OpenTags
 
-_WORDS = (
+_BREAK_NAMES = (
     "p div li ul ol tr table section article br blockquote pre dd dt dl header footer main nav "
     "aside body figcaption form hr option"
 )
-_BREAKS = frozenset(_WORDS.split())
-# Their content is raw: a "<" in it begins no tag.
+_BREAKS = frozenset(_BREAK_NAMES.split())
+# Tags with raw content: a "<" in it begins no tag.
 _RAW = frozenset(["script", "style", "iframe", "noembed", "noframes"])
-_TITLES = {"title": 0, **{f"h{n}": n for n in range(1, 7)}}
-# Every alternative takes in what it has looked at (possessive, closed by the end as well), so
-# that no part of a page is looked at again and again.
+_HEADING_LEVELS = {"title": 0, **{f"h{n}": n for n in range(1, 7)}}
+# Every alternative is possessive and also ends at the end of the page, so that no part is scanned
+# twice.
 _TOKEN = re.compile(
     r"<!--(?:.*?-->|.*)|<[!?][^>]*>?"
     r"|<(?P<end>/?)(?P<tag>[A-Za-z][A-Za-z0-9]*+)(?P<more>(?:[^'\">]|\"[^\"]*\"|'[^']*')*+)>?",
     re.DOTALL,
 )
-# Longer ones name no character, and Python refuses to read their numbers.
-_ENDLESS = re.compile(r"&#[xX]?[0-9a-fA-F]{8,}+;?")
+# Longer references name no character, and Python refuses to convert their numbers.
+_LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{8,}+;?")
 
 
-# Tag characters show nothing but in the flags of countries' parts.
-_UNSEEN = re.compile("(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f)|[\U000e0000-\U000e007f]+")
+# Tag characters are invisible, except in flags of regions.
+_TAG_CHARACTERS = re.compile(
+    "(\U0001f3f4[\U000e0020-\U000e007e]{1,6}\U000e007f)|[\U000e0000-\U000e007f]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class HtmlBlock:
-    """A paragraph, list item or table row of a page: its text, the headings above it
-    (outermost first) and the first and last line of its source, counted from 1."""
+    """A paragraph, list item or table row of a page: its text, the headings above it (outermost
+    first), and the first and last line of its source, counted from 1."""
 
     text: str
     headings: tuple[str, ...]
@@ -50,11 +52,11 @@ class HtmlBlock:
 
 @check_arguments
 def html_blocks(source: str) -> list[HtmlBlock]:
-    """The blocks of an HTML page in their order. What a page does not show to people is left
-    out: scripts, styles, comments, and what its own tags and the plain rules of its own style
-    sheets hide (see ``OpenTags``).
+    """The visible blocks of an HTML page in order, without scripts, styles, comments, and text that
+    tags or style sheets hide (``html_visibility.OpenTags``).
 
-    >>> [(one.headings, one.text) for one in html_blocks("<h1>Rye</h1><p>Sold <b>out</b>.</p>")]
+    >>> page = "<h1>Rye</h1><p>Sold <b>out</b>.</p>"
+    >>> [(block.headings, block.text) for block in html_blocks(page)]
     [(('Rye',), 'Sold out.')]
     """
     page = _Page()
@@ -68,7 +70,8 @@ def html_blocks(source: str) -> list[HtmlBlock]:
 
 
 def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
-    """Tags (name, whether it ends, attributes) and texts (with where they begin), in order."""
+    """Tokens of a page: (name, is end tag, attributes, position) of tags, ("", False, text,
+    position) of texts."""
     at = 0
     while found := _TOKEN.search(source, at):
         if found.start() > at:
@@ -88,61 +91,61 @@ def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
 
 
 class _Page:
-    """Puts the blocks of a page together."""
+    """Assembles the blocks of a page from its tokens."""
 
     def __init__(self) -> None:
         self.blocks: list[HtmlBlock] = []
-        self._held: list[str] = []
-        self._blank = True
+        self._texts: list[str] = []
+        self._is_blank = True
         self._first = self._last = 1
-        self._open = OpenTags()
-        self._titles: list[tuple[int, str]] = []
+        self._open_tags = OpenTags()
+        self._headings: list[tuple[int, str]] = []
         self._line, self._counted = 1, 0
 
     def tag(self, tag: str, ends: bool, attributes: str) -> None:
-        """A block's start ends the one before; a heading's end makes it the title of what
-        follows."""
+        """Handle a tag: block tags end the open block, the end of a heading makes its text the
+        heading of what follows."""
         if ends:
-            self._open.end(tag)
+            self._open_tags.end(tag)
         else:
-            self._open.start(tag, attributes)
-        if tag in _TITLES and ends:
-            text = self._taken()
-            depth = _TITLES[tag]
-            self._titles = [(level, name) for level, name in self._titles if level < depth]
+            self._open_tags.start(tag, attributes)
+        if tag in _HEADING_LEVELS and ends:
+            text = self._take_text()
+            depth = _HEADING_LEVELS[tag]
+            self._headings = [(level, name) for level, name in self._headings if level < depth]
             if text:
-                self._titles.append((depth, text))
-        elif tag in _BREAKS or tag in _TITLES:
+                self._headings.append((depth, text))
+        elif tag in _BREAKS or tag in _HEADING_LEVELS:
             self.flush()
         elif tag in ("td", "th") and not ends:
-            self._held.append(" ")
+            self._texts.append(" ")
 
     def text(self, data: str, source: str, at: int) -> None:
-        """Text, unless it is hidden."""
+        """Handle a text, which is skipped if hidden."""
         self._line += source.count("\n", self._counted, at)
         self._counted = at
-        if self._open.hidden:
-            self._open.sheet(data)
+        if self._open_tags.hidden:
+            self._open_tags.sheet(data)
             return
         if data.strip():
             before = data[: len(data) - len(data.lstrip())].count("\n")
-            if self._blank:
+            if self._is_blank:
                 self._first = self._line + before
             self._last = self._line + data.rstrip().count("\n")
-        text = unescape(_ENDLESS.sub("\ufffd", data)) if "&" in data else data
-        text = text if text.isascii() else _UNSEEN.sub(r"\1", text)
-        self._held.append(text)
-        self._blank = self._blank and not text.strip()
+        text = unescape(_LONG_REFERENCE.sub("\ufffd", data)) if "&" in data else data
+        text = text if text.isascii() else _TAG_CHARACTERS.sub(r"\1", text)
+        self._texts.append(text)
+        self._is_blank = self._is_blank and not text.strip()
 
     def flush(self) -> None:
         """End the open block."""
-        text = self._taken()
+        text = self._take_text()
         if text:
-            headings = tuple(name for _, name in self._titles)
+            headings = tuple(name for _, name in self._headings)
             self.blocks.append(HtmlBlock(text, headings, self._first, self._last))
 
-    def _taken(self) -> str:
-        """The text that was held, in one line; nothing is held after."""
-        text = " ".join("".join(self._held).split())
-        self._held, self._blank = [], True
+    def _take_text(self) -> str:
+        """The collected text in one line; the collection is then empty."""
+        text = " ".join("".join(self._texts).split())
+        self._texts, self._is_blank = [], True
         return text

@@ -1,6 +1,6 @@
-"""The open tags of an HTML page, and whether they hide what stands in them from people.
+"""Which text of an HTML page is hidden from readers, by its open tags and style sheets.
 
-Each tag costs the same, however deep the page nests.
+Each tag takes constant time, independent of the nesting depth.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCKS_NAMES = (
 _VOID = frozenset(_VOID_NAMES.split())
 _SILENT = frozenset(_SILENT_NAMES.split())
 _BLOCKS = frozenset(_BLOCKS_NAMES.split())
-# A start tag ends an open one of these, unless one of the second kind was opened since.
+# A start tag closes an open tag of the first tuple, unless one of the second was opened since.
 _ROWS = frozenset(["table", "tbody", "thead", "tfoot"])
 _IMPLIED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "li": (("li",), ("ul", "ol", "menu")),
@@ -34,11 +34,11 @@ _IMPLIED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tr": (("tr",), tuple(_ROWS)),
     "option": (("option",), ("select", "datalist")),
 }
-_WORDS = ("hidden", "style", "color", "size", "dialog", "popover")
+_STYLE_ATTRIBUTES = ("hidden", "style", "color", "size", "dialog", "popover")
 _ATTRIBUTE = re.compile(r"([^\s=/>\"']++)(?:\s*+=\s*+(\"[^\"]*+\"|'[^']*+'|[^\s\"'>]*+))?+")
 _COMMENT = re.compile(r"/\*(?:.*?\*/|.*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.DOTALL)
-# Each match takes in what it has looked at, up to the end.
+# Each match consumes what it has scanned, which keeps the time linear.
 _BRACE = re.compile(r"([^{}]*+)([{}]|\Z)")
 _SELECTOR = re.compile(r"[a-z][a-z0-9]*+|[a-z0-9]*+[.#][\w-]++|\[[\w-]++\]")
 _NUMBER = re.compile(r"([+-]?\d*+\.?\d*+)(px|pt|em|rem|ex|ch|%|vw|vh|in|cm|mm)?")
@@ -48,30 +48,32 @@ _COLORS = {"white": "ffffff", "black": "000000", "snow": "fffafa", "whitesmoke":
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """What a tag makes of its content: ``gone`` holds for all in it, the rest may be set
-    anew by what is inside."""
+    """The effect of a tag on its content: ``removed`` holds for all of it, the rest can be
+    overridden inside."""
 
-    gone: bool = False
-    unseen: bool = False
+    removed: bool = False
+    invisible: bool = False
     tiny: bool = False
     color: str = ""
-    ground: str = ""
+    background: str = ""
     styled: bool = False
 
     @property
     def hidden(self) -> bool:
-        same = bool(self.color) and self.color == (self.ground or ("" if self.styled else "ffffff"))
-        return self.gone or self.unseen or self.tiny or same or self.color == "transparent"
+        same = bool(self.color) and self.color == (
+            self.background or ("" if self.styled else "ffffff")
+        )
+        return self.removed or self.invisible or self.tiny or same or self.color == "transparent"
 
 
 class OpenTags:
-    """The tags that are open at a place of a page.
+    """The stack of open tags while a page is read.
 
-    ``hidden`` by: the attributes hidden, aria-hidden="true"; the styles display:none,
-    visibility:hidden, opacity:0, a font, width and height of no size, a place outside the page,
-    a clip that leaves nothing, text of the colour of its ground (white without one, where no
-    class or sheet may give another); template, noscript, closed dialogs and what only shows
-    where a picture or a frame does not.
+    Text is ``hidden`` by the attributes hidden and aria-hidden="true"; by the styles display:none,
+    visibility:hidden, opacity:0, zero font size, width or height, a position outside the page, an
+    empty clip, or text in the colour of its background (white by default, unless a class or style
+    sheet may set another); inside template, noscript and closed dialogs; and in fallback content
+    of pictures and frames.
 
     >>> tags = OpenTags()
     >>> tags.start("div", ' style="display: none"')
@@ -80,39 +82,39 @@ class OpenTags:
     """
 
     def __init__(self) -> None:
-        self._looks = [_Style()]
+        self._styles = [_Style()]
         self._names = [""]
-        self._places: dict[str, list[int]] = {}
+        self._indices: dict[str, list[int]] = {}
         self._styled = False
-        self._sheet: dict[str, bool] = {}
+        self._sheet_rules: dict[str, bool] = {}
 
     @property
     def hidden(self) -> bool:
-        """Whether text at this place is not shown to people."""
-        return self._looks[-1].hidden
+        """Whether text at the current place is hidden."""
+        return self._styles[-1].hidden
 
     def start(self, name: str, attributes: str) -> None:
-        """A tag opens; some that are open end by it."""
+        """Open a tag, which closes some open tags."""
         if name in _BLOCKS:
-            self._close(("p",), ("table", "button", "td", "th"))
+            self._close_implied(("p",), ("table", "button", "td", "th"))
         if name in _IMPLIED:
-            self._close(*_IMPLIED[name])
-        # A sheet may give any ground to what follows.
+            self._close_implied(*_IMPLIED[name])
+        # A style sheet may give any background to what follows.
         self._styled = self._styled or name in ("style", "link")
         if name in _VOID or (name == "svg" and attributes.endswith("/")):
             return
-        self._places.setdefault(name, []).append(len(self._names))
+        self._indices.setdefault(name, []).append(len(self._names))
         self._names.append(name)
-        look = self._looks[-1]
+        style = self._styles[-1]
         if name in _SILENT:
-            look = replace(look, gone=True)
-        elif not look.gone:
-            look = _changed(look, name, attributes, self._styled, self._sheet)
-        self._looks.append(look)
+            style = replace(style, removed=True)
+        elif not style.removed:
+            style = _inner_style(style, name, attributes, self._styled, self._sheet_rules)
+        self._styles.append(style)
 
     def sheet(self, text: str) -> None:
-        """Take in the rules of a style sheet that hide what has one tag, class, id or attribute;
-        other selectors, and rules for some media alone, are not applied."""
+        """Add the rules of a style sheet that hide or show elements by a single tag, class, id or
+        attribute; other selectors and rules within ``@media`` are ignored."""
         if self._names[-1] != "style":
             return
         open_rules: list[str] = []
@@ -122,77 +124,77 @@ class OpenTags:
             elif found[2] and open_rules:
                 selectors = open_rules.pop()
                 if not open_rules and not selectors.startswith("@"):
-                    self._rule(selectors, _declared(found[1]))
+                    self._rule(selectors, _declarations(found[1]))
 
     def _rule(self, selectors: str, style: dict[str, str]) -> None:
-        hides = _removed(style) or style.get("visibility") in ("hidden", "collapse")
+        hides = _is_hidden_by_style(style) or style.get("visibility") in ("hidden", "collapse")
         if not hides and not {"display", "visibility", "opacity"} & style.keys():
             return
         for one in selectors.split(","):
             if _SELECTOR.fullmatch(one := one.strip()) and one not in ("html", "body"):
-                self._sheet[one] = hides
+                self._sheet_rules[one] = hides
 
     def end(self, name: str) -> None:
-        """A tag closes, and all that was opened in it; one that is not open closes nothing."""
-        if places := self._places.get(name):
-            self._cut(places[-1])
+        """Close a tag and all tags opened in it; ignored if it is not open."""
+        if places := self._indices.get(name):
+            self._truncate(places[-1])
 
-    def _close(self, names: tuple[str, ...], walls: tuple[str, ...]) -> None:
-        found = max(map(self._last, names))
-        if found > max(map(self._last, walls)):
-            self._cut(found)
+    def _close_implied(self, names: tuple[str, ...], walls: tuple[str, ...]) -> None:
+        found = max(map(self._last_index, names))
+        if found > max(map(self._last_index, walls)):
+            self._truncate(found)
 
-    def _last(self, name: str) -> int:
-        places = self._places.get(name)
+    def _last_index(self, name: str) -> int:
+        places = self._indices.get(name)
         return places[-1] if places else 0
 
-    def _cut(self, place: int) -> None:
+    def _truncate(self, place: int) -> None:
         while len(self._names) > place:
-            self._places[self._names.pop()].pop()
-            self._looks.pop()
+            self._indices[self._names.pop()].pop()
+            self._styles.pop()
 
 
-def _changed(
-    look: _Style, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
+def _inner_style(
+    outer: _Style, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
 ) -> _Style:
-    """The look inside a tag."""
-    low = attributes.lower()
-    if styled and not look.styled:
-        look = replace(look, styled=True)
-    words = (*_WORDS, "class", "width", "&")
-    if name != "dialog" and not sheet and not any(word in low for word in words):
-        return look
-    given: dict[str, str] = {}
-    for found in _ATTRIBUTE.finditer(attributes):
-        value = unescape((found[2] or "").strip("\"'"))
-        given.setdefault(found[1].lower(), value.strip().lower())
-    style = _declared(given.get("style", ""))
-    gone = (
-        "hidden" in given
-        or "popover" in given
-        or given.get("aria-hidden") == "true"
-        or (name == "dialog" and "open" not in given)
-        or _removed(style)
-        or ("display" not in style and _by_sheet(name, given, sheet))
+    """The style of a tag's content."""
+    if styled and not outer.styled:
+        outer = replace(outer, styled=True)
+    keywords = (*_STYLE_ATTRIBUTES, "class", "width", "&")
+    text = attributes.lower()
+    if name != "dialog" and not sheet and not any(keyword in text for keyword in keywords):
+        return outer
+    values: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(attributes):
+        value = unescape((match[2] or "").strip("\"'"))
+        values.setdefault(match[1].lower(), value.strip().lower())
+    css = _declarations(values.get("style", ""))
+    removed = (
+        "hidden" in values
+        or "popover" in values
+        or values.get("aria-hidden") == "true"
+        or (name == "dialog" and "open" not in values)
+        or _is_hidden_by_style(css)
+        or ("display" not in css and _is_hidden_by_sheet(name, values, sheet))
     )
-    color = _color(style.get("color", given.get("color", ""))) or look.color
-    ground = style.get("background-color", style.get("background", given.get("bgcolor", "")))
-    if "class" in given or "url(" in ground or "gradient" in ground:
-        look = replace(look, styled=True, ground="")
-    seen = style.get("visibility")
-    size = style.get("font-size", "0" if given.get("size") == "0" else "")
+    color = _color(css.get("color", values.get("color", ""))) or outer.color
+    background = css.get("background-color", css.get("background", values.get("bgcolor", "")))
+    if "class" in values or "url(" in background or "gradient" in background:
+        outer = replace(outer, styled=True, background="")
+    visibility = css.get("visibility")
+    size = css.get("font-size", "0" if values.get("size") == "0" else "")
     return replace(
-        look,
-        gone=look.gone or gone,
-        unseen=seen in ("hidden", "collapse") if seen else look.unseen,
-        tiny=_tiny(size) if size else look.tiny,
+        outer,
+        removed=outer.removed or removed,
+        invisible=visibility in ("hidden", "collapse") if visibility else outer.invisible,
+        tiny=_is_tiny(size) if size else outer.tiny,
         color=color,
-        ground=_color(ground) or look.ground,
+        background=_color(background) or outer.background,
     )
 
 
-def _by_sheet(name: str, given: Mapping[str, str], sheet: Mapping[str, bool]) -> bool:
-    """Whether the page's style sheets hide a tag, the more exact rule before the less."""
+def _is_hidden_by_sheet(name: str, given: Mapping[str, str], sheet: Mapping[str, bool]) -> bool:
+    """Whether the page's style sheets hide a tag; the most specific rule decides."""
     if not sheet:
         return False
     classes, own = given.get("class", "").split(), given.get("id", "")
@@ -217,41 +219,41 @@ def _unescaped(found: re.Match[str]) -> str:
     return found[2] or (chr(code) if 0 < code <= 0x10FFFF else "")
 
 
-def _declared(style: str) -> dict[str, str]:
-    """The declarations of a style attribute."""
+def _declarations(style: str) -> dict[str, str]:
+    """The declarations of a style attribute, by property."""
     plain = _ESCAPE.sub(_unescaped, _COMMENT.sub("", style))
     pairs = (part.partition(":") for part in plain.split(";"))
     return {name.strip(): value.replace("!important", "").strip() for name, _, value in pairs}
 
 
-def _removed(style: dict[str, str]) -> bool:
-    """Whether a style takes its content out of sight, whatever stands in it."""
+def _is_hidden_by_style(style: dict[str, str]) -> bool:
+    """Whether a style hides its content, independent of the content's own styles."""
     if not style:
         return False
     opacity = style.get("opacity", "")
     cut = style.get("overflow", style.get("overflow-y", "")) in ("hidden", "clip")
     flat = any(
-        _tiny(style.get(side, "")) for side in ("width", "height", "max-height", "max-width")
+        _is_tiny(style.get(side, "")) for side in ("width", "height", "max-height", "max-width")
     )
     away = style.get("position") in ("absolute", "fixed") and any(
-        (size := _size(value := style.get(side, ""))) is not None
+        (size := _length(value := style.get(side, ""))) is not None
         and size <= (-100 if value.endswith(("%", "vw", "vh", "em")) else -500)
         for side in ("left", "top", "right", "bottom")
     )
-    shifts = (_size(style.get(side, "")) for side in ("margin-left", "margin-top"))
+    shifts = (_length(style.get(side, "")) for side in ("margin-left", "margin-top"))
     font = style.get("font", "").split("/")[0].split(" ")[-1]
-    indent = _size(style.get("text-indent", ""))
+    indent = _length(style.get("text-indent", ""))
     clip = style.get("clip", "").replace(" ", "").replace(",", "")
     path = style.get("clip-path", "").replace(" ", "")
     return (
         style.get("display") == "none"
         or style.get("content-visibility") == "hidden"
-        or (bool(opacity) and (share := _size(opacity)) is not None and share <= 0.01)
+        or (bool(opacity) and (share := _length(opacity)) is not None and share <= 0.01)
         or (cut and flat)
         or away
         or any(size is not None and size <= -999 for size in shifts)
-        or ("/" in style.get("font", "") and _size(font) == 0)
-        or _size(style.get("zoom", "")) == 0
+        or ("/" in style.get("font", "") and _length(font) == 0)
+        or _length(style.get("zoom", "")) == 0
         or style.get("filter", "").replace(" ", "") in ("opacity(0)", "opacity(0%)")
         or (indent is not None and indent <= -500)
         or clip in ("rect(0000)", "rect(0px0px0px0px)", "rect(1px1px1px1px)")
@@ -260,8 +262,8 @@ def _removed(style: dict[str, str]) -> bool:
     )
 
 
-def _size(value: str) -> float | None:
-    """The number of a length, whatever its unit; None for no number."""
+def _length(value: str) -> float | None:
+    """The number of a length without its unit; None if it is no number."""
     found = _NUMBER.fullmatch(value)
     try:
         return float(found[1]) if found else None
@@ -269,14 +271,14 @@ def _size(value: str) -> float | None:
         return None
 
 
-def _tiny(value: str) -> bool:
-    size = _size(value)
+def _is_tiny(value: str) -> bool:
+    size = _length(value)
     return size is not None and (size <= 0 or (size <= 1 and value.endswith(("px", "pt"))))
 
 
 def _color(value: str) -> str:
-    """A colour as six hexadecimal digits, "transparent", or a name of its own; "" for what is
-    none, or is inherited."""
+    """A colour as six hexadecimal digits, "transparent", or an unknown name; "" if it is inherited
+    or no colour."""
     value = value.split(" ")[0] if "(" not in value else value
     if value in ("", "inherit", "initial", "unset", "currentcolor", "none"):
         return ""
@@ -288,16 +290,16 @@ def _color(value: str) -> str:
         return _near_white(short)
     if found := _CHANNELS.search(value):
         parts = found[1].replace(",", " ").replace("/", " ").split()
-        if len(parts) > 3 and _size(parts[3]) == 0:
+        if len(parts) > 3 and _length(parts[3]) == 0:
             return "transparent"
-        numbers = [_size(part) for part in parts[:3]]
+        numbers = [_length(part) for part in parts[:3]]
         if len(numbers) == 3 and all(one is not None and 0 <= one <= 255 for one in numbers):
             return _near_white("".join(f"{round(one or 0):02x}" for one in numbers))
     return _near_white(_COLORS.get(value, value))
 
 
 def _near_white(color: str) -> str:
-    """Shades of white that nobody tells from it count as white."""
+    """The colour, with shades next to white as white."""
     try:
         near = len(color) == 6 and all(int(color[at : at + 2], 16) >= 0xF0 for at in (0, 2, 4))
     except ValueError:

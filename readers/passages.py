@@ -1,4 +1,4 @@
-"""Documents as blocks: what readers give, and pieces of a size that embeds whole."""
+"""Text blocks, and passages of a length that an embedder takes whole."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dataclasses import dataclass
 
 from ..core import digest_text, sentence_ends
 
-# MiniLM reads 256 word pieces; English has about 1.3 to a word.
+# MiniLM reads 256 word pieces; English has about 1.3 per word.
 PASSAGE_WORDS = 160
-WORD_PIECES_PER_WORD = 1.4  # word pieces to a word that a piece of so many words has room for
-MAX_HEADING_CHARS = 120  # characters of one heading that travel with the text
-_PARTS = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
+WORD_PIECES_PER_WORD = 1.4
+MAX_HEADING_CHARS = 120
+_TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 
 
 def embedder_length(text: str) -> int:
-    """How long a text is for an embedder, in English words: its words, or more where these
-    come to many word pieces (figures, signs, long words, characters of other scripts).
+    """Length of a text for an embedder in English words: the number of words, or more if they have
+    many word pieces (digits, punctuation, long words, other scripts).
 
     >>> embedder_length("We met at noon."), embedder_length("我们中午见面了。")
     (4, 6)
     """
     words = len(text.split())
     pieces = 0
-    for part in _PARTS.findall(text):
+    for part in _TOKEN.findall(text):
         if part.isdigit():
             pieces += -(-len(part) // 2)
         elif part.isascii() or part[0] < "\u0250":
             pieces += 1 + max(0, len(part) - 5) // 3 + (0 if part.isascii() else 1)
-        else:  # A syllable of Hangul is two or three letters to MiniLM.
+        else:  # MiniLM splits a Hangul syllable into two or three letters.
             pieces += len(part) * (2 if "\uac00" <= part[0] <= "\ud7a3" else 1)
     return max(words, round(pieces / WORD_PIECES_PER_WORD + 0.4))
 
 
 def heading_path(headings: Sequence[str]) -> str:
-    """The headings above a text as its title, each cut to a length that leaves room for it.
+    """The headings above a text as one title, each cut to MAX_HEADING_CHARS.
 
     >>> heading_path(["Guide", "Bread"])
     'Guide > Bread'
@@ -49,10 +49,10 @@ def heading_path(headings: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """A paragraph, list, row or page's part: its text, the headings above it, and its place.
+    """A paragraph, list, row or part of a page: its text, the headings above it, and its place.
 
-    ``unit`` is what the place counts ("lines", "p.", "row"), ``first`` and ``last`` from
-    where to where, counted from 1.
+    ``unit`` is the unit of the place ("lines", "p.", "row"), ``first`` and ``last`` its range,
+    counted from 1.
     """
 
     text: str
@@ -72,88 +72,88 @@ class Passage:
 
 
 def format_place(unit: str, first: int, last: int) -> str:
-    """A place as it is cited.
+    """A place as text for a citation.
 
-    >>> format_place("p.", 3, 3), format_place("lines", 10, 24), format_place("lines", 7, 7),
-    format_place("row", 2, 5)
-    ('p. 3', 'lines 10-24', 'line 7', 'rows 2-5')
+    >>> format_place("p.", 3, 3), format_place("lines", 10, 24), format_place("row", 2, 2)
+    ('p. 3', 'lines 10-24', 'row 2')
     """
     if unit == "p.":
         return f"p. {first}" if first == last else f"pp. {first}-{last}"
-    one = unit.removesuffix("s")
-    return f"{one} {first}" if first == last else f"{one}s {first}-{last}"
+    singular = unit.removesuffix("s")
+    return f"{singular} {first}" if first == last else f"{singular}s {first}-{last}"
 
 
 def split_passages(blocks: Iterable[TextBlock], words: int = PASSAGE_WORDS) -> Iterator[Passage]:
-    """Neighbouring blocks under one heading together, up to so many words; a longer block cut
-    between its sentences (at words, where a sentence is longer). Rows and pages stay apart."""
-    waiting: list[TextBlock] = []
+    """Passages of at most ``words`` words (``embedder_length``): adjacent blocks under one heading
+    are joined, longer blocks split between sentences, longer sentences between words. Rows and
+    pages are not joined."""
+    pending: list[TextBlock] = []
     size = 0
     for block in blocks:
         # The title is embedded with the text.
-        room = max(words // 2, words - embedder_length(block.title)) if block.title else words
-        for part, count in _cut(block, room):
-            apart = bool(waiting) and (
-                part.title != waiting[0].title
-                or (part.unit != "lines" and part.first != waiting[0].first)
+        limit = max(words // 2, words - embedder_length(block.title)) if block.title else words
+        for part, count in _split_block(block, limit):
+            is_separate = bool(pending) and (
+                part.title != pending[0].title
+                or (part.unit != "lines" and part.first != pending[0].first)
             )
-            if waiting and (apart or size + count > room):
-                yield _joined(waiting)
-                waiting, size = [], 0
-            waiting.append(part)
+            if pending and (is_separate or size + count > limit):
+                yield _passage(pending)
+                pending, size = [], 0
+            pending.append(part)
             size += count
-            # Ends that depend on the words alone: a line more at the top of a file moves few.
+            # Split points that depend on the text alone: an insertion changes few passages.
             if size >= words // 3 and digest_text(part.text)[0] in "0123":
-                yield _joined(waiting)
-                waiting, size = [], 0
-    if waiting:
-        yield _joined(waiting)
+                yield _passage(pending)
+                pending, size = [], 0
+    if pending:
+        yield _passage(pending)
 
 
-def _joined(blocks: list[TextBlock]) -> Passage:
+def _passage(blocks: list[TextBlock]) -> Passage:
     first, last = blocks[0], blocks[-1]
     text = "\n".join(block.text for block in blocks)
     return Passage(text, first.title, format_place(first.unit, first.first, last.last))
 
 
-def _cut(block: TextBlock, words: int) -> Iterator[tuple[TextBlock, int]]:
-    """A block in parts of at most so many words, each with its size."""
-    if (whole := embedder_length(block.text)) <= words:
-        yield block, whole
+def _split_block(block: TextBlock, words: int) -> Iterator[tuple[TextBlock, int]]:
+    """Parts of a block of at most ``words`` words, each with its length."""
+    if (length := embedder_length(block.text)) <= words:
+        yield block, length
         return
     lines = block.text.split("\n")
     if len(lines) == block.last - block.first + 1 and len(lines) > 1:
-        # A block with a line for each line of its file keeps exact places.
-        held: list[tuple[int, str]] = []
+        # A block with one line per line of the file keeps exact places.
+        pending: list[tuple[int, str]] = []
         size = 0
         for number, line in enumerate(lines, block.first):
-            count = embedder_length(line)
-            if held and size + count > words:
-                yield from _cut(_of_lines(block, held), words)
-                held, size = [], 0
-            held.append((number, line))
-            size += count
-        if len(held) < len(lines):
-            yield from _cut(_of_lines(block, held), words)
+            line_length = embedder_length(line)
+            if pending and size + line_length > words:
+                yield from _split_block(_block_of_lines(block, pending), words)
+                pending, size = [], 0
+            pending.append((number, line))
+            size += line_length
+        if len(pending) < len(lines):
+            yield from _split_block(_block_of_lines(block, pending), words)
             return
-        # One by one they fit and together not: the rounding of each.
-    for text in _sentences(block.text, words):
+        # The lines fit one by one but not together, because each length is rounded.
+    for text in _split_text(block.text, words):
         yield (
             TextBlock(text, block.unit, block.first, block.last, block.title),
             embedder_length(text),
         )
 
 
-def _of_lines(block: TextBlock, held: list[tuple[int, str]]) -> TextBlock:
-    text = "\n".join(line for _, line in held)
-    return TextBlock(text, block.unit, held[0][0], held[-1][0], block.title)
+def _block_of_lines(block: TextBlock, pending: list[tuple[int, str]]) -> TextBlock:
+    text = "\n".join(line for _, line in pending)
+    return TextBlock(text, block.unit, pending[0][0], pending[-1][0], block.title)
 
 
-def _sentences(text: str, words: int) -> Iterator[str]:
-    """Neighbouring sentences together, up to so many words; longer ones cut between words, a
-    longer run without blanks between characters."""
+def _split_text(text: str, words: int) -> Iterator[str]:
+    """Parts of a text of at most ``words`` words, split between sentences if possible, else between
+    words or characters."""
     start = end = size = 0
-    for stop in _ends(text, words):
+    for stop in _split_points(text, words):
         count = embedder_length(text[end:stop])
         if size and size + count > words:
             yield " ".join(text[start:end].split())
@@ -164,19 +164,19 @@ def _sentences(text: str, words: int) -> Iterator[str]:
         yield last
 
 
-def _ends(text: str, words: int) -> Iterator[int]:
-    """Where a text may be cut, the ends of what fits by itself."""
+def _split_points(text: str, words: int) -> Iterator[int]:
+    """Positions at which a text may be split."""
     start = 0
     for stop in sentence_ends(text):
         if embedder_length(text[start:stop]) <= words:
             yield stop
         else:
             for word in re.finditer(r"\S+\s*", text[start:stop]):
-                yield from _word_ends(word[0], start + word.start(), words)
+                yield from _word_split_points(word[0], start + word.start(), words)
         start = stop
 
 
-def _word_ends(word: str, start: int, words: int) -> Iterator[int]:
+def _word_split_points(word: str, start: int, words: int) -> Iterator[int]:
     if embedder_length(word) > words:
         step, at = max(1, words // 8), 0
         while (at := at + step) < len(word):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
-from ..core import Action, AgentId, Json, Observation, StepResult
+from ..core import Action, AgentId, Event, Json, Observation, StepResult, VisibleAgent
+
+T = TypeVar("T", Event, VisibleAgent, Observation)
 
 _LABELLED_EVENTS = ("doing", "said", "refused")
 
@@ -37,21 +40,21 @@ class ActionSources:
         subjects = {seen.who, *(event.subject for event in (*seen.events, *seen.notices))}
         if subjects.isdisjoint(lost):
             return seen
+
+        def label(item: T, who: AgentId) -> T:
+            return replace(item, sources=tuple(sorted({*item.sources, *lost.get(who, ())})))
+
         events, notices = (
             tuple(
-                replace(one, sources=_merge_sources(one.sources, lost[one.subject]))
-                if one.kind in _LABELLED_EVENTS and one.subject in lost
-                else one
-                for one in given
+                label(event, event.subject)
+                if event.kind in _LABELLED_EVENTS and event.subject in lost
+                else event
+                for event in events
             )
-            for given in (seen.events, seen.notices)
+            for events in (seen.events, seen.notices)
         )
-        people = tuple(
-            replace(one, sources=_merge_sources(one.sources, lost.get(one.who, ())))
-            for one in seen.people
-        )
-        own = _merge_sources(seen.sources, lost.get(seen.who, ()))
-        return replace(seen, events=events, notices=notices, people=people, sources=own)
+        people = tuple(label(person, person.who) for person in seen.people)
+        return replace(label(seen, seen.who), events=events, notices=notices, people=people)
 
     def save(self) -> Json:
         """The state as JSON."""
@@ -60,7 +63,3 @@ class ActionSources:
     def load(self, saved: Json) -> None:
         """Restore what ``save`` returned."""
         self._lost = {who: tuple(sources) for who, sources in saved.items()}
-
-
-def _merge_sources(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({*one, *other}))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import invalidate_caches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..agents import Agent, Maintenance
 from ..core import (
@@ -36,7 +37,7 @@ from ..core import (
 from ..memory import Memory, load_smallville_memories
 from ..planners import Daily, planner_by_name
 from ..store import Store
-from ..tools import AnyTool, Policy, tool_by_name
+from ..tools import Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .lazy_model import LazyModel
 from .record import CAP_KEY
@@ -204,78 +205,64 @@ def make_agents(
     """An agent for each person of a scenario, all with ``model``. With ``read`` they get the
     scenario's documents and memories to read."""
     allow_sibling_modules(scenario)
-    rules = scenario.minds.rules
-    return [
-        Agent(
-            member.persona,
+    agents = []
+    for person in scenario.people:
+        persona, minds = person.persona, scenario.minds
+        has_memories = read and person.memories
+        agent = Agent(
+            persona,
             model=model,
-            memory=Memory(
-                store, member.persona.name, rules=rules, decay=member.persona.recency_decay
-            ),
-            planner=_planner(scenario, member),
-            tools=_tools(scenario, member),
-            policy=policy_of(scenario, member),
+            memory=Memory(store, persona.name, rules=minds.rules, decay=persona.recency_decay),
+            planner=_planner(scenario, person),
+            tools=[*map(tool_by_name, minds.tools if person.tools is None else person.tools)],
+            policy=policy_of(scenario, person),
             step_seconds=scenario.scenario.step_seconds,
-            documents=member.documents if read else (),
-            memories=load_smallville_memories(member.memories)[0]
-            if read and member.memories
-            else (),
-            maintenance=maintenance_of(scenario, member),
+            documents=person.documents if read else (),
+            memories=load_smallville_memories(person.memories)[0] if has_memories else (),
+            maintenance=maintenance_of(scenario, person),
         )
-        for member in scenario.people
-    ]
+        agents.append(agent)
+    return agents
 
 
-def _planner(scenario: Scenario, member: PersonEntry) -> Planner:
+def _planner(scenario: Scenario, person: PersonEntry) -> Planner:
     minds = scenario.minds
-    name = member.planner or minds.planner
+    name = person.planner or minds.planner
     if name != "daily":
         return planner_by_name(name, minds.settings)
     build_settings(Daily, minds.daily, f"{scenario.source}: [minds.daily]")
     return planner_by_name(name, minds.daily)
 
 
-def maintenance_of(scenario: Scenario, member: PersonEntry) -> Maintenance:
+def maintenance_of(scenario: Scenario, person: PersonEntry) -> Maintenance:
     """The settings of a person's nightly memory maintenance. Raises SettingError."""
-    maintenance = _merge_settings(Maintenance, scenario, member, "memory")
+    maintenance = _merge_settings(Maintenance, scenario, person, "memory")
     _ = maintenance.compaction_budget  # raises for values out of range
     return maintenance
 
 
-def policy_of(scenario: Scenario, member: PersonEntry) -> Policy:
+def policy_of(scenario: Scenario, person: PersonEntry) -> Policy:
     """The policy for a person's tool calls. Raises SettingError."""
-    return _merge_settings(Policy, scenario, member, "policy")
+    return _merge_settings(Policy, scenario, person, "policy")
 
 
-def _merge_settings(cls: type[T], scenario: Scenario, member: PersonEntry, key: str) -> T:
+def _merge_settings(cls: type[T], scenario: Scenario, person: PersonEntry, key: str) -> T:
     """The settings of [minds] under a key, overridden by the person's own."""
-    common, own = getattr(scenario.minds, key) or {}, getattr(member, key) or {}
+    common, own = getattr(scenario.minds, key) or {}, getattr(person, key) or {}
     return build_settings(
-        cls, {**common, **own}, f"{scenario.source}: {member.persona.name}: {key}"
+        cls, {**common, **own}, f"{scenario.source}: {person.persona.name}: {key}"
     )
-
-
-def _tools(scenario: Scenario, member: PersonEntry) -> list[AnyTool]:
-    names = scenario.minds.tools if member.tools is None else member.tools
-    return [tool_by_name(name) for name in names]
 
 
 def _code_names(scenario: Scenario) -> list[str]:
     """The names in a scenario that may refer to a module beside its file."""
     minds = scenario.minds
     names = [scenario.world.kind, minds.planner, *minds.tools]
-    for member in scenario.people:
-        names += [member.planner, *(member.tools or ())]
+    for person in scenario.people:
+        names += [person.planner, *(person.tools or ())]
     # Settings of planners may name other planners; any text with a colon may be such a name.
-    return [name for name in [*names, *_texts(minds.settings)] if re.fullmatch(r"[\w.]+:\w+", name)]
-
-
-def _texts(data: Json) -> Iterator[str]:
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, dict | list | tuple):
-        for part in data.values() if isinstance(data, dict) else data:
-            yield from _texts(part)
+    texts = json.dumps([*names, minds.settings], ensure_ascii=False, default=str)
+    return re.findall(r'"([\w.]+:\w+)"', texts)
 
 
 def allow_sibling_modules(scenario: Scenario) -> None:
@@ -294,26 +281,17 @@ def allow_sibling_modules(scenario: Scenario) -> None:
 
 
 def make_world(scenario: Scenario, store: Store) -> World:
-    """The scenario's world. A town's map is written to the store, so that resuming and viewing a
-    run need no map file. Raises MapError or SettingError."""
+    """The scenario's world; a town's map is written to the store. Raises MapError, SettingError."""
     allow_sibling_modules(scenario)
-    table, heading = scenario.world, scenario.scenario
+    table = scenario.world
+    limits: Any = {"speed": table.speed, "most_lines": table.max_lines}
+    limits["step_seconds"] = scenario.scenario.step_seconds
     if table.kind in ("town", "smallville"):
-        return Town(
-            stored_map(store) or _store_map(scenario, store),
-            start=scenario.start,
-            step_seconds=heading.step_seconds,
-            speed=table.speed,
-            most_lines=table.max_lines,
-        )
+        town = stored_map(store) or _store_map(scenario, store)
+        return Town(town, start=scenario.start, **limits)
     if table.kind == "places":
-        return Places(
-            load_places({"name": scenario.world_name, "places": _places_with_ways(scenario)}),
-            start=scenario.start,
-            step_seconds=heading.step_seconds,
-            speed=table.speed,
-            most_lines=table.max_lines,
-        )
+        places = {"name": scenario.world_name, "places": _places_with_ways(scenario)}
+        return Places(load_places(places), start=scenario.start, **limits)
     return _world_by_name(scenario)
 
 

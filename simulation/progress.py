@@ -10,27 +10,19 @@ from typing import Protocol
 from ..core import Time
 from .tick import Tick
 
-REPORT_SECONDS = 15.0
-"""The interval of printed lines where no line can be redrawn (a pipe, a log)."""
+REPORT_SECONDS = 15.0  # the interval of printed lines where no line can be redrawn (a pipe, a log)
 
 
 class ProgressSource(Protocol):
     """What a ProgressMeter reads of a simulation."""
 
-    @property
-    def step(self) -> int:
-        """The number of committed steps."""
-        ...
+    step: int
 
     @property
-    def now(self) -> Time:
-        """The simulated time of the next step."""
-        ...
+    def now(self) -> Time: ...
 
     @property
-    def answers(self) -> int:
-        """How many asks of the step under way were answered by models."""
-        ...
+    def answers(self) -> int: ...
 
 
 class ProgressMeter:

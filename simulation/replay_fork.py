@@ -45,10 +45,7 @@ class Replay:
 
 @check_arguments
 def replay(
-    folder: Path | str,
-    *,
-    on_tick: Callable[[Tick], None] | None = None,
-    allow_code: bool = False,
+    folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None, allow_code: bool = False
 ) -> Replay:
     """Run the steps of a run again from its record: in memory, without a model. ``allow_code`` is
     that of ``resume``.
@@ -128,8 +125,7 @@ def fork(folder: Path | str, step: int, new: Path | str) -> Path:
 
 
 def _remove_files(database: Path) -> None:
-    """Remove a database and SQLite's side files: SQLite would read a stale log as part of a new
-    database."""
+    """Remove a database with SQLite's side files, which would be read as part of a new one."""
     for file in database_files(database):
         file.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 from ..core import (
     AgentId,
@@ -30,17 +30,7 @@ from ..store import Store, database_files
 from ..world import TownMap
 from .builder import allow_run_code, build_simulation
 from .progress import to_terminal
-from .record import (
-    AskRow,
-    AskTable,
-    Journal,
-    StepUsage,
-    decode_answer,
-    decode_ask,
-    decode_json,
-    failure_stats,
-    usage_summary,
-)
+from .record import AskRow, Journal, StepUsage, decode_json, failure_stats, usage_summary
 from .run_header import stored_map, stored_scenario
 from .scenario import Scenario
 from .simulation import Simulation
@@ -75,15 +65,10 @@ def begin(
     except RunError:
         store.close()
         raise
+    options: dict[str, Any] = {"approver": approver, "keep_going": keep_going}
+    options |= {"model": model, "progress": progress or to_terminal()}
     try:
-        return build_simulation(
-            scenario,
-            store=store,
-            model=model,
-            progress=progress or to_terminal(),
-            approver=approver,
-            keep_going=keep_going,
-        )
+        return build_simulation(scenario, store=store, **options)
     except BaseException:
         store.close()
         _undo_start(path, files_before, is_new)
@@ -91,8 +76,7 @@ def begin(
 
 
 def _undo_start(path: Path, files_before: Container[Path], is_new: bool) -> None:
-    """Remove the files that a failed start created, and the folder if it is new and empty. Other
-    files, a backup of an earlier run above all, belong to the user."""
+    """Remove the files that a failed start created, and the folder if it is new and empty."""
     for file in database_files(path / RUN_FILE):
         if file not in files_before:
             file.unlink(missing_ok=True)
@@ -135,18 +119,13 @@ def resume(
     the cap on a day's tokens (0: none). A world, planner or tool that is not the package's own is
     loaded only with ``allow_code``, since the file names code to run and may come from anybody;
     raises CodeNotAllowed without it. The other arguments are those of ``begin``."""
+    options: dict[str, Any] = {"approver": approver, "keep_going": keep_going}
+    options |= {"model": model, "progress": progress or to_terminal()}
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).with_overrides(max_tokens_per_day=max_tokens_per_day)
         with allow_run_code(folder, allow_code):
-            return build_simulation(
-                scenario,
-                store=store,
-                model=model,
-                progress=progress or to_terminal(),
-                approver=approver,
-                keep_going=keep_going,
-            )
+            return build_simulation(scenario, store=store, **options)
     except BaseException:
         store.close()
         raise
@@ -187,12 +166,7 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -297,8 +271,7 @@ class CallReceipt:
 
     @property
     def state(self) -> str:
-        """``done``, ``refused`` (never executed), ``waits``, ``began``, or ``allowed`` (not yet
-        executed)."""
+        """``done``, ``refused`` (not executed), ``waits``, ``began`` or ``allowed``."""
         if self.result is not None:
             return "done" if self.result.receipt else "refused"
         return (self.entry.state if self.entry else "") or "allowed"
@@ -308,21 +281,14 @@ def call_receipts(run: Run) -> Iterator[CallReceipt]:
     """The tool calls of a run by step, agent and path, those of the step under way included."""
     entries = dict(ToolCallLog(run.store).entries())
     receipts: list[CallReceipt] = []
-    tables: tuple[AskTable, ...] = ("asks", "pending")
-    for table in tables:
-        for row in run.journal.checked_rows(table, "WHERE kind = 'call'"):
-            where = AskId(int(row[0]), row[1], row[2])
-            call, result = decode_ask(run.store, row[6]), decode_answer(run.store, row[7])
-            if isinstance(call, Call) and isinstance(result, ToolResult):
-                entry = entries.pop(where, None)
-                receipts.append(CallReceipt(where, run.time(where.step), call, result, entry))
+    for row in run.journal.asks_of_tables(("asks", "pending"), "WHERE kind = 'call'"):
+        call, result = row.ask, row.answer
+        if isinstance(call, Call) and isinstance(result, ToolResult):
+            entry = entries.pop(row.where, None)
+            receipts.append(CallReceipt(row.where, run.time(row.where.step), call, result, entry))
     for where, entry in entries.items():
         if request := entry.request:
-            call = Call(
-                tool=request.tool,
-                arguments=request.arguments,
-                why=request.why,
-                sources=request.sources,
-            )
+            names = ("tool", "arguments", "why", "sources")
+            call = Call(**{name: getattr(request, name) for name in names})
             receipts.append(CallReceipt(where, run.time(where.step), call, entry.result, entry))
     yield from sorted(receipts, key=lambda receipt: receipt.where)

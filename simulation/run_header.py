@@ -53,8 +53,7 @@ def record_models(store: Store, agents: Mapping[AgentId, Agent]) -> None:
 
 
 def record_versions(store: Store, scenario: Scenario) -> None:
-    """Write the versions of the libraries, and the folder in which the scenario's own modules
-    lie. Neither is in a hash."""
+    """Write versions of libraries and the scenario's folder, which no hash covers."""
     versions: dict[str, Json] = {"python": platform.python_version()}
     for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
         try:

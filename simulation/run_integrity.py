@@ -42,16 +42,8 @@ def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     only with ``allow_code``."""
     damage: list[Damage] = []
     checks: tuple[Callable[[Store], Iterator[Damage]], ...] = (
-        *(
-            _check_file,
-            _check_header,
-            _check_ticks,
-            _check_states,
-            _check_snapshots,
-            _check_memories,
-            _check_asks,
-            _check_usage,
-        ),
+        *(_check_file, _check_header, _check_ticks, _check_states, _check_snapshots),
+        *(_check_memories, _check_asks, _check_usage),
         partial(_check_resumes, allow_code=allow_code),
     )
     for check in checks:

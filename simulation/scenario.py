@@ -177,8 +177,7 @@ class Scenario:
         )
 
     def without_local_paths(self) -> Scenario:
-        """A copy without the folders of its files and without the cap on tokens: a run's hash must
-        not depend on them."""
+        """A copy without folders of files and cap on tokens, on which no hash may depend."""
         world = replace(self.world, map=Path(self.world.map).name)
         model = replace(self.model, max_tokens_per_day=0)
         people = tuple(
@@ -198,8 +197,7 @@ class Scenario:
 
 
 def parse_scenario_time(text: str, where: str) -> Time:
-    """A time as in "2023-02-13 12:00", with or without seconds. Raises SettingError, which begins
-    with ``where``."""
+    """A time like "2023-02-13 12:00", with or without seconds. Raises SettingError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:

@@ -203,8 +203,7 @@ def _read_person(data: dict[str, Json], path: Path) -> PersonEntry:
 def _select_cast(
     people: tuple[PersonEntry, ...], cast: tuple[str, ...], path: Path
 ) -> tuple[PersonEntry, ...]:
-    """The people in the cast, all if it is empty. Raises SettingError for a name that two people
-    have, and for one in the cast that nobody has."""
+    """The people in the cast, all if it is empty. Raises SettingError for wrong or equal names."""
     names = [person.persona.name for person in people]
     for name in names:
         if names.count(name) > 1:
@@ -278,8 +277,7 @@ def _check_tables(scenario: Scenario) -> None:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Raises SettingError for a name that is no safe folder name: it becomes the name of a run's
-    folder and the root of a world's addresses."""
+    """Raises SettingError for a name that cannot name a folder and the root of addresses."""
     if not name:
         return
     # Joiners belong to the spelling of some scripts.
@@ -299,8 +297,7 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _check_inputs(scenario: Scenario) -> None:
-    """Raises SettingError for inputs without a valid time or table, and for kinds that are given
-    in [[people]]."""
+    """Raises SettingError for inputs without valid time or table, and for wrong kinds."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at"
         parse_scenario_time(planned.at, where)

@@ -107,7 +107,7 @@ class Simulation:
         self._open(start_of_run(self.seed, clock, self.agents, about))
 
     def _open(self, start: Json) -> None:
-        """Start a run in the store, or resume the one that it holds."""
+        """Start a run in the store, or resume the one in it."""
         if not is_started(self.store, start, self.step):
             with self.store.transaction():
                 self.store.put("start", start)
@@ -188,8 +188,7 @@ class Simulation:
         self.journal.add_input(step, given, planned=planned)
 
     def _checked_input(self, given: Input) -> Input:
-        """The input with its person's name in the form that chats use. Raises SettingError for an
-        unknown agent, and for a person with an agent's name."""
+        """The input with its person's name normalized. Raises SettingError for wrong names."""
         if given.kind in _INPUTS_FOR_AGENT and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
         if given.kind == "line":
@@ -211,7 +210,7 @@ class Simulation:
     @property
     def _step_has_begun(self) -> bool:
         """Whether answers of the next step may already rest on its inputs."""
-        return self._session.has_inputs_of(self.step) or self.journal.has_pending
+        return self._session.applied_step >= self.step or self.journal.has_pending
 
     # -- approvals -------------------------------------------------------------------------
 
@@ -295,7 +294,7 @@ class Simulation:
         thoughts = {
             name: agent.tick(
                 self._session.observe(name),
-                self._session.affordances(name),
+                self.world.affordances(name),
                 tuple(given for given in inputs if given.to == name),
                 self.seed.child("live", step, name),
                 now=now,
@@ -321,12 +320,10 @@ class Simulation:
         return tick
 
     def _new_recorder(self, step: int, now: Time) -> Recorder:
-        """What answers the asks of a step: the record, else the models; in a replay only the
-        record."""
-        is_replay = self._replayed is not None
-        models = {} if is_replay else {name: a.model for name, a in self.agents.items()}
-        handler = None
+        """What answers the asks of a step: the record, then models; in a replay only the record."""
+        is_replay, handler, models = self._replayed is not None, None, {}
         if not is_replay:
+            models = {name: agent.model for name, agent in self.agents.items()}
             caller = ToolExecutor(self.agents, now, self.calls, self.approver, self.listener)
             handler = AskRouter(self.agents, at=now, executor=caller)
         return Recorder(
@@ -377,18 +374,8 @@ class Simulation:
             self.store.put("seconds", round(seconds, 3))
         self.step = step + 1
         failed = self.failures.record_step(recorder.answered, actions, result.events)
-        return Tick(
-            step=step,
-            at=now,
-            actions=dict(actions),
-            steps=dict(steps),
-            events=result.events,
-            seen=result.seen,
-            hash=head,
-            asks=recorder.new,
-            spent=usage,
-            failed=failed,
-        )
+        outcome = (result.events, result.seen, head, recorder.new, usage, failed)
+        return Tick(step, now, dict(actions), dict(steps), *outcome)
 
     def _write_agents(
         self, steps: Mapping[AgentId, Step], now: Time
@@ -406,8 +393,7 @@ class Simulation:
 
 
 def _store_of(agents: Sequence[Agent], store: Store | None) -> Store:
-    """The store of a run. Raises SettingError when agents are missing or have the same name, or
-    one keeps its memory elsewhere."""
+    """The store of a run. Raises SettingError for agents that cannot be in one run."""
     if not agents:
         raise SettingError("a simulation needs at least one agent; give it some")
     if len({agent.id for agent in agents}) != len(agents):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from ..core import (
     Action,
-    Affordance,
     AgentId,
     AgentState,
     Body,
@@ -37,44 +36,28 @@ class WorldSession:
         self._seed = seed
         self._sources = ActionSources()
         self._observations: dict[AgentId, Observation] = {}
-        self._applied_step = -1
+        self.applied_step = -1  # the last step whose inputs were applied
 
     def enter(self, persona: Persona, start: tuple[int, int] | None) -> None:
         """Let the body of an agent enter, on the tile ``start`` if given."""
-        self.world.enter(
-            Body(
-                who=persona.name,
-                home=persona.home,
-                start=start,
-                vision=persona.vision,
-                attention=persona.attention,
-                knows=persona.knows,
-            )
-        )
+        senses = (persona.vision, persona.attention, persona.knows)
+        self.world.enter(Body(persona.name, persona.home, start, *senses))
 
     def check_input(self, given: Input) -> None:
         """Raises SettingError for an input that cannot happen in this world now."""
         self.visitors.check(given)
         self._observations.clear()
 
-    def has_inputs_of(self, step: int) -> bool:
-        """Whether the inputs of a step were applied."""
-        return self._applied_step >= step
-
     def apply_inputs(self, step: int, inputs: Sequence[Input]) -> None:
         """Apply the inputs of a step, once: a step that waited for approval is made again."""
-        if self._applied_step < step and self.visitors.apply(inputs):
+        if self.applied_step < step and self.visitors.apply(inputs):
             self._observations.clear()
-        self._applied_step = step
+        self.applied_step = step
 
     def observe(self, who: AgentId) -> Observation:
         """What an agent observes, with the sources of all that it sees."""
         observation = self._observations.get(who) or self.world.observe(who)
         return self._sources.add_sources(observation)
-
-    def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
-        """What an agent may do now."""
-        return self.world.affordances(who)
 
     def step(self, step: int, actions: Mapping[AgentId, Action]) -> StepResult:
         """Let agents and visitors act. Conflicts are settled in an order drawn for the step."""

@@ -28,10 +28,12 @@ from ..core import (
     WorldError,
     check_arguments,
 )
+from ..models import random_instance
 from .contract import Contract
 
 DEFAULT_BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
 CONTRACT = Contract("check_world", WorldError, "docs/your-own-world.md")
+_require = CONTRACT.require
 
 _ERRORS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _UNKNOWN_ACTION = Action("no such verb", "nowhere")
@@ -98,14 +100,13 @@ class _WorldCheck:
         world.leave(gone.who)
         _require_error("leave: who left cannot observe", lambda: world.observe(gone.who))
         for who in self._names[1:]:
-            CONTRACT.require(
+            _require(
                 all(person.who != gone.who for person in world.observe(who).people),
                 "leave: nobody sees who left",
                 f"{who} still sees {gone.who}",
             )
         world.enter(gone)
-        is_back = world.observe(gone.who).who == gone.who
-        CONTRACT.require(is_back, "enter: who left may come back", gone.who)
+        _require(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
 
     def check_unknown_names(self) -> None:
         """Unknown names raise WorldError."""
@@ -128,12 +129,11 @@ class _WorldCheck:
             result = world.step(actions, self._start, self._names)
         except _ERRORS as error:
             raise CONTRACT.violation(clause, f"it raised {error!r}") from error
-        CONTRACT.require(_is_refused(result.seen[first]), clause, "no notice of it")
-        is_event = any(event.kind == "refused" for event in result.events)
-        CONTRACT.require(is_event, clause, "not in the turn")
+        _require(_is_refused(result.seen[first]), clause, "no notice of it")
+        _require(any(event.kind == "refused" for event in result.events), clause, "not in the turn")
         for who in rest:
             waits = not _is_refused(result.seen[who])
-            CONTRACT.require(waits, "step: waiting is never refused", f"{who}'s was")
+            _require(waits, "step: waiting is never refused", f"{who}'s was")
 
     def check_tell(self) -> None:
         """News is noticed by those it is for, until their next step."""
@@ -141,13 +141,10 @@ class _WorldCheck:
         first, second = self._names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
-        noticed = news in world.observe(first).notices
-        CONTRACT.require(noticed, clause, "it is not among the notices")
-        leaked = news in world.observe(second).notices
-        CONTRACT.require(not leaked, clause, "somebody else noticed it")
+        _require(news in world.observe(first).notices, clause, "it is not among the notices")
+        _require(news not in world.observe(second).notices, clause, "somebody else noticed it")
         world.step({first: Action("wait")}, self._start, self._names)
-        repeated = news in world.observe(first).notices
-        CONTRACT.require(not repeated, clause, "it is noticed twice")
+        _require(news not in world.observe(first).notices, clause, "it is noticed twice")
 
     # -- steps -----------------------------------------------------------------------------
 
@@ -165,7 +162,7 @@ class _WorldCheck:
             saved_text = _saved_text(world)
             saved = world.save()
             result = world.step(actions, at, order)
-            CONTRACT.require(
+            _require(
                 json.dumps(saved, sort_keys=True) == saved_text,
                 "save: a saved state stands by itself",
                 f"step {number} changed it",
@@ -173,7 +170,7 @@ class _WorldCheck:
             self._check_result(world, result, actions, at)
             # The twin gets the same actions in the opposite order.
             twin_result = twin.step(dict(reversed(list(actions.items()))), at, order)
-            CONTRACT.require(
+            _require(
                 twin_result == result and _saved_text(twin) == _saved_text(world),
                 "step: deterministic, and conflicts are settled by order alone",
                 f"step {number} differs between two equal worlds",
@@ -197,7 +194,7 @@ class _WorldCheck:
         """What a body observes and may do, between steps."""
         before = _saved_text(world)
         observation, offered = world.observe(who), world.affordances(who)
-        CONTRACT.require(
+        _require(
             world.observe(who) == observation
             and world.affordances(who) == offered
             and _saved_text(world) == before,
@@ -205,24 +202,24 @@ class _WorldCheck:
             f"looking twice as {who} differs",
         )
         clause = "observe: shows who looks"
-        CONTRACT.require(observation.who == who, clause, f"{who} got {observation.who}'s")
+        _require(observation.who == who, clause, f"{who} got {observation.who}'s")
         verbs = [affordance.verb for affordance in offered]
-        CONTRACT.require(
+        _require(
             "wait" in verbs,
             "affordances: wait is always there",
             f"{who} may only {', '.join(verbs) or 'do nothing'}",
         )
         pairs = {(affordance.verb, affordance.target) for affordance in offered}
         is_unique = len(pairs) == len(offered)
-        CONTRACT.require(is_unique, "affordances: each is there once", f"{who} has one twice")
+        _require(is_unique, "affordances: each is there once", f"{who} has one twice")
         self._check_planner_verbs(who, offered)
         attention = next(body.attention for body in self._bodies if body.who == who)
-        CONTRACT.require(
+        _require(
             len(observation.events) <= attention,
             "observe: at most attention events",
             f"{who} takes in {len(observation.events)}",
         )
-        CONTRACT.require(
+        _require(
             all(event.kind != "doing" or event.subject != who for event in observation.events)
             and all(person.who != who for person in observation.people),
             "observe: nobody perceives itself",
@@ -238,29 +235,26 @@ class _WorldCheck:
                 continue
             schema = affordance.fields if isinstance(affordance.fields, dict) else {}
             for name in schema.get("required", ()):
-                detail = f"'{affordance.verb}' requires '{name}' of {who}"
-                CONTRACT.require(name in given, clause, detail)
+                _require(name in given, clause, f"'{affordance.verb}' requires '{name}' of {who}")
             if affordance.verb in ("talk", "join"):
                 is_other = affordance.target in self._names and affordance.target != who
                 aimed = "affordances: talk and join are aimed at another body"
-                CONTRACT.require(is_other, aimed, affordance.target)
+                _require(is_other, aimed, affordance.target)
 
     def _check_result(
         self, world: World, result: StepResult, actions: Mapping[AgentId, Action], at: Time
     ) -> None:
-        is_complete = set(result.seen) == set(actions)
-        CONTRACT.require(is_complete, "step: exactly those who act see", str(at))
+        _require(set(result.seen) == set(actions), "step: exactly those who act see", str(at))
         for who, observation in result.seen.items():
-            CONTRACT.require(
+            _require(
                 observation == world.observe(who),
                 "step: seen is what observe gives afterwards",
                 f"{who} at {at}",
             )
-            clause = "observe: time does not run backwards"
-            CONTRACT.require(observation.at >= at, clause, f"{who} at {at}")
+            _require(observation.at >= at, "observe: time does not run backwards", f"{who} at {at}")
         if len(actions) == 1:
             (who,) = actions
-            CONTRACT.require(
+            _require(
                 not _is_refused(result.seen[who]),
                 "step: what is afforded to one who acts alone is not refused",
                 f"{who}: {actions[who].verb} {actions[who].target}",
@@ -277,14 +271,13 @@ class _WorldCheck:
         """``loaded`` gets the state before a step, and must then go on like ``world``."""
         clause = "save and load: a loaded world goes on as the saved one"
         loaded.load(json.loads(saved_text))
-        is_equal = _saved_text(loaded) == saved_text
-        CONTRACT.require(is_equal, clause, "saving again gives something else")
-        CONTRACT.require(loaded.step(*step) == result, clause, f"the step at {step[1]} differs")
+        _require(_saved_text(loaded) == saved_text, clause, "saving again gives something else")
+        _require(loaded.step(*step) == result, clause, f"the step at {step[1]} differs")
         is_equal = _saved_text(loaded) == _saved_text(world)
-        CONTRACT.require(is_equal, clause, f"the state after {step[1]} differs")
+        _require(is_equal, clause, f"the state after {step[1]} differs")
         for who in self._names:
             is_equal = loaded.observe(who) == world.observe(who)
-            CONTRACT.require(
+            _require(
                 is_equal and loaded.affordances(who) == world.affordances(who),
                 clause,
                 f"{who} sees or may do something else",
@@ -363,12 +356,10 @@ class _UtteranceCheck:
         line = talk.lines[-1] if talk and talk.lines else None
         if line is not None and _SECRET in line.text:
             label = (set(line.sources), set(line.audience))
-            is_kept = label == (set(_SOURCES), {first, second})
-            CONTRACT.require(is_kept, clause, f"it has {label}")
+            _require(label == (set(_SOURCES), {first, second}), clause, f"it has {label}")
         said = [event for event in self._events if _SECRET in event.text]
         is_labelled = all(set(_SOURCES) <= set(event.sources) for event in said)
-        clause = "step: what happens names the sources of its action"
-        CONTRACT.require(is_labelled, clause, f"{said}"[:300])
+        _require(is_labelled, "step: what happens names the sources of its action", f"{said}"[:300])
         self._check_unheard(others, "at once")
         for other in others:
             if self._step(other, Action("join", second)):
@@ -382,7 +373,7 @@ class _UtteranceCheck:
         for other in others:
             is_heard = _SECRET in f"{self._world.observe(other)}"
             clause = "observe: a line that is for others is not heard"
-            CONTRACT.require(not is_heard, clause, f"{other} hears it {when}")
+            _require(not is_heard, clause, f"{other} hears it {when}")
 
     def _reload(self) -> None:
         self._world.load(json.loads(json.dumps(self._world.save())))
@@ -394,7 +385,7 @@ class _UtteranceCheck:
         for line in talk.lines if talk else ():
             if _SECRET in line.text:
                 is_kept = Label(line.sources, line.audience) == label
-                CONTRACT.require(is_kept, "save and load: lines keep their labels", f"{line}"[:300])
+                _require(is_kept, "save and load: lines keep their labels", f"{line}"[:300])
 
 
 def _sources_seen(observation: Observation) -> Iterator[set[str]]:
@@ -414,8 +405,7 @@ def _saved_text(world: World) -> str:
         text = json.dumps(state, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CONTRACT.violation("save: gives JSON", str(error)) from error
-    is_equal = json.loads(text) == state
-    CONTRACT.require(is_equal, "save: gives JSON", "reading it back gives something else")
+    _require(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
     return text
 
 
@@ -423,30 +413,9 @@ def _planner_fields(affordance: Affordance) -> Json:
     """The fields that a planner gives with an affordance; for other verbs any valid fields."""
     given = PLANNER_VERBS.get(affordance.verb)
     if given is None or not isinstance(affordance.fields, dict):
-        return _instance_of(affordance.fields)
+        return random_instance(affordance.fields, b"") if affordance.fields else {}
     known = affordance.fields.get("properties", {})
     return {name: value for name, value in given.items() if name in known}
-
-
-def _instance_of(schema: Json) -> Json:
-    """A value that satisfies one of the simple schemas of worlds."""
-    if not isinstance(schema, dict) or not schema:
-        return {}
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type", "object")
-    if kind == "object":
-        required = schema.get("required", [])
-        return {name: _instance_of(schema["properties"][name]) for name in required}
-    samples: dict[str, Json] = {
-        "string": "something",
-        "boolean": False,
-        "integer": schema.get("minimum", 1),
-        "number": schema.get("minimum", 1),
-        "array": [],
-        "null": None,
-    }
-    return samples[kind]
 
 
 def _is_refused(observation: Observation) -> bool:

@@ -208,6 +208,6 @@ def test_every_built_in_tool_is_found_by_name() -> None:
         described = one.spec.parameters.get("properties", {}).values()
         assert all("description" in field for field in described), one.name
     for name, how in CONFIGURED_TOOLS.items():
-        with pytest.raises(ToolError, match="made in code") as told:
+        with pytest.raises(ToolError, match="make it in code") as told:
             tool_by_name(name)
         assert how in str(told.value)

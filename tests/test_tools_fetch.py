@@ -285,7 +285,7 @@ def test_the_model_is_told(port: int) -> None:
 )
 def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
     """A fetch that would allow nothing, or read nothing, is not made."""
-    with pytest.raises(SettingError, match="fetcher"):
+    with pytest.raises(SettingError, match="fetch_tool"):
         fetch_tool(**settings)
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from denizens.agents import Agent, run_tool
 from denizens.core import Completion, Failed, Generate, ModelAsk, Persona, Rate, Rating
+from denizens.core.text import sentences, ungrounded_terms
 from denizens.memory import Memory
 from denizens.testing import ScriptedModel
-from denizens.tools.builtin.language_skills import sentences, truncate_words, ungrounded_terms
+from denizens.tools.builtin.language_skills import truncate_words
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -32,7 +32,7 @@ def test_the_map_has_the_check_values(ville: Path) -> None:
     assert (town.name, town.world, town.width, town.height) == ("the_ville", "the Ville", 140, 100)
     assert town.tile == 32
     assert sum(town.blocked) == 2064
-    assert len(town.sector_addresses) == 19
+    assert len(town.tree[town.world]) == 19
     assert len(town.arena_addresses) == 63
     assert len(town.object_addresses) == 222
     assert len(town.spawns) == 40

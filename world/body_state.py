@@ -21,8 +21,7 @@ from ..core import (
 from .conversations import utterances_from_json, utterances_to_json
 from .geometry import Spot
 
-DEFAULT_OBJECT_STATE = "being used"
-"""The state of an object in use when its user names no other."""
+DEFAULT_OBJECT_STATE = "being used"  # the state of an object in use when its user names no other
 
 
 class Activity(NamedTuple):
@@ -80,8 +79,7 @@ class BodyState:
     object_in_use: int = -1
     notices: list[Event] = field(default_factory=list)
     ended_conversation: ConversationView | None = None
-    version: int = 0
-    """Counts changes that this body perceives."""
+    version: int = 0  # counts changes that this body perceives
     activity_event: Event | None = None
     profile_json: Json = None
 

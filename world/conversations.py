@@ -156,8 +156,7 @@ class Conversations:
 
 
 def heard_by(who: AgentId, lines: tuple[Utterance, ...]) -> tuple[Utterance, ...]:
-    """The lines as ``who`` hears them: INAUDIBLE replaces the text of one whose audience does
-    not include it."""
+    """The lines as ``who`` hears them: INAUDIBLE replaces texts for another audience."""
     if not any(line.audience for line in lines):
         return lines
     return tuple(

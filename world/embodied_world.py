@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Literal, TypeAlias
 
 from ..core import (
     EVERYBODY,
@@ -32,6 +33,8 @@ from .perception import Perception
 from .world_state import IDLE, WorldState
 
 SAVE_FORMAT = 1
+
+_Kind: TypeAlias = Literal["moved", "refused", "said", "talk"]
 
 
 class EmbodiedWorld:
@@ -107,8 +110,7 @@ class EmbodiedWorld:
     def step(
         self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
     ) -> StepResult:
-        """Let bodies act at once; conflicts are settled in ``order``. Raises WorldError for one
-        that is not in the world or not in ``order``."""
+        """Let bodies act at once; conflicts are settled in ``order``, which must name them."""
         missing = sorted(set(actions) - set(order))
         if missing:
             raise WorldError(f"order names no '{missing[0]}', who acts; list all who act")
@@ -153,31 +155,34 @@ class EmbodiedWorld:
                 hint = did_you_mean(action.target, places)
                 return f"no such place is known and within reach{hint}"
             return activity_error(fields)
+        offered = self._perception.affordances(body)
         if verb in ("talk", "join"):
-            if self._perception.can_address(body, verb, action.target):
-                return ""
-            return "that person is not there to be talked to that way"
-        if all(verb != offered.verb for offered in self._perception.affordances(body)):
+            is_offered = any((verb, action.target) == (a.verb, a.target) for a in offered)
+            return "" if is_offered else "that person is not there to be talked to that way"
+        if all(verb != affordance.verb for affordance in offered):
             return "that is not possible now"
-        if verb in ("say", "interrupt"):
-            text = fields.get("text")
-            return "" if isinstance(text, str) and text.strip() else "the field 'text' is empty"
-        return ""
+        text = fields.get("text")
+        has_text = isinstance(text, str) and bool(text.strip())
+        return "" if has_text or verb not in ("say", "interrupt") else "the field 'text' is empty"
 
     def _refuse(self, body: BodyState, action: Action, why: str, events: list[Event]) -> None:
         what = f"{action.verb} {action.target}".strip()
-        text = f"{body.who} cannot {what}: {why}"
-        place = self._place_of(body)
-        event = Event("refused", body.who, "cannot", what, text, place, action.sources)
+        text = f"cannot {what}: {why}"
+        event = self._event("refused", body, "cannot", what, text, sources=action.sources)
         events.append(event)
         self._notify(body, event)
+
+    def _event(
+        self, kind: _Kind, body: BodyState, *parts: str, sources: tuple[str, ...] = ()
+    ) -> Event:
+        """An event about a body; the parts are predicate, object and the text after its name."""
+        predicate, thing, text = parts
+        place = self.geometry.place(body.spot)
+        return Event(kind, body.who, predicate, thing, f"{body.who} {text}", place, sources)
 
     def _notify(self, body: BodyState, event: Event) -> None:
         body.notices.append(event)
         body.version += 1
-
-    def _place_of(self, body: BodyState) -> str:
-        return self.geometry.place(body.spot)
 
     def _conversations_of(self, bodies: list[BodyState]) -> list[Conversation]:
         """The distinct conversations of some bodies, in the order of the bodies."""
@@ -208,8 +213,7 @@ class EmbodiedWorld:
                 self._conversations.join(body.who, conversation)
                 verb, phrase = "joins", "joins the conversation of"
             others = join_names([who for who in conversation.members if who != body.who])
-            text = f"{body.who} {phrase} {others}"
-            event = Event("talk", body.who, verb, others, text, self._place_of(body))
+            event = self._event("talk", body, verb, others, f"{phrase} {others}")
             events.append(event)
             for who in conversation.members:
                 member = self._state.body(who)
@@ -246,13 +250,13 @@ class EmbodiedWorld:
                 continue
             if self._conversations.conversation_of(body.who) is not None:
                 continue
-            before = self._place_of(body)
+            before = self.geometry.place(body.spot)
             for _ in range(min(self._speed, len(body.route))):
                 self._state.move(body, body.route.pop())
-            place = self._place_of(body)
+            place = self.geometry.place(body.spot)
             if place != before:
-                text = f"{body.who} comes to {place.rpartition(':')[2]}"
-                events.append(Event("moved", body.who, "comes to", place, text, place))
+                text = f"comes to {place.rpartition(':')[2]}"
+                events.append(self._event("moved", body, "comes to", place, text))
             if not body.route:
                 self._state.mark_changed(body)
                 self._arrive(body, events)
@@ -295,9 +299,8 @@ class EmbodiedWorld:
         """Add the event of a line, and let those nearby overhear it."""
         speaker = self._state.body(line.who)
         others = join_names([who for who in conversation.members if who != line.who])
-        text = f'{line.who} says to {others}: "{line.text}"'
-        place = self._place_of(speaker)
-        event = Event("said", line.who, "says", others, text, place, line.sources)
+        text = f'says to {others}: "{line.text}"'
+        event = self._event("said", speaker, "says", others, text, sources=line.sources)
         events.append(event)
         for hearer in self._perception.overhearers(speaker, conversation):
             # An event has no audience: an agent that overheard it would pass it on.
@@ -310,8 +313,9 @@ class EmbodiedWorld:
     ) -> None:
         """Take a member out of a conversation; all members notice."""
         others = join_names([who for who in conversation.members if who != body.who])
-        text = f"{body.who} leaves the conversation with {others}"
-        event = Event("talk", body.who, "leaves", others, text, self._place_of(body))
+        event = self._event(
+            "talk", body, "leaves", others, f"leaves the conversation with {others}"
+        )
         events.append(event)
         for who in conversation.members:
             self._notify(self._state.body(who), event)
@@ -329,7 +333,8 @@ class EmbodiedWorld:
         text = f"the conversation of {names} has ended"
         for who in conversation.members:
             body = self._state.body(who)
-            event = Event("talk", who, "ends talking with", names, text, self._place_of(body))
+            place = self.geometry.place(body.spot)
+            event = Event("talk", who, "ends talking with", names, text, place)
             body.ended_conversation = _final_view(who, conversation, members)
             events.append(event)
             self._notify(body, event)
@@ -374,8 +379,7 @@ class EmbodiedWorld:
         }
 
     def load(self, state: Json) -> None:
-        """Restore a saved state. Raises WorldError, and changes nothing, when it is of another
-        geometry or malformed."""
+        """Restore a saved state. Raises WorldError, and changes nothing, when it does not fit."""
         if not isinstance(state, dict) or state.get("format") != SAVE_FORMAT:
             raise WorldError("the state is not one this world saved; load what save() gave")
         if state.get("ground") != self.geometry.name:

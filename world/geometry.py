@@ -8,8 +8,7 @@ from typing import Protocol, TypeAlias
 
 from ..core import Address, Affordance, Body, Json
 
-Spot: TypeAlias = int
-"""Where a body can stand: the index of a tile or of a node."""
+Spot: TypeAlias = int  # where a body can stand: the index of a tile or of a node
 
 ACTIVITY_SCHEMA: Json = {
     "type": "object",
@@ -50,59 +49,44 @@ class Geometry(Protocol):
     @property
     def name(self) -> str:
         """A name; a saved state can be loaded only into a geometry of the same name."""
-        ...
 
     @property
     def objects(self) -> tuple[Address, ...]:
         """The addresses of all objects; an object's index is its position here."""
-        ...
 
     def object_index(self, address: Address) -> int:
         """The index of an object; -1 when the address is not an object's."""
-        ...
 
     def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
         """Where a body enters. Raises WorldError when its home or start is no place."""
-        ...
 
     def place(self, spot: Spot) -> Address:
         """The address of the place that contains a spot; never an object."""
-        ...
 
     def position(self, spot: Spot) -> tuple[int, int] | None:
         """The tile of a spot as (column, row); None in a geometry without tiles."""
-        ...
 
     def zone(self, spot: Spot) -> int:
         """The zone that contains a spot. Nobody sees into another zone."""
-        ...
 
     def zones_of_object(self, index: int) -> tuple[int, ...]:
         """The zones from which an object can be seen."""
-        ...
 
     def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
-        """Of two spots in one zone: a rank that orders by nearness, and the distance to compare
-        with a body's vision."""
-        ...
+        """The rank of two spots of a zone by nearness, and the distance to compare with vision."""
 
     def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """The objects seen from a spot as (rank, index), nearest first."""
-        ...
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
         """A shortest route to a spot at ``target`` that is not taken (unless all are), without
         the start; None when there is none."""
-        ...
 
     def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Where a body at ``spot`` that knows the addresses ``knows`` may go."""
-        ...
 
     def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
-        """Whether a body at ``spot`` is in ``place`` or sees it. Raises WorldError for an
-        unknown place."""
-        ...
+        """Whether a body at ``spot`` is in ``place`` or sees it. Raises WorldError."""
 
 
 def knows_place(knows: tuple[Address, ...], place: Address) -> bool:

@@ -5,6 +5,7 @@ Observations and affordances are cached by the versions of the zone and of the b
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from ..core import Affordance, AgentId, Event, Observation, VisibleAgent
@@ -38,7 +39,6 @@ class _View:
     observation: Observation | None = None
     affordances_key: tuple[int, int] | None = None
     affordances: tuple[Affordance, ...] = ()
-    partners: frozenset[tuple[str, AgentId]] = frozenset()
 
 
 class Perception:
@@ -46,14 +46,7 @@ class Perception:
 
     def __init__(self, state: WorldState) -> None:
         self._state = state
-        self._views: dict[AgentId, _View] = {}
-        self._partner_affordances: dict[tuple[str, AgentId], Affordance] = {}
-
-    def _view(self, body: BodyState) -> _View:
-        view = self._views.get(body.who)
-        if view is None:
-            view = self._views[body.who] = _View()
-        return view
+        self._views: defaultdict[AgentId, _View] = defaultdict(_View)
 
     def forget(self, who: AgentId) -> None:
         """Drop the cache of a body that leaves the world."""
@@ -90,7 +83,7 @@ class Perception:
 
     def _surroundings(self, observer: BodyState) -> _View:
         """The observer's view with its events and people up to date."""
-        view = self._view(observer)
+        view = self._views[observer.who]
         key = (observer.spot, self._state.version(observer))
         if view.surroundings_key == key:
             return view
@@ -121,7 +114,7 @@ class Perception:
 
     def observe(self, body: BodyState) -> Observation:
         """What a body perceives now."""
-        view = self._view(body)
+        view = self._views[body.who]
         key = (self._state.version(body), body.version)
         if view.observation_key == key and view.observation is not None:
             return view.observation
@@ -148,40 +141,28 @@ class Perception:
 
     def affordances(self, body: BodyState) -> tuple[Affordance, ...]:
         """What a body may do now."""
-        return self._afforded(body).affordances
-
-    def can_address(self, body: BodyState, verb: str, who: AgentId) -> bool:
-        """Whether a body may ``talk`` to ``who`` or ``join`` its conversation now."""
-        return (verb, who) in self._afforded(body).partners
-
-    def _afforded(self, body: BodyState) -> _View:
-        view = self._view(body)
+        view = self._views[body.who]
         key = (self._state.version(body), body.version)
         if view.affordances_key != key:
-            view.affordances, view.partners = self._find_affordances(body)
+            view.affordances = self._find_affordances(body)
             view.affordances_key = key
-        return view
+        return view.affordances
 
-    def _find_affordances(
-        self, body: BodyState
-    ) -> tuple[tuple[Affordance, ...], frozenset[tuple[str, AgentId]]]:
+    def _find_affordances(self, body: BodyState) -> tuple[Affordance, ...]:
         conversation = self._state.conversations.conversation_of(body.who)
         if conversation is not None:
             holds_floor = conversation.floor == body.who
-            return FLOOR_HOLDER_AFFORDANCES if holds_floor else LISTENER_AFFORDANCES, frozenset()
+            return FLOOR_HOLDER_AFFORDANCES if holds_floor else LISTENER_AFFORDANCES
         knows = body.profile.knows
         destinations = self._state.geometry.destinations(body.spot, knows).affordances
         if body.asleep:
-            return (WAIT, CONTINUE, *destinations), frozenset()
-        partners = tuple(
-            ("join" if person.talking else "talk", person.who)
+            return (WAIT, CONTINUE, *destinations)
+        partners = [
+            Affordance("join" if person.talking else "talk", person.who)
             for person in self._surroundings(body).people
             if person.awake
-        )
-        for verb, who in partners:
-            self._partner_affordances.setdefault((verb, who), Affordance(verb, who))
-        social = (self._partner_affordances[partner] for partner in partners)
-        return (WAIT, CONTINUE, *social, *destinations), frozenset(partners)
+        ]
+        return (WAIT, CONTINUE, *partners, *destinations)
 
     def overhearers(self, speaker: BodyState, conversation: Conversation) -> list[BodyState]:
         """Those awake who see the speaker and are not in its conversation, by name."""

@@ -66,11 +66,9 @@ class GraphGeometry:
 
     @property
     def name(self) -> str:
-        """The world's name and its number of places."""
         return f"{self._world} of {len(self._nodes)} places"
 
     def object_index(self, address: Address) -> int:
-        """The object's index in ``objects``, or -1."""
         return self._object_indices.get(address, -1)
 
     def entry_spot(self, body: Body, taken: Set[Spot]) -> Spot:
@@ -90,19 +88,15 @@ class GraphGeometry:
         return spot
 
     def place(self, spot: Spot) -> Address:
-        """world:place."""
         return self._places[spot]
 
     def position(self, spot: Spot) -> None:
-        """None: there are no tiles."""
         return None
 
     def zone(self, spot: Spot) -> int:
-        """The only zone."""
         return 0
 
     def zones_of_object(self, index: int) -> tuple[int, ...]:
-        """The only zone."""
         return (0,)
 
     def _hops_from(self, spot: Spot) -> list[int]:
@@ -128,7 +122,6 @@ class GraphGeometry:
         return tuple(sorted((rank, index) for rank, index in ranked if rank <= reach))
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
-        """The nodes of a shortest path."""
         import networkx as nx
 
         goal = self._spots[target]
@@ -155,7 +148,6 @@ class GraphGeometry:
         return destinations
 
     def is_in_view(self, place: Address, spot: Spot, vision: int) -> bool:
-        """Whether the place is in sight."""
         if place == self._world:
             return True
         return self.distance(spot, self._spot_of(place, "event"))[1] <= vision

@@ -24,12 +24,10 @@ log = logging.getLogger(__name__)
 _ID_DIGITS = 10
 _HINT = "copy the 'matrix' folder of the original once more"
 _BLOCKS = (
-    "world_blocks",
-    "sector_blocks",
-    "arena_blocks",
-    "game_object_blocks",
+    *("world_blocks", "sector_blocks", "arena_blocks", "game_object_blocks"),
     "spawning_location_blocks",
 )
+_TILED_LAYERS = ("Sector Blocks", "Arena Blocks", "Object Interaction Blocks", "Spawning Blocks")
 # In the field tileset rows 4 to 7 are roads of trodden earth, rows 8 to 11 tilled beds.
 _FIELD_TILES = range(1, 257)
 _BED_ROWS = range(8, 12)
@@ -60,25 +58,12 @@ def load_smallville_map(folder: Path | str) -> TownMap:
         file = matrix / "maze" / f"{name}.csv"
         return _named_blocks(_block_ids(file, width, height), names[blocks], file, width)
 
-    sectors = layer("sector_maze", "sector_blocks")
-    arenas = layer("arena_maze", "arena_blocks")
-    objects = layer("game_object_maze", "game_object_blocks")
     collisions = _block_ids(matrix / "maze" / "collision_maze.csv", width, height)
     blocked = tuple(block != 0 for block in collisions)
-    spawns = layer("spawning_location_maze", "spawning_location_blocks")
-    return TownMap(
-        name=home.name,
-        world=worlds[0],
-        width=width,
-        height=height,
-        tile=_size(info, "sq_tile_size", info_file),
-        blocked=blocked,
-        sectors=sectors,
-        arenas=arenas,
-        objects=objects,
-        kinds=_ground_kinds(_find_drawing(home, width, height), blocked, sectors, arenas),
-        spawns=_spawn_points(spawns, width, worlds[0], sectors, arenas),
-    )
+    layers = [layer(f"{blocks[:-7]}_maze", blocks) for blocks in _BLOCKS[1:]]
+    drawing = _find_drawing(home, width, height)
+    size = (width, height, _size(info, "sq_tile_size", info_file))
+    return _town_map(home.name, worlds[0], size, blocked, layers, drawing)
 
 
 def smallville_map_of_drawing(source: Path, tiled: TiledMap) -> TownMap:
@@ -104,25 +89,11 @@ def smallville_map_of_drawing(source: Path, tiled: TiledMap) -> TownMap:
     worlds = {name for name in layer("World Blocks", "world_blocks") if name}
     if len(worlds) != 1:
         raise MapError(f"{source}: layer 'World Blocks' names {len(worlds)} worlds; use one block")
-    world = worlds.pop()
-    sectors = layer("Sector Blocks", "sector_blocks")
-    arenas = layer("Arena Blocks", "arena_blocks")
-    objects = layer("Object Interaction Blocks", "game_object_blocks")
+    layers = [layer(name, blocks) for name, blocks in zip(_TILED_LAYERS, _BLOCKS[1:])]
     blocked = tuple(number != 0 for number in tiled.layer("Collisions") or ())
-    spawns = layer("Spawning Blocks", "spawning_location_blocks")
-    return TownMap(
-        name=source.parent.name if folder.is_dir() else source.stem,
-        world=world,
-        width=tiled.width,
-        height=tiled.height,
-        tile=tiled.tile_width,
-        blocked=blocked,
-        sectors=sectors,
-        arenas=arenas,
-        objects=objects,
-        kinds=_ground_kinds(tiled, blocked, sectors, arenas),
-        spawns=_spawn_points(spawns, tiled.width, world, sectors, arenas),
-    )
+    name = source.parent.name if folder.is_dir() else source.stem
+    size = (tiled.width, tiled.height, tiled.tile_width)
+    return _town_map(name, worlds.pop(), size, blocked, layers, tiled)
 
 
 def read_csv_rows(file: Path) -> list[list[str]]:
@@ -139,21 +110,37 @@ def read_csv_rows(file: Path) -> list[list[str]]:
     return [row for row in rows if any(row)]
 
 
-def _spawn_points(
-    names: tuple[str, ...],
-    width: int,
+def _town_map(
+    name: str,
     world: str,
-    sectors: tuple[str, ...],
-    arenas: tuple[str, ...],
-) -> tuple[SpawnPoint, ...]:
-    return tuple(
-        SpawnPoint(
-            name,
-            (i % width, i // width),
-            ":".join(part for part in (world, sectors[i], arenas[i]) if part),
-        )
-        for i, name in enumerate(names)
-        if name
+    size: tuple[int, int, int],
+    blocked: tuple[bool, ...],
+    layers: list[tuple[str, ...]],
+    drawing: TiledMap | None,
+) -> TownMap:
+    """A map of ``size`` (width, height, tile), with names for the tiles of each layer."""
+    sectors, arenas, objects, spawns = layers
+    width, height, tile = size
+    return TownMap(
+        name=name,
+        world=world,
+        width=width,
+        height=height,
+        tile=tile,
+        blocked=blocked,
+        sectors=sectors,
+        arenas=arenas,
+        objects=objects,
+        kinds=_ground_kinds(drawing, blocked, sectors, arenas),
+        spawns=tuple(
+            SpawnPoint(
+                spawn,
+                (i % width, i // width),
+                ":".join(part for part in (world, sectors[i], arenas[i]) if part),
+            )
+            for i, spawn in enumerate(spawns)
+            if spawn
+        ),
     )
 
 
@@ -229,8 +216,7 @@ def _named_blocks(
 
 
 def _find_drawing(home: Path, width: int, height: int) -> TiledMap | None:
-    """The Tiled map of the same size beside the matrices, if there is one; used only for the
-    kinds of ground."""
+    """The Tiled map of the same size beside the matrices, for the kinds of ground."""
     for file in sorted(home.glob("*.json")):
         try:
             tiled = read_tiled(file)

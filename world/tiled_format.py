@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from ..core import Json, MapError, SettingError, parse_settings, read_text_file
+
+T = TypeVar("T", int, float)
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +147,7 @@ def _check_shape(source: Path, raw: dict[str, Json]) -> None:
 def _flatten_layers(
     source: Path, layers: list[dict[str, Json]], x_offset: float, y_offset: float
 ) -> Iterator[tuple[dict[str, Json], float, float]]:
-    """The tile and object layers in order, those of groups included, each with its total offset
-    in pixels."""
+    """The tile and object layers in order, with their total offsets in pixels."""
     for layer in layers:
         kind = layer.get("type")
         x = x_offset + number_field(layer, "offsetx", source)
@@ -462,7 +464,7 @@ def _read_tsx(path: Path) -> dict[str, Json]:
     root = _read_xml(path)
     tileset: dict[str, Json] = {"tiles": [_element(tile, path) for tile in root.findall("tile")]}
     count = root.get("tilecount")
-    return tileset | ({} if count is None else {"tilecount": _int(count, path)})
+    return tileset | ({} if count is None else {"tilecount": _number(count, int, path)})
 
 
 def _read_tx(path: Path) -> dict[str, Json]:
@@ -475,9 +477,9 @@ def _element(element: ElementTree.Element, path: Path) -> dict[str, Json]:
     data: dict[str, Json] = {}
     for key, value in element.attrib.items():
         if key in ("id", "gid"):
-            data[key] = _int(value, path)
+            data[key] = _number(value, int, path)
         elif key in ("x", "y", "width", "height", "rotation"):
-            data[key] = _float(value, path)
+            data[key] = _number(value, float, path)
         else:
             data[key] = value
     for shape in ("ellipse", "point", "polygon", "polyline", "text", "capsule"):
@@ -496,19 +498,13 @@ def _value(element: ElementTree.Element, path: Path) -> Json:
     if kind == "bool":
         return text.strip() == "true"
     if kind in ("int", "object"):
-        return _int(text, path)
-    return _float(text, path) if kind == "float" else text
+        return _number(text, int, path)
+    return _number(text, float, path) if kind == "float" else text
 
 
-def _int(text: str, path: Path) -> int:
+def _number(text: str, kind: type[T], path: Path) -> T:
     try:
-        return int(text[:20])
+        return kind(text[:40])
     except ValueError as error:
-        raise MapError(f"{path}: '{text[:40]}' is no whole number; save it again") from error
-
-
-def _float(text: str, path: Path) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise MapError(f"{path}: '{text[:40]}' is no number; save it again") from error
+        noun = "whole number" if kind is int else "number"
+        raise MapError(f"{path}: '{text[:40]}' is no {noun}; save it again") from error

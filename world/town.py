@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Set
 
-from ..core import (
-    Address,
-    Body,
-    MapError,
-    Time,
-    WorldError,
-    check_arguments,
-)
+from ..core import Address, Body, MapError, Time, WorldError, check_arguments
 from .embodied_world import EmbodiedWorld
 from .geometry import Destinations, Spot, knows_place
 from .paths import tile_neighbors
@@ -50,11 +43,9 @@ class TileGeometry:
 
     @property
     def name(self) -> str:
-        """The map's name and size."""
         return f"{self.map.name} {self.map.width}x{self.map.height}"
 
     def object_index(self, address: Address) -> int:
-        """The object's index in ``objects``, or -1."""
         return self._object_indices.get(address, -1)
 
     def place(self, spot: Spot) -> Address:
@@ -62,15 +53,12 @@ class TileGeometry:
         return self._places[spot]
 
     def position(self, spot: Spot) -> tuple[int, int]:
-        """Column and row."""
         return spot % self.map.width, spot // self.map.width
 
     def zone(self, spot: Spot) -> int:
-        """The number of the arena."""
         return self._zones[spot]
 
     def zones_of_object(self, index: int) -> tuple[int, ...]:
-        """The arenas that the object stands in."""
         return self._object_zones[index]
 
     def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
@@ -126,8 +114,7 @@ class TileGeometry:
         return tuple(sorted(adjacent.difference(spots)))
 
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
-        """A body inside a target arena stays where it is; else an arena is entered up to its
-        middle."""
+        """A body inside a target arena stays; else an arena is entered up to its middle."""
         is_arena = target not in self._object_indices
         if is_arena and self._places[spot] == target:
             return ()

@@ -10,8 +10,7 @@ from typing import TypeAlias
 from ..core import Address, MapError, did_you_mean, normalize
 from .paths import TileGrid
 
-Tile: TypeAlias = tuple[int, int]
-"""(column, row), both from 0, counted from the top left corner."""
+Tile: TypeAlias = tuple[int, int]  # (column, row), both from 0, counted from the top left corner
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,6 @@ class TownMap:
         return tuple(sorted(a for a in self._index if a.count(":") == depth))
 
     @cached_property
-    def sector_addresses(self) -> tuple[Address, ...]:
-        """Every world:sector, in alphabetical order."""
-        return self._addresses_of_depth(1)
-
-    @cached_property
     def arena_addresses(self) -> tuple[Address, ...]:
         """Every world:sector:arena, in alphabetical order."""
         return self._addresses_of_depth(2)
@@ -162,8 +156,7 @@ class TownMap:
         return ":".join(part for part in parts if part)
 
     def index(self, x: int, y: int) -> int:
-        """The index of a tile in the per-tile tuples. Raises MapError for a tile outside of the
-        map."""
+        """The index of a tile in the per-tile tuples. Raises MapError for a tile outside."""
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise MapError(
                 f"{self.name}: tile ({x}, {y}) lies outside of the map of "

@@ -13,8 +13,7 @@ from .body_state import BodyState
 from .conversations import Conversations
 from .geometry import Geometry, Spot
 
-IDLE = "idle"
-"""The state of an object that nobody uses, and the activity of a body without one."""
+IDLE = "idle"  # the state of an object that nobody uses, and the activity of a body without one
 
 
 class WorldState:

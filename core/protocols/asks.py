@@ -336,11 +336,10 @@ def tool_option(name: str, description: str, parameters: Json = None) -> Option:
     fields: Mapping[str, Any] = inner if isinstance(inner, Mapping) else {}
     lines = [f"{identifier_to_words(name)}: {' '.join(description.split())}"]
     for field, schema in [*fields.items()][:MAX_PARAMETERS]:
-        about = schema.get("description", "") if isinstance(schema, Mapping) else ""
-        told = " ".join(str(about).split())
-        lines.append(
-            f"- {identifier_to_words(field)}: {told}" if told else f"- {identifier_to_words(field)}"
-        )
+        text = schema.get("description", "") if isinstance(schema, Mapping) else ""
+        description_text = " ".join(str(text).split())
+        line = f"- {identifier_to_words(field)}"
+        lines.append(f"{line}: {description_text}" if description_text else line)
     return Option(name, "\n".join(lines))
 
 

@@ -137,37 +137,37 @@ def _clauses(text: str, clocks: Sequence[TimeOfDay]) -> list[tuple[int, int, lis
     """The clauses of a text as start, end and the times inside. A clause of times alone is merged
     with the clause before it, or with the one after it, if that has no times."""
     # A separator inside a time or between the two times of a range ends no clause.
-    whole = sorted(
+    unbroken = sorted(
         [(clock.start, clock.end) for clock in clocks]
-        + [(one.end, other.start) for one, other in _time_ranges(text, clocks)]
+        + [(earlier.end, later.start) for earlier, later in _time_ranges(text, clocks)]
     )
-    cuts, at = [], 0
+    cuts, position = [], 0
     for match in _CLAUSE_BOUNDARY.finditer(text):
-        while at < len(whole) and whole[at][1] < match.end():
-            at += 1
-        if at == len(whole) or match.start() < whole[at][0]:
+        while position < len(unbroken) and unbroken[position][1] < match.end():
+            position += 1
+        if position == len(unbroken) or match.start() < unbroken[position][0]:
             cuts.append(match)
     edges = [0, *(match.end() for match in cuts)]
     ends = [*(match.start() for match in cuts), len(text)]
     parts: list[tuple[int, int, list[TimeOfDay]]] = []
-    place = 0
-    waiting: int | None = None
+    clock_index = 0
+    times_start: int | None = None
     for start, end in zip(edges, ends):
         inside = []
-        while place < len(clocks) and clocks[place].start < end:
-            inside.append(clocks[place])
-            place += 1
+        while clock_index < len(clocks) and clocks[clock_index].start < end:
+            inside.append(clocks[clock_index])
+            clock_index += 1
         if inside and _only_times(text, start, end, inside):
             if parts and not parts[-1][2] and _CUE_PATTERN.search(text, parts[-1][0], parts[-1][1]):
                 parts[-1] = (parts[-1][0], end, inside)
             else:
-                waiting = start if waiting is None else waiting
+                times_start = start if times_start is None else times_start
                 parts.append((start, end, inside))
         else:
-            if waiting is not None and not inside and _CUE_PATTERN.search(text, start, end):
+            if times_start is not None and not inside and _CUE_PATTERN.search(text, start, end):
                 first, _, inside = parts.pop()
                 start = first
-            waiting = None
+            times_start = None
             parts.append((start, end, inside))
     return parts
 
@@ -175,11 +175,11 @@ def _clauses(text: str, clocks: Sequence[TimeOfDay]) -> list[tuple[int, int, lis
 def _only_times(text: str, start: int, end: int, clocks: Sequence[TimeOfDay]) -> bool:
     if "\x00" in text[start:end]:
         return False
-    rest, at = "", start
+    rest, position = "", start
     for clock in clocks:
-        rest += text[at : clock.start] + " "
-        at = clock.end
-    return _FILLER_WORDS.fullmatch(rest + text[at:end]) is not None
+        rest += text[position : clock.start] + " "
+        position = clock.end
+    return _FILLER_WORDS.fullmatch(rest + text[position:end]) is not None
 
 
 def _time_ranges(text: str, clocks: Sequence[TimeOfDay]) -> Iterator[tuple[TimeOfDay, TimeOfDay]]:
@@ -193,21 +193,21 @@ def _assign_times(
 ) -> Iterator[tuple[Literal["wake", "bed"], int]]:
     """The meaning of each time of a clause."""
     ranges = dict(_time_ranges(text, clocks))
-    done: set[TimeOfDay] = set()
+    used: set[TimeOfDay] = set()
     for clock in clocks:
         cue = _nearest_cue(text, cues, clock)
-        if cue is None or clock in done:
+        if cue is None or clock in used:
             continue
         until = _UNTIL_PATTERN.search(text, max(0, clock.start - 24), clock.start) is not None
-        other = ranges.get(clock)
-        if other is not None:
-            done.add(other)
-        if cue == "asleep" and other is not None:
+        range_end = ranges.get(clock)
+        if range_end is not None:
+            used.add(range_end)
+        if cue == "asleep" and range_end is not None:
             yield "bed", clock.minutes(evening=True)
-            yield "wake", other.minutes(evening=False)
-        elif cue == "awake" and other is not None:
+            yield "wake", range_end.minutes(evening=False)
+        elif cue == "awake" and range_end is not None:
             yield "wake", clock.minutes(evening=False)
-            yield "bed", other.minutes(evening=True)
+            yield "bed", range_end.minutes(evening=True)
         elif cue == "wake" or (cue == "asleep" and until):
             yield "wake", clock.minutes(evening=False)
         elif cue != "awake" or until:

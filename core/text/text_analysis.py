@@ -55,35 +55,36 @@ def split_words(text: str) -> list[str]:
         text = _HYPHENATION.sub(_joined_hyphenation, text)
     if text.isascii():
         return _WORD.findall(text.lower().replace("'s", ""))
-    found: list[str] = []
+    tokens: list[str] = []
     for run in written_words(normalize(text).replace("'s", "").replace("\u2019s", "")):
         if not run.isascii() and (is_unspaced(run[0]) or "\uac00" <= run[0] <= "\ud7a3"):
-            found.extend(_character_bigrams(run))
+            tokens.extend(_character_bigrams(run))
         else:
-            found.append(run)
-    return found
+            tokens.append(run)
+    return tokens
 
 
 def _character_bigrams(run: str) -> list[str]:
-    """The characters of a run, each pair of neighbours between its two."""
-    single = graphemes(run)
-    found = single[:1]
-    for first, second in pairwise(single):
-        found += (first + second, second)
-    return found
+    """The characters of a run, and after each but the last the bigram that it begins."""
+    characters = graphemes(run)
+    tokens = characters[:1]
+    for first, second in pairwise(characters):
+        tokens += (first + second, second)
+    return tokens
 
 
-def _joined_hyphenation(place: re.Match[str]) -> str:
-    """A cut word in its parts, and whole between them where it can be one."""
-    first, second = place[1], place[2]
-    # "It rained- so we left", "pre- and post-war" are two words; so is what begins a name.
+def _joined_hyphenation(match: re.Match[str]) -> str:
+    """A word hyphenated at a line end as both parts, and between them the whole word if it can be
+    one."""
+    first, second = match[1], match[2]
+    # Not one word: "It rained- so we left", "pre- and post-war", and a second part that is a name.
     if second[0].isupper() or first.lower() in STOP_WORDS or second.lower() in STOP_WORDS:
         return f"{first} {second}"
     return f"{first} {first}{second} {second}"
 
 
 def terms(text: str) -> list[str]:
-    """The stems of a text's words, without stop words, in order.
+    """The stems of the words of a text, without stop words, in order.
 
     Snowball's stemmers (snowballstem.org) by PyStemmer: English (Porter 2) for Latin letters.
 
@@ -94,10 +95,10 @@ def terms(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """The stem of one word in lower case, by the language that its script is most written in."""
+    """The stem of a lower-case word; its script decides the language of the stemmer."""
     language = "english" if word.isascii() else _language(word[:1])
-    found: str = _stemmer(language).stemWord(word)
-    return found
+    stemmed: str = _stemmer(language).stemWord(word)
+    return stemmed
 
 
 def _language(letter: str) -> str:

@@ -1,7 +1,4 @@
-"""Reading what can be read of a damaged file.
-
-Mending a damaged file: what is whole goes into a new file, the rest is set aside.
-"""
+"""Recovering what is intact of a damaged memory file into a new file."""
 
 from __future__ import annotations
 
@@ -39,20 +36,20 @@ _STORE_TABLES = ("header", "parts", "texts")
 
 @dataclass(frozen=True, slots=True)
 class RecoveredLog:
-    """The readable lines of an agent's log, and how many are not."""
+    """The readable lines of an agent's audit log, and how many were lost."""
 
     entries: tuple[AuditEntry, ...]
     lost: int
 
 
 class DamagedFile:
-    """A damaged file, opened for reading only, in the raw."""
+    """A damaged file, opened for reading only, row by row without its checks."""
 
     def __init__(self, path: Path) -> None:
-        """Open it. Raises MemoryFault when it is no SQLite file any more."""
+        """Open it. Raises MemoryFault if it is no SQLite file any more."""
         try:
             self._connection = connect_read_only(path)
-            # Text that is no text any more is looked at as bytes.
+            # Text that is not UTF-8 any more is returned as bytes.
             self._connection.text_factory = _decoded
             self._tables = {
                 str(row[0]): row[1]
@@ -68,22 +65,26 @@ class DamagedFile:
         self._header = self._read_header()
 
     def _read_header(self) -> dict[str, object]:
-        found = {}
-        for key, value, mark in self.rows("header", ("key", "value", "digest")):
-            if isinstance(value, str) and isinstance(key, str) and chain_digest(key, value) == mark:
-                found[key] = json.loads(value)
-        return found
+        header = {}
+        for key, value, digest in self.rows("header", ("key", "value", "digest")):
+            if (
+                isinstance(value, str)
+                and isinstance(key, str)
+                and chain_digest(key, value) == digest
+            ):
+                header[key] = json.loads(value)
+        return header
 
     def rows(self, table: str, columns: Sequence[str], agent: AgentId = "") -> Iterator[RawRow]:
-        """The rows of a table that can be read, skipping over broken pages."""
+        """The readable rows of a table, skipping damaged pages."""
         if table not in self._tables:
             return
         names = ", ".join(columns)
         filtered = " AND agent = ?" if agent else ""
-        given = (agent,) if agent else ()
+        args = (agent,) if agent else ()
         if "WITHOUT ROWID" in str(self._tables[table]).upper():
             where = " WHERE agent = ?" if agent else ""
-            yield from self._rows_by_key(table, f"SELECT {names} FROM {table}{where}", given)
+            yield from self._rows_by_key(table, f"SELECT {names} FROM {table}{where}", args)
             return
         last, leap = -1, 1
         top = self._last_rowid(table)
@@ -92,7 +93,7 @@ class DamagedFile:
                 for row in self._connection.execute(
                     f"SELECT rowid, {names} FROM {table} NOT INDEXED "
                     f"WHERE rowid > ?{filtered} ORDER BY rowid",
-                    (last, *given),
+                    (last, *args),
                 ):
                     last, leap = row[0], 1
                     yield row[1:]
@@ -100,15 +101,15 @@ class DamagedFile:
             except (sqlite3.Error, UnicodeDecodeError):
                 last, leap = last + leap, 2 * leap
 
-    def _rows_by_key(self, table: str, sql: str, given: Sequence[str]) -> Iterator[RawRow]:
-        """The rows of a table that goes by its key alone: from both its ends up to a broken
-        page; a row may come twice."""
+    def _rows_by_key(self, table: str, sql: str, args: Sequence[str]) -> Iterator[RawRow]:
+        """The rows of a table WITHOUT ROWID: from both ends up to a damaged page; a row may be
+        returned twice."""
         keys = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
         names = [row[1] for row in sorted(keys, key=lambda row: int(row[5])) if row[5]]
-        for way in ("ASC", "DESC"):
-            order = ", ".join(f"{name} {way}" for name in names)
+        for direction in ("ASC", "DESC"):
+            order = ", ".join(f"{name} {direction}" for name in names)
             try:
-                yield from self._connection.execute(f"{sql} ORDER BY {order}", given)
+                yield from self._connection.execute(f"{sql} ORDER BY {order}", args)
                 return
             except (sqlite3.Error, UnicodeDecodeError):
                 self._torn.add(table)
@@ -121,7 +122,7 @@ class DamagedFile:
             return 1 << 24
 
     def agents(self) -> list[AgentId]:
-        """Everybody of whom there is a record or a word in the header."""
+        """All agents with a record or an entry in the header."""
         known = self._header.get("memory.agents")
         names = set(known) if isinstance(known, list) else set()
         if not names:
@@ -130,24 +131,24 @@ class DamagedFile:
         return sorted(name for name in names if isinstance(name, str))
 
     def unlabelled(self, agent: AgentId) -> int:
-        """How many of an agent's first records have no labels; where that cannot be read, as
-        in a file from before there were labels, all."""
+        """How many of an agent's first records have no labels; all if that cannot be read, as in
+        a file from before labels existed."""
         key, version = "memory.unlabelled", None
         for part, number in self.rows("parts", ("part", "version")):
             version = number if part == "memory" else version
         if isinstance(version, int) and version >= 3 and self._header:
-            held = {row[0] for row in self.rows("header", ("key",))}
-            known = self._header.get(key, {} if key not in held else None)
+            keys = {row[0] for row in self.rows("header", ("key",))}
+            known = self._header.get(key, {} if key not in keys else None)
             if isinstance(known, dict):
                 return int(known.get(agent, 0))
         return 1 << 32
 
     def head_counts(self, agent: AgentId) -> tuple[int, int]:
-        """How many records and accesses the agent's head says there are."""
+        """How many records and accesses there are by the agent's head."""
         for row in self.rows("memory_heads", ("records", "touches"), agent):
             if all(isinstance(n, int) and 0 <= n < 1 << 32 for n in row):
                 readable = self._count("memory_records", agent)
-                # A head that is itself damaged must not make up millions of losses.
+                # A damaged head must not report millions of losses.
                 return (row[0] if row[0] <= 2 * readable + 1000 else 0), row[1]
         return 0, 0
 
@@ -155,7 +156,7 @@ class DamagedFile:
         return sum(1 for _ in self.rows(table, ("1",), agent))
 
     def audit_log(self, agent: AgentId) -> RecoveredLog:
-        """The lines of an agent's log up to the first that does not fit."""
+        """The lines of an agent's audit log up to the first that does not fit."""
         entries: list[AuditEntry] = []
         link, lost = "", 0
         rows = sorted(
@@ -163,43 +164,43 @@ class DamagedFile:
              if isinstance(r[0], int)),
             key=lambda row: int(row[0]),
         )  # fmt: skip
-        for n, step, what, data, kept in rows:
-            mark = AUDIT_CHAIN.link(link, agent, (n, step, what, data))
-            if lost or n != len(entries) + 1 or mark != kept:
+        for n, step, what, data, stored in rows:
+            expected = AUDIT_CHAIN.link(link, agent, (n, step, what, data))
+            if lost or n != len(entries) + 1 or expected != stored:
                 lost += 1
                 continue
-            link = mark
+            link = expected
             try:
                 entries.append(parse_audit_entry(step, what, data))
             except ValueError:
                 lost += 1
-        ends = self._header.get("memory.log")
-        known = ends.get(agent, (0, ""))[0] if isinstance(ends, dict) else 0
-        return RecoveredLog(tuple(entries), max(lost, known - len(entries)))
+        heads = self._header.get("memory.log")
+        written = heads.get(agent, (0, ""))[0] if isinstance(heads, dict) else 0
+        return RecoveredLog(tuple(entries), max(lost, written - len(entries)))
 
     def copy_other_tables(self, store: Store) -> list[str]:
-        """Copy what other parts keep in the file; returns a line for each loss."""
+        """Copy the tables of all other parts; returns a line for each loss."""
         lost = []
         for key, value in self._header.items():
             if not key.startswith(("memory.", "store.")):
                 store.put(key, value)
-        for mark, text in self.rows("texts", ("digest", "text")):
-            if isinstance(text, str) and digest_text(text) == mark:
+        for digest, text in self.rows("texts", ("digest", "text")):
+            if isinstance(text, str) and digest_text(text) == digest:
                 store.intern_text(text)
         lost += self._copy_logs(store)
-        done = {
+        copied = {
             *_MEMORY_TABLES,
             *_STORE_TABLES,
-            *(table for book in AUXILIARY_LOGS for table in book.tables),
+            *(table for log in AUXILIARY_LOGS for table in log.tables),
         }
         for name, sql in self._tables.items():
-            if name in done or name.startswith("sqlite_") or not sql:
+            if name in copied or name.startswith("sqlite_") or not sql:
                 continue
             store.execute(sql)
             columns = [row[1] for row in self._connection.execute(f"PRAGMA table_info({name})")]
-            places = ", ".join("?" * len(columns))
+            marks = ", ".join("?" * len(columns))
             store.executemany(
-                f"INSERT OR IGNORE INTO {name} VALUES ({places})", self.rows(name, columns)
+                f"INSERT OR IGNORE INTO {name} VALUES ({marks})", self.rows(name, columns)
             )
             how = "as far as it can be read" if name in self._torn else "as it is"
             lost.append(f"table {name}: carried over {how}; check it with its own command")
@@ -207,26 +208,26 @@ class DamagedFile:
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
         store.reset_schema_digest()
         if count := ToolCallLog(store).restore():
-            lost.append(f"calls: {count} of them; what had begun may be made again")
+            lost.append(f"calls: {count} of them; calls that had begun may be executed again")
         return lost
 
     def _copy_logs(self, store: Store) -> list[str]:
-        """Copy claims, documents, folds and notes line by line; what is damaged is as if erased."""
+        """Copy the auxiliary logs line by line, damaged lines as erased ones."""
         lost = []
-        for book in AUXILIARY_LOGS:
-            lines, heads = book.tables
+        for log in AUXILIARY_LOGS:
+            lines, heads = log.tables
             if lines in self._tables:
-                book.create_tables(store)
-            names = {str(row[0]) for row in self.rows(lines, ("agent",))}
-            for agent in sorted(names | {str(row[0]) for row in self.rows(heads, ("agent",))}):
+                log.create_tables(store)
+            names = {str(row[0]) for table in log.tables for row in self.rows(table, ("agent",))}
+            for agent in sorted(names):
                 rows = list(self.rows(lines, ("n", "step", "body", "digest"), agent))
-                ends = [row[0] for row in self.rows(heads, ("lines",), agent)]
-                count = book.restore(store, agent, rows)
-                # Those behind the last one that can be read leave no number.
-                written = sum(n for n in ends if isinstance(n, int))
-                count += max(0, written - book.size(store, agent))
+                counts = [row[0] for row in self.rows(heads, ("lines",), agent)]
+                count = log.restore(store, agent, rows)
+                # Lines after the last readable one leave no number.
+                written = sum(n for n in counts if isinstance(n, int))
+                count += max(0, written - log.size(store, agent))
                 if count:
-                    lost.append(f"{book.part} of {agent}: {count} lines")
+                    lost.append(f"{log.part} of {agent}: {count} lines")
         return lost
 
     def close(self) -> None:
@@ -249,8 +250,8 @@ def _decoded(data: bytes) -> str | bytes:
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """What a repair kept and lost: ``kept`` records, a line for each thing ``lost``, and
-    where the ``original`` and the rows set ``aside`` are now (None: nothing was wrong)."""
+    """The result of a repair: the number of records ``kept``, a line for each loss, and where the
+    ``original`` and the rows set ``aside`` are now (None: nothing was damaged)."""
 
     kept: int
     lost: tuple[str, ...]
@@ -259,11 +260,11 @@ class RepairReport:
 
 
 def repair_file(path: Path | str) -> RepairReport:
-    """Mend a file in place: its whole records go into a new one, which replaces it at once
-    when it has passed its checks; the original stays beside it as ``.damaged``.
+    """Repair a file in place: its intact records are copied to a new file, which replaces it in one
+    move when it has passed its checks; the original stays beside it as ``.damaged``.
 
-    A record that is lost leaves its number, so that what rests on others still does. Tables
-    of other parts are carried over as they are. Raises MemoryFault when nothing can be read.
+    A lost record leaves its number, so that evidence of others stays valid. Tables of other parts
+    are copied as they are. Raises MemoryFault if nothing can be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -297,16 +298,16 @@ def _rebuild(path: Path) -> RepairReport:
     aside = _free_path(path, ".aside.jsonl")
     lost: list[str] = []
     try:
-        with DamagedFile(path) as wreck, Store(new) as store:
+        with DamagedFile(path) as damaged, Store(new) as store:
             prepare_store(store)
             with store.transaction():
-                kept, lines = _copy_memories(wreck, store, lost)
-                lost += wreck.copy_other_tables(store)
+                kept, lines = _copy_memories(damaged, store, lost)
+                lost += damaged.copy_other_tables(store)
         with Store(new, write=False) as store:
             prepare_store(store)
-            # Parts not known here are carried unseen; only what is ours must be whole.
+            # Tables of unknown parts are copied unchecked; only those of memory must be intact.
             if left := [str(d) for d in store.verify()]:
-                raise MemoryFault(f"{path}: cannot be mended ({left[0]}); it was left as it is")
+                raise MemoryFault(f"{path}: cannot be repaired ({left[0]}); it was left as it is")
         aside.write_text("".join(canonical(line) + "\n" for line in lines), encoding="utf-8")
         return RepairReport(kept, tuple(lost), _swap_in(path, new), aside)
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -317,13 +318,13 @@ def _rebuild(path: Path) -> RepairReport:
 
 
 def _swap_in(path: Path, new: Path) -> Path:
-    """Put the new file in the old one's place in one move; returns where the old one is."""
+    """Replace the old file by the new one in one move; returns where the old one is."""
     original = _free_path(path, ".damaged")
     os.link(path, original)
     for side in ("-wal", "-shm"):
         log = path.with_name(path.name + side)
         if log.exists():
-            # A log of the old file would be taken for the new one's.
+            # SQLite would apply a log of the old file to the new one.
             shutil.copy2(log, original.with_name(original.name + side))
             log.unlink()
     with new.open("rb") as handle:
@@ -338,8 +339,8 @@ def _swap_in(path: Path, new: Path) -> Path:
 
 
 def repair_leftovers(path: Path | str) -> tuple[Path, ...]:
-    """What has been left beside a file with its words in it: originals of repairs with their
-    logs, rows set aside, backups, and what a killed process had half written."""
+    """Files beside a memory file that may hold its texts: originals of repairs with their logs,
+    rows set aside, backups, and partial files of killed processes."""
     path = Path(path)
     endings = (".damaged", ".aside.jsonl", ".bak", ".part")
     starts = tuple(path.name + ending for ending in endings)
@@ -356,50 +357,56 @@ def _free_path(path: Path, ending: str) -> Path:
 
 
 def _copy_memories(
-    wreck: DamagedFile, store: Store, lost: list[str]
+    damaged: DamagedFile, store: Store, lost: list[str]
 ) -> tuple[int, list[dict[str, object]]]:
-    kept, lines = 0, []
-    for agent in wreck.agents():
-        records = sorted(wreck.rows("memory_records", RECORD_CHAIN.columns, agent), key=_row_order)
-        touches = sorted(wreck.rows("memory_touches", ACCESS_CHAIN.columns, agent), key=_row_order)
-        found = examine_records(agent, records, touches, wreck.head_counts(agent))
-        _write_records(store, agent, found)
-        if old := min(wreck.unlabelled(agent), found.count):
-            write_unlabelled_counts(store, {agent: old})
-        kept += len(found.intact)
-        lost += [f"memory of {agent}: record {number} {why}" for number, why in found.damaged]
-        if found.lost_touches:
-            lost.append(f"memory of {agent}: {found.lost_touches} lines of the access log")
-        bad = {number for number, _ in found.damaged}
-        lines += [_aside_line(agent, row) for row in records if row[0] in bad]
-        log = wreck.audit_log(agent)
+    """Copy all intact records; returns how many, and the lines to set aside. ``lost`` gets a line
+    for each loss."""
+    kept, aside = 0, []
+    for agent in damaged.agents():
+        records = sorted(
+            damaged.rows("memory_records", RECORD_CHAIN.columns, agent), key=_row_order
+        )
+        accesses = sorted(
+            damaged.rows("memory_touches", ACCESS_CHAIN.columns, agent), key=_row_order
+        )
+        examined = examine_records(agent, records, accesses, damaged.head_counts(agent))
+        _write_records(store, agent, examined)
+        if unlabelled := min(damaged.unlabelled(agent), examined.count):
+            write_unlabelled_counts(store, {agent: unlabelled})
+        kept += len(examined.intact)
+        lost += [f"memory of {agent}: record {number} {why}" for number, why in examined.damaged]
+        if examined.lost_accesses:
+            lost.append(f"memory of {agent}: {examined.lost_accesses} lines of the access log")
+        numbers = {number for number, _ in examined.damaged}
+        aside += [_aside_line(agent, row) for row in records if row[0] in numbers]
+        log = damaged.audit_log(agent)
         for entry in log.entries:
             write_audit_entry(store, agent, entry)
         if log.lost:
-            lost.append(f"memory of {agent}: {log.lost} lines of its log")
-        if found.damaged:
-            last = max((row.step for row in found.intact.values()), default=0)
-            data = {"records": [[number, why] for number, why in sorted(found.damaged)]}
+            lost.append(f"memory of {agent}: {log.lost} lines of its audit log")
+        if examined.damaged:
+            last = max((row.step for row in examined.intact.values()), default=0)
+            data = {"records": [[number, why] for number, why in sorted(examined.damaged)]}
             write_audit_entry(store, agent, AuditEntry(last, "damaged", data))
-    return kept, lines
+    return kept, aside
 
 
 def _row_order(row: RawRow) -> tuple[bool, int]:
     return (not isinstance(row[0], int), row[0] if isinstance(row[0], int) else 0)
 
 
-def _write_records(store: Store, agent: AgentId, found: RecordExamination) -> None:
-    append_records(store, agent, list(_with_blanks(found)))
-    steps = accumulate((access.step for access in found.touches), max)
-    accesses = [replace(access, step=step) for access, step in zip(found.touches, steps)]
+def _write_records(store: Store, agent: AgentId, examined: RecordExamination) -> None:
+    append_records(store, agent, list(_with_blanks(examined)))
+    steps = accumulate((access.step for access in examined.accesses), max)
+    accesses = [replace(access, step=step) for access, step in zip(examined.accesses, steps)]
     append_accesses(store, agent, accesses)
 
 
-def _with_blanks(found: RecordExamination) -> Iterator[StoredRecord]:
-    """The whole rows, and one that says so for each that is lost."""
+def _with_blanks(examined: RecordExamination) -> Iterator[StoredRecord]:
+    """The intact rows, and a blank one for each that is lost."""
     step, at = 0, datetime(1970, 1, 1)
-    for number in range(1, found.count + 1):
-        row = found.intact.get(number)
+    for number in range(1, examined.count + 1):
+        row = examined.intact.get(number)
         if row is None:
             row = StoredRecord(blank_record(number, at, DAMAGED), step, None)
         step, at = row.step, row.record.created

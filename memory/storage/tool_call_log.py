@@ -1,7 +1,7 @@
-"""The book of calls beside a mind's memory: leave asked and given, intents, receipts.
+"""The log of tool calls in a store: requests for approval, approvals, starts, receipts.
 
-It is in no hash: what a run lives by is the answer in its journal. The book is what a call
-that acts is never done twice by, whenever its process ends.
+It is in no hash: a run is replayed from the answers in its journal. The log prevents a call that
+acts from being executed twice, whenever its process ends.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ State: TypeAlias = Literal["waits", "began", "done", ""]
 
 CALLS_PART = "calls"
 LABEL_RELEASE = "release"
-"""In the place of a tool's name, and first in the place of a call in its thought: not a call, but
-that the label of a record was released."""
+"""The tool name, and the first part of the path, of an entry that is no call but the release of a
+record's label."""
 SCHEMA = (
     """
     CREATE TABLE calls(key TEXT PRIMARY KEY, step INTEGER, agent TEXT, path TEXT, state TEXT,
@@ -51,13 +51,15 @@ SCHEMA = (
 _MODULUS = 1 << 128
 _CONVERSATION_COUNT = "calls.talks"
 _USAGE = "calls.used"
+_COLUMNS = "key, step, agent, path, state, body, mark"
+_KEYS = {"calls": "key", "suspended": "scope"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCallEntry:
-    """What the book knows of one call. ``began`` is when it began to run (UTC), empty before;
-    ``seconds`` how long it took; one that began and has no ``result`` is an intent without a
-    receipt. Of a call that neither acts nor needs leave only times are kept."""
+    """What is logged of one call. ``began`` is when it started (UTC), empty before; ``seconds`` how
+    long it took; one that began and has no ``result`` is an intent without a receipt. Of a call
+    that neither acts nor needs approval only times are kept."""
 
     request: ApprovalRequest | None = None
     approval: Approval | None = None
@@ -67,8 +69,8 @@ class ToolCallEntry:
 
     @property
     def state(self) -> State:
-        """Whether a person has to answer, it began and has no receipt, it is done, or it is
-        neither (leave was given, or it is a call of which only times are kept)."""
+        """Whether it "waits" for a person's approval, "began" and has no receipt, is "done", or ""
+        (approved and not started, or only times are kept)."""
         if self.result is not None:
             return "done"
         if self.request and self.request.because and self.approval is None:
@@ -89,44 +91,47 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Wall time since then."""
+        """Wall time since the start."""
         return time.perf_counter() - self._start
 
 
 class ToolCallLog:
-    """The calls that somebody's tools were asked for, in one store. Its tables are made with
-    the first call that is written down."""
+    """The tool calls of all agents in one store. The tables are created with the first entry.
+    Methods that write join the caller's transaction; those that read raise RunCorrupt for damaged
+    rows."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self._unwritten: list[tuple[str, AskId, ToolCallEntry]] = []
-        if store.version(CALLS_PART):
+        if self._exists:
             store.migrate(CALLS_PART, len(SCHEMA), SCHEMA, _check)
+
+    @property
+    def _exists(self) -> bool:
+        return self.store.version(CALLS_PART) > 0
 
     # -- one call -------------------------------------------------------------------
 
     def find(self, key: str) -> ToolCallEntry | None:
-        """What is known of the call, or None. Raises RunCorrupt."""
-        if not self.store.version(CALLS_PART):
-            return None
-        row = self.store.first_row(f"SELECT {_COLUMNS} FROM calls WHERE key = ?", (key,))
-        return None if row is None else _entry(self.store, row)
+        """The entry of a call, or None."""
+        entries = self.keyed_entries("WHERE key = ?", (key,))
+        return entries[0][2] if entries else None
 
     def ask_id(self, key: str) -> AskId | None:
-        """Whose call it is and where in its thought it was made, or None for no known call."""
-        if not self.store.version(CALLS_PART):
+        """The agent, step and path in the thought of a call; None for an unknown one."""
+        if not self._exists:
             return None
         row = self.store.first_row("SELECT step, agent, path FROM calls WHERE key = ?", (key,))
         return None if row is None else AskId(int(row[0]), row[1], row[2])
 
     def request_approval(self, where: AskId, request: ApprovalRequest) -> None:
-        """Write down that a call waits for a person; durable at once."""
+        """Write that a call waits for a person's approval."""
         known = self.find(request.key)
         entry = replace(known or ToolCallEntry(), request=request, approval=None)
         self.write_entry(request.key, where, entry)
 
     def record_approval(self, key: str, approval: Approval) -> None:
-        """Write down a person's answer. Raises SettingError when no request waits under that
+        """Write a person's answer to a request. Raises SettingError if none waits under that
         key."""
         waiting = {e.request.key: (w, e) for w, e in self.entries("waits") if e.request}
         if key not in waiting:
@@ -138,8 +143,8 @@ class ToolCallLog:
     def record_start(
         self, where: AskId, request: ApprovalRequest, approval: Approval | None = None
     ) -> None:
-        """Write down that a call that acts is about to run, before it does. Raises RunError
-        inside a transaction, where that would not last."""
+        """Write, before a call that acts, that it starts. Raises RunError inside a transaction,
+        where the entry would not be durable."""
         if self.store.in_transaction:
             raise RunError(
                 f"{self.store.name}: '{request.tool}' acts and cannot be called inside a "
@@ -153,34 +158,32 @@ class ToolCallLog:
     def record_result(
         self, where: AskId, result: ToolResult, watch: Stopwatch, entry: ToolCallEntry
     ) -> None:
-        """Write down what came of a call: its receipt. ``entry`` holds the request and its
-        approval."""
+        """Write a call's result, its receipt; ``entry`` holds the request and the approval."""
         request = entry.request
         if request is None:
             raise ValueError("an entry without a request has no receipt")
         known = self.find(request.key) or entry
         if result.receipt:
-            known = replace(
-                known, began=known.began or watch.began, seconds=round(watch.seconds, 6)
-            )
+            began = known.began or watch.began
+            known = replace(known, began=began, seconds=round(watch.seconds, 6))
         approval = entry.approval or known.approval
-        kept = replace(known, request=request, approval=approval, result=result)
-        self.write_entry(request.key, where, kept)
+        done = replace(known, request=request, approval=approval, result=result)
+        self.write_entry(request.key, where, done)
 
     def record_duration(self, key: str, where: AskId, began: str, seconds: float) -> None:
-        """Keep how long another call took, to be written by ``flush``."""
+        """Keep the duration of a call until ``flush``."""
         self._unwritten.append((key, where, ToolCallEntry(began=began, seconds=round(seconds, 6))))
 
     def flush(self) -> None:
-        """Write what is kept, inside the caller's transaction where there is one."""
-        late, self._unwritten = self._unwritten, []
-        for key, where, entry in late:
+        """Write the durations that ``record_duration`` kept."""
+        unwritten, self._unwritten = self._unwritten, []
+        for key, where, entry in unwritten:
             known = self.find(key)
             if known:
                 entry = replace(known, began=entry.began, seconds=entry.seconds)
             self.write_entry(key, where, entry)
 
-    # -- releases -------------------------------------------------------------------
+    # -- released labels ------------------------------------------------------------
 
     def record_label_release(
         self,
@@ -191,9 +194,9 @@ class ToolCallLog:
         why: str = "",
         approval: Approval | None = None,
     ) -> None:
-        """Write down, inside the caller's transaction, that the label of a record
-        (``arguments``: which, and how) was released: by the person of ``approval``, else by the
-        rules that the arguments name. ``sources`` are those it had, ``where`` whose it is."""
+        """Write that the label of a record was released (``arguments``: which record, and how) by
+        the person of ``approval``, or else by the rules that the arguments name. ``sources`` are
+        those that the record had; ``where`` names its agent."""
         where = replace(where, path=f"{LABEL_RELEASE}/{arguments['record']}")
         key = f"{where.agent}/{where.step}/{where.path}"
         request = ApprovalRequest(
@@ -206,14 +209,11 @@ class ToolCallLog:
             because="",
         )
         result = ToolResult(ok=True, value="released", receipt=key)
-        self.write_entry(
-            key,
-            where,
-            ToolCallEntry(request=request, approval=approval, began=_now(), result=result),
-        )
+        entry = ToolCallEntry(request=request, approval=approval, began=_now(), result=result)
+        self.write_entry(key, where, entry)
 
     def released_labels(self, agent: AgentId) -> dict[RecordId, tuple[str, ...]]:
-        """The agent's records of which a label was released, each with the sources it had."""
+        """The agent's records whose label was released, each with the sources that it had."""
         return {
             int(request.arguments["record"]): request.sources
             for where, entry in self.entries("done")
@@ -222,149 +222,147 @@ class ToolCallLog:
             and (request := entry.request)
         }
 
-    # -- all of them ----------------------------------------------------------------
+    # -- all calls ------------------------------------------------------------------
 
     def entries(self, *states: State) -> Iterator[tuple[AskId, ToolCallEntry]]:
-        """Every call (in one of ``states``, where given), by step, agent and path."""
+        """All calls (in one of ``states``, if given), by step, agent and path."""
         marks = ", ".join("?" * len(states))
         where = f"WHERE state IN ({marks})" if states else ""
-        for _, place, entry in self.keyed_entries(f"{where} ORDER BY step, agent, path", states):
-            yield place, entry
+        for _, ask_id, entry in self.keyed_entries(f"{where} ORDER BY step, agent, path", states):
+            yield ask_id, entry
+
+    def keyed_entries(
+        self, clause: str = "ORDER BY key", args: Sequence[str] = ()
+    ) -> list[tuple[str, AskId, ToolCallEntry]]:
+        """The calls that an SQL ``clause`` selects, with their keys and ask ids."""
+        if not self._exists:
+            return []
+        return [
+            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row))
+            for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", args)
+        ]
 
     def agents(self) -> tuple[AgentId, ...]:
-        """Whose calls and talks there are, in order of name."""
-        if not self.store.version(CALLS_PART):
+        """The agents with calls or suspended replies, in order of name."""
+        if not self._exists:
             return ()
         sql = "SELECT agent FROM calls UNION SELECT agent FROM suspended ORDER BY agent"
         return tuple(row[0] for row in self.store.rows(sql))
 
     def pending_approvals(self) -> tuple[ApprovalRequest, ...]:
         """The requests that nobody has answered, oldest first."""
-        found = (entry.request for _, entry in self.entries("waits"))
-        return tuple(request for request in found if request)
+        return tuple(entry.request for _, entry in self.entries("waits") if entry.request)
 
     def unfinished_call(
         self, agent: AgentId, tool: str, arguments: Json, person: AgentId = ""
     ) -> tuple[AskId, ToolCallEntry] | None:
-        """An equal call of the agent that began and has no receipt; for a ``person`` theirs, or
-        one that was made for everybody: nobody is told what another had begun."""
+        """An equal call of the agent that began and has no receipt. For a ``person`` only one made
+        for them or for everybody, so that nobody learns of calls for others."""
         for where, entry in self.entries("began"):
-            made = entry.request
-            if made is None or (person not in ("", made.person) and made.person != EVERYBODY):
+            request = entry.request
+            if request is None:
                 continue
-            if (where.agent, made.tool, made.arguments) == (agent, tool, arguments):
+            if person not in ("", request.person) and request.person != EVERYBODY:
+                continue
+            if (where.agent, request.tool, request.arguments) == (agent, tool, arguments):
                 return where, entry
         return None
 
     def truncate(self, steps: int) -> None:
-        """Forget the calls of step ``steps`` and later, inside the caller's transaction."""
-        if self.store.version(CALLS_PART):
-            self._drop("calls", "step >= ?", (steps,))
+        """Delete the calls of step ``steps`` and later."""
+        if self._exists:
+            self._delete("calls", "step >= ?", (steps,))
 
-    # -- what a life has used --------------------------------------------------------
+    # -- usage ----------------------------------------------------------------------
 
     def usage(self, agent: AgentId) -> tuple[int, int]:
-        """The calls and tokens that the agent has used in its life, where that is bounded."""
+        """The calls and tokens that an agent with a budget has used so far."""
         calls, tokens = self.store.get(f"{_USAGE}.{agent}", (0, 0))
         return int(calls), int(tokens)
 
     def save_usage(self, agent: AgentId, calls: int, tokens: int) -> None:
-        """Keep that, inside the caller's transaction where one is open."""
+        """Write what ``usage`` returns."""
         self.store.put(f"{_USAGE}.{agent}", [calls, tokens])
 
-    # -- suspended talks ------------------------------------------------------------
+    # -- suspended replies ----------------------------------------------------------
 
     def next_conversation_id(self) -> str:
-        """A name no talk had before: what its calls' keys begin with, after the agent's."""
-        self._prepare()
+        """A new conversation id, with which, after the agent's name, the keys of its calls
+        begin."""
+        self._create_tables()
         with self.store.transaction():
             number = int(self.store.get(_CONVERSATION_COUNT, 0)) + 1
             self.store.put(_CONVERSATION_COUNT, number)
         return f"talk{number}"
 
     def save_suspended(self, scope: str, agent: AgentId, thought: Json) -> None:
-        """Keep a thought that waits, under the name of its talk."""
+        """Write a suspended thought under its conversation id."""
         text = canonical(thought)
-        self._prepare()
+        self._create_tables()
         self._put("suspended", (scope, agent, text))
 
     def load_suspended(self, scope: str, agent: AgentId) -> Json:
-        """The agent's thought that waits under a talk's name, or None. Raises RunCorrupt."""
-        if not self.store.version(CALLS_PART):
+        """The agent's suspended thought of a conversation, or None."""
+        if not self._exists:
             return None
         sql = "SELECT * FROM suspended WHERE scope = ? AND agent = ?"
         row = self.store.first_row(sql, (scope, agent))
-        if row is None:
-            return None
-        return _read(self.store, f"suspended talk {scope}", row)
+        return None if row is None else _suspended(self.store, row)
+
+    def suspended_replies(self) -> list[tuple[str, AgentId, Json]]:
+        """All suspended thoughts with their conversation ids and agents."""
+        if not self._exists:
+            return []
+        rows = self.store.rows("SELECT * FROM suspended")
+        return [(row[0], row[1], _suspended(self.store, row)) for row in rows]
 
     def delete_suspended(self, scope: str) -> None:
-        """Forget a thought that has gone on, inside the caller's transaction."""
-        self._drop("suspended", "scope = ?", (scope,))
+        """Delete a suspended thought."""
+        self._delete("suspended", "scope = ?", (scope,))
 
     # -- rows -----------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        if not self.store.version(CALLS_PART):
+    def _create_tables(self) -> None:
+        if not self._exists:
             self.store.migrate(CALLS_PART, len(SCHEMA), SCHEMA, _check)
-
-    def keyed_entries(
-        self, clause: str = "ORDER BY key", given: Sequence[str] = ()
-    ) -> list[tuple[str, AskId, ToolCallEntry]]:
-        """The calls with their keys and where they were made; ``clause`` is SQL."""
-        if not self.store.version(CALLS_PART):
-            return []
-        return [
-            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row))
-            for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", given)
-        ]
-
-    def suspended_replies(self) -> list[tuple[str, AgentId, Json]]:
-        """All suspended thoughts with their conversations and agents. Raises RunCorrupt."""
-        if not self.store.version(CALLS_PART):
-            return []
-        return [
-            (row[0], row[1], _read(self.store, f"suspended talk {row[0]}", row))
-            for row in self.store.rows("SELECT * FROM suspended")
-        ]
 
     def write_entry(self, key: str, where: AskId, entry: ToolCallEntry) -> None:
         """Write a call's entry in place of an earlier one under the same key."""
-        self._prepare()
-        place = (key, where.step, where.agent, where.path)
-        self._put("calls", (*place, entry.state, canonical(entry_to_json(entry))))
+        self._create_tables()
+        columns = (key, where.step, where.agent, where.path)
+        self._put("calls", (*columns, entry.state, canonical(entry_to_json(entry))))
 
     def delete_entry(self, key: str) -> None:
-        """Delete a call's entry, inside the caller's transaction."""
-        self._drop("calls", "key = ?", (key,))
+        """Delete a call's entry."""
+        self._delete("calls", "key = ?", (key,))
 
     def _put(self, table: str, values: tuple[Json, ...]) -> None:
-        """Write a row, with its checksum in it and in the sum of all."""
+        """Write a row with its checksum, and add that to the sum of all checksums."""
         marks = ", ".join("?" * (len(values) + 1))
-        mark = _checksum(*values)
+        checksum = _checksum(*values)
         with self.store.transaction():
-            self._drop(table, f"{_KEYS[table]} = ?", (values[0],))
-            self.store.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, mark))
-            self._add_checksum(int(mark, 16))
+            self._delete(table, f"{_KEYS[table]} = ?", (values[0],))
+            self.store.execute(f"INSERT INTO {table} VALUES ({marks})", (*values, checksum))
+            self._add_to_sum(int(checksum, 16))
 
-    def _drop(self, table: str, which: str, values: tuple[Json, ...]) -> None:
-        for (mark,) in self.store.rows(f"SELECT mark FROM {table} WHERE {which}", values):
-            self._add_checksum(-int(mark, 16))
-        self.store.execute(f"DELETE FROM {table} WHERE {which}", values)
+    def _delete(self, table: str, condition: str, values: tuple[Json, ...]) -> None:
+        for (checksum,) in self.store.rows(f"SELECT mark FROM {table} WHERE {condition}", values):
+            self._add_to_sum(-int(checksum, 16))
+        self.store.execute(f"DELETE FROM {table} WHERE {condition}", values)
 
-    def _add_checksum(self, mark: int) -> None:
-        total = int(self.store.get(CALLS_PART, "0"), 16) + mark
+    def _add_to_sum(self, checksum: int) -> None:
+        total = int(self.store.get(CALLS_PART, "0"), 16) + checksum
         self.store.put(CALLS_PART, f"{total % _MODULUS:032x}")
 
     def restore(self) -> int:
-        """Drop the rows that do not fit their checksums or cannot be read, and sum up the rest,
-        inside the caller's transaction; returns how many were lost."""
-        if not self.store.version(CALLS_PART):
+        """Delete the rows that do not fit their checksums or cannot be read, and add up the rest;
+        returns how many were deleted."""
+        if not self._exists:
             return 0
         total = lost = 0
         for table, key in _KEYS.items():
             for row in self.store.rows(f"SELECT * FROM {table}"):
-                if _readable(row, table):
+                if _is_readable(row, table):
                     total += int(row[-1], 16)
                     continue
                 self.store.execute(f"DELETE FROM {table} WHERE {key} IS ?", (row[0],))
@@ -373,41 +371,42 @@ class ToolCallLog:
         return lost
 
 
-_COLUMNS = "key, step, agent, path, state, body, mark"
-_KEYS = {"calls": "key", "suspended": "scope"}
-
-
 def entry_to_json(entry: ToolCallEntry) -> Json:
-    parts: Mapping[str, Json] = {
+    """An entry as it is stored, without empty fields."""
+    fields: Mapping[str, Json] = {
         "request": to_json(entry.request) if entry.request else None,
         "approval": to_json(entry.approval) if entry.approval else None,
         "began": entry.began,
         "seconds": entry.seconds,
         "result": to_json(entry.result) if entry.result else None,
     }
-    return {name: value for name, value in parts.items() if value not in (None, "")}
+    return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
-def _entry(store: Store, row: tuple[Json, ...]) -> ToolCallEntry:
-    return _entry_of(_read(store, f"call {row[0]!r}", row))
-
-
-def _entry_of(body: Json) -> ToolCallEntry:
+def _entry_from_json(body: Json) -> ToolCallEntry:
     return ToolCallEntry(
-        request=_part(ApprovalRequest, body.get("request")),
-        approval=_part(Approval, body.get("approval")),
+        request=_optional(ApprovalRequest, body.get("request")),
+        approval=_optional(Approval, body.get("approval")),
         began=body.get("began", ""),
         seconds=body.get("seconds"),
-        result=_part(ToolResult, body.get("result")),
+        result=_optional(ToolResult, body.get("result")),
     )
 
 
-def _part(cls: type[T], data: Json) -> T | None:
+def _optional(cls: type[T], data: Json) -> T | None:
     return None if data is None else from_json(cls, data)
 
 
-def _read(store: Store, what: str, row: tuple[Json, ...]) -> Json:
-    """The JSON of a row whose last columns are that and its checksum."""
+def _entry(store: Store, row: tuple[Json, ...]) -> ToolCallEntry:
+    return _entry_from_json(_body(store, f"call {row[0]!r}", row))
+
+
+def _suspended(store: Store, row: tuple[Json, ...]) -> Json:
+    return _body(store, f"suspended reply {row[0]}", row)
+
+
+def _body(store: Store, what: str, row: tuple[Json, ...]) -> Json:
+    """The JSON in the last column but one of a row, checked against the checksum in the last."""
     if not _is_intact(row):
         raise RunCorrupt(
             f"{store.name}: {what} does not fit its checksum; restore the file from a backup"
@@ -420,14 +419,14 @@ def _is_intact(row: tuple[Json, ...]) -> bool:
     return not any(isinstance(value, bytes) for value in row) and _checksum(*row[:-1]) == row[-1]
 
 
-def _readable(row: tuple[Json, ...], table: str) -> bool:
-    """Whether a row is whole and holds what its table does."""
+def _is_readable(row: tuple[Json, ...], table: str) -> bool:
+    """Whether a row is intact and holds what its table does."""
     try:
         if not _is_intact(row):
             return False
         body = json.loads(row[-2])
         if table == "calls":
-            _entry_of(body)
+            _entry_from_json(body)
         return isinstance(body, dict)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return False
@@ -438,14 +437,14 @@ def _checksum(*values: Json) -> str:
 
 
 def _check(store: Store) -> Iterator[Damage]:
-    """Damage to the book, for ``Store.verify``."""
+    """Damage to the log, for ``Store.verify``."""
     total = 0
     for table in _KEYS:
         for row in store.rows(f"SELECT * FROM {table}"):
             if not _is_intact(row):
                 yield Damage(f"{table} {row[0]!r}", "does not fit its checksum")
                 return
-            if not _readable(row, table):
+            if not _is_readable(row, table):
                 yield Damage(f"{table} {row[0]!r}", "cannot be read")
                 return
             total += int(row[-1], 16)

@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TIME_LIMIT = 45.0
-"""The seconds that a forecast takes at most, about, after the model is loaded."""
-REHEARSALS = 3
-"""How many rehearsals are made, with different seeds, if time allows."""
+TIME_LIMIT = 45.0  # the seconds that a forecast takes at most, about, after the model is loaded
+REHEARSALS = 3  # how many rehearsals are made, with different seeds, if time allows
 SINGLE_REHEARSAL_SPREAD = 0.25
 """The relative spread between rehearsals that is assumed when there was time for one only."""
 MARGIN = 0.12
@@ -82,8 +80,7 @@ class Forecast:
         return _sums((cost for _, _, costs in self.hours for cost in costs), self.overhead_seconds)
 
     def spans(self) -> list[tuple[Time, bool, dict[str, float]]]:
-        """A row for each hour, or each day if there are more than 48 hours. The overhead is
-        distributed evenly."""
+        """A row for each hour, or each day beyond 48 hours, with an even share of the overhead."""
         by_day = len(self.hours) > 48
         rows: dict[Time, list[tuple[bool, tuple[Usage, ...]]]] = {}
         for hour, rehearsed, costs in self.hours:
@@ -264,8 +261,7 @@ def _rehearse_all(
 
 
 def _overhead_seconds(rehearsal: Rehearsal, steps: int) -> float:
-    """The seconds of a run that are not spent on asks: those of the rehearsal, and a durable
-    transaction for each step and each round of answers."""
+    """The seconds of a run without asks: those of the rehearsal, and of durable transactions."""
     ratio = steps / rehearsal.steps if rehearsal.steps else 0.0
     commits = commit_seconds() * (rehearsal.steps + rehearsal.rounds)
     return ratio * (rehearsal.overhead_seconds + commits)

@@ -19,8 +19,7 @@ from .rehearsal_model import AskStats, KindAndRole, RehearsalModel
 HOUR = timedelta(hours=1)
 DAYTIME = range(7, 22)
 """Hours of a day in which people are assumed to be awake when no rehearsed hour shows it."""
-MEASURED_COMMITS = 20
-"""How many transactions are timed to measure one."""
+MEASURED_COMMITS = 20  # how many transactions are timed to measure one
 
 StatsByRole: TypeAlias = dict[KindAndRole, AskStats]
 

@@ -41,17 +41,12 @@ if TYPE_CHECKING:
 
 OPTION_SHARPNESS = 18.0
 """The weight of an option is exp(18 * cosine), as the engine's scorer weighs cosines."""
-ANCHOR_SHARPNESS = 16.0
-"""The weight of an anchor of a rating is exp(16 * cosine)."""
-BLOCK_ROUNDS = 6
-"""How many consecutive rounds form a block for the probe."""
-MAX_BLOCKS = 160
-"""How many blocks are kept at most, about, evenly over the rehearsal."""
+ANCHOR_SHARPNESS = 16.0  # the weight of an anchor of a rating is exp(16 * cosine)
+BLOCK_ROUNDS = 6  # how many consecutive rounds form a block for the probe
+MAX_BLOCKS = 160  # how many blocks are kept at most, about, evenly over the rehearsal
 
-KindAndRole: TypeAlias = tuple[str, str]
-"""The kind and the role of an ask."""
-OwnedAsk: TypeAlias = tuple[str, ModelAsk]
-"""The owner of an ask, and the ask."""
+KindAndRole: TypeAlias = tuple[str, str]  # the kind and the role of an ask
+OwnedAsk: TypeAlias = tuple[str, ModelAsk]  # the owner of an ask, and the ask
 
 
 @dataclass(slots=True)

@@ -31,17 +31,12 @@ from ...store import Store
 from .journal import Journal
 from .row_codec import decode_answer, decode_ask
 
-FAILURE_WINDOW = 50
-"""How many of the latest asks of a role are considered."""
-MIN_ASKS = 10
-"""With fewer asks of a role a run is not stopped."""
-MAX_REFUSALS_IN_A_ROW = 10
-"""After this many refused actions in a row a warning is logged."""
+FAILURE_WINDOW = 50  # how many of the latest asks of a role are considered
+MIN_ASKS = 10  # with fewer asks of a role a run is not stopped
+MAX_REFUSALS_IN_A_ROW = 10  # after this many refused actions in a row a warning is logged
 
-LANGUAGE_KINDS = ("generate", "choose", "rate")
-"""Kinds of ask that the language model answers."""
-EMBEDDER_KINDS = ("embed", "recall")
-"""Kinds of ask that the embedder answers."""
+LANGUAGE_KINDS = ("generate", "choose", "rate")  # kinds of ask that the language model answers
+EMBEDDER_KINDS = ("embed", "recall")  # kinds of ask that the embedder answers
 
 log = logging.getLogger(__name__)
 
@@ -117,12 +112,9 @@ class FailureMonitor:
         self._last: dict[str, Failure] = {}
         self.asked = 0
         """Asks of LANGUAGE_KINDS answered since this process started or resumed the run."""
-        self.failed = 0
-        """How many of these failed."""
-        self.searched = 0
-        """Asks of EMBEDDER_KINDS since then."""
-        self.searches_failed = 0
-        """How many of those failed."""
+        self.failed = 0  # how many of these failed
+        self.searched = 0  # asks of EMBEDDER_KINDS since then
+        self.searches_failed = 0  # how many of those failed
 
     def load(self) -> None:
         """Restore the counts from the record of a run that is resumed."""
@@ -231,8 +223,7 @@ class FailureMonitor:
 
 
 def _mostly_failed(reasons: Collection[str]) -> bool:
-    """Whether more than half failed. Empty texts do not count here, since some may be empty by
-    chance."""
+    """Whether more than half failed. Empty texts, which may occur by chance, do not count."""
     return 2 * sum(reason not in ("", "empty") for reason in reasons) > len(reasons)
 
 
@@ -253,8 +244,7 @@ def _remedy(reason: str) -> str:
 
 
 def recent_asks(store: Store, limit: int) -> Iterator[tuple[Ask, Answer]]:
-    """The last ``limit`` recorded asks of each role with their answers, in the order of their ids;
-    tool calls are left out."""
+    """The last ``limit`` recorded asks of each role with answers, by id, without tool calls."""
     rows = store.rows(
         "SELECT step, agent, path FROM (SELECT step, agent, path, kind, ROW_NUMBER() OVER ("
         "PARTITION BY CASE kind WHEN 'recall' THEN 'recall' ELSE role END "

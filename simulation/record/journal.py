@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 from ...core import (
@@ -94,8 +95,7 @@ class Journal:
         return str(rows[0][0]) if rows else initial_hash(self.store)
 
     def check_ticks(self) -> None:
-        """Verify the hash chains of ticks and inputs. Raises RunCorrupt at the first row that is
-        missing or was changed."""
+        """Verify the hash chains of ticks and inputs. Raises RunCorrupt."""
         head, step = initial_hash(self.store), -1
         for step, (stored_step, stored_hash, text) in enumerate(
             self.store.rows("SELECT step, hash, entry FROM ticks ORDER BY step")
@@ -137,8 +137,7 @@ class Journal:
                 yield decode_json(self.store, f"tick {step}", dict, entry)
 
     def truncate(self, steps: int) -> None:
-        """Delete everything after ``steps`` steps except planned inputs, inside the caller's
-        transaction."""
+        """Delete everything after ``steps`` steps except planned inputs, within a transaction."""
         for table in ("ticks", "asks", "pending", "states", "snapshots"):
             self.store.execute(f"DELETE FROM {table} WHERE step >= ?", (steps,))
         self.usage.truncate(steps)
@@ -193,16 +192,17 @@ class Journal:
         conditions = {"agent = ?": agent, "step = ?": step}
         used = {clause: value for clause, value in conditions.items() if value is not None}
         where = f"WHERE {' AND '.join(used)}" if used else ""
-        for row in self.checked_rows("asks", where, tuple(used.values())):
-            ask_step, who, path, kind, role, digest, ask, answer = row[:8]
-            yield AskRow(
-                AskId(ask_step, who, path),
-                kind,
-                role,
-                digest,
-                decode_ask(self.store, ask),
-                decode_answer(self.store, answer),
-            )
+        yield from self.asks_of_tables(("asks",), where, tuple(used.values()))
+
+    def asks_of_tables(
+        self, tables: Sequence[AskTable], where: str, values: tuple[object, ...] = ()
+    ) -> Iterator[AskRow]:
+        """Asks with their answers that satisfy an SQL condition."""
+        for table in tables:
+            for row in self.checked_rows(table, where, values):
+                kind, role, digest, ask, answer = row[3:8]
+                decoded = decode_ask(self.store, ask), decode_answer(self.store, answer)
+                yield AskRow(AskId(*row[:3]), kind, role, digest, *decoded)
 
     def copy_asks(self, record: Journal, step: int) -> None:
         """Copy the asks of a step from another run's journal into the pending table."""
@@ -309,12 +309,8 @@ class Journal:
         return link
 
 
-def _input(data: Json) -> Input:
-    return from_json(Input, data)
-
-
-def _agent_state(data: Json) -> AgentState:
-    return from_json(AgentState, data)
+_input = partial(from_json, Input)
+_agent_state = partial(from_json, AgentState)
 
 
 def _plain(value: object) -> Json:

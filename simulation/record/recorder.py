@@ -46,8 +46,7 @@ class Recorder:
         self._unasked = set(record)
         self.answered: list[AnsweredAsk] = []
         """All asks of the step with their answers, in the order of arrival."""
-        self.new = 0
-        """How many answers were not on record."""
+        self.new = 0  # how many answers were not on record
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Submit an ask. Raises ReplayDiverged when it differs from the recorded one."""
@@ -111,8 +110,7 @@ class Recorder:
         return answers
 
     def settle(self) -> tuple[Usage, ...]:
-        """Write costs that models reported late, inside the caller's transaction; the cost of all
-        new answers of the step."""
+        """Write costs that models reported late, within a transaction; all costs of the step."""
         if self._inner is not None:
             self._record_usage(self._usage.take(()))
         return sum_usage(self._new_usage)

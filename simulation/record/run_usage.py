@@ -37,9 +37,9 @@ USAGE_SCHEMA = (
 _COLUMNS = "step, agent, kind, role, calls, tokens_in, tokens_out, tokens_reused, seconds, mark"
 CAP_KEY = "max_tokens_per_day"
 _MODULUS = 1 << 128
+_REMEDY = "resume the run with a higher cap"
 
-StepUsage = tuple[int, Usage]
-"""A step, and what one agent spent in it on one kind and role of ask."""
+StepUsage = tuple[int, Usage]  # A step, and what one agent spent in it on one kind and role of ask
 
 
 class UsageTable:
@@ -161,32 +161,18 @@ class UsageCollector:
 def usage_summary(costs: Iterable[StepUsage]) -> dict[str, Json]:
     """The sums ``by_kind``, ``by_role`` and ``by_agent`` and the ``total``, the most expensive
     first: calls, tokens_in, tokens_out, tokens_reused, seconds."""
-    sums = sum_usage(cost for _, cost in costs)
-    total = Usage("", "", "")
-    for cost in sums:
-        total += cost
-    groups = {
-        "by_kind": [Usage(cost.kind, "", "") + cost for cost in sums],
-        "by_role": [Usage(cost.role, "", "") + cost for cost in sums],
-        "by_agent": [Usage(cost.agent, "", "") + cost for cost in sums],
-    }
+    by_key = sum_usage(cost for _, cost in costs)
     summary: dict[str, Json] = {}
-    for name, group in groups.items():
-        ordered = sorted(
-            sum_usage(group), key=lambda cost: (-cost.seconds, -cost.tokens, cost.agent)
-        )
-        summary[name] = {cost.agent: _usage_to_json(cost) for cost in ordered}
-    return {**summary, "total": _usage_to_json(total)}
+    for name in ("kind", "role", "agent"):
+        group = sum_usage(Usage(getattr(cost, name), "", "") + cost for cost in by_key)
+        ordered = sorted(group, key=lambda cost: (-cost.seconds, -cost.tokens, cost.agent))
+        summary[f"by_{name}"] = {cost.agent: _usage_to_json(cost) for cost in ordered}
+    return {**summary, "total": _usage_to_json(sum(by_key, start=Usage("", "", "")))}
 
 
 def _usage_to_json(cost: Usage) -> Json:
-    return {
-        "calls": cost.calls,
-        "tokens_in": cost.tokens_in,
-        "tokens_out": cost.tokens_out,
-        "tokens_reused": cost.tokens_reused,
-        "seconds": round(cost.seconds, 3),
-    }
+    names = ("calls", "tokens_in", "tokens_out", "tokens_reused")
+    return {name: getattr(cost, name) for name in names} | {"seconds": round(cost.seconds, 3)}
 
 
 class TokenBudget:
@@ -224,35 +210,26 @@ class TokenBudget:
         the step cost as much as the most expensive one so far."""
         spent, largest = self.spent(step), self.largest
         if self.is_spent(step):
-            raise BudgetExceeded(f"{self._status_text(step)}; {self._remedy}")
+            raise BudgetExceeded(f"{self._status_text(step)}; {_REMEDY}")
         if self.cap and spent + largest > self.cap:
             raise BudgetExceeded(
-                f"{self._status_text(step)}, and a step has cost up to {largest:,}; {self._remedy}"
+                f"{self._status_text(step)}, and a step has cost up to {largest:,}; {_REMEDY}"
             )
 
     def interrupted_error(self, step: int) -> BudgetExceeded:
         """The error for a step that reached the cap before it was complete."""
         return BudgetExceeded(
             f"{self._status_text(step)}; step {step} was broken off, its answers are kept; "
-            f"{self._remedy}"
+            f"{_REMEDY}"
         )
 
     def stats(self, step: int) -> dict[str, Json]:
         """The cap, the day of ``step``, the tokens spent on it, and the most expensive step."""
-        day = self._day(step).isoformat()
-        return {
-            CAP_KEY: self.cap,
-            "day": day,
-            "spent": self.spent(step),
-            "largest_step": self.largest,
-        }
+        day, spent = self._day(step).isoformat(), self.spent(step)
+        return {CAP_KEY: self.cap, "day": day, "spent": spent, "largest_step": self.largest}
 
     def _day(self, step: int) -> date:
         return self._clock.at(step).date()
 
     def _status_text(self, step: int) -> str:
         return f"{self._day(step)} has cost {self.spent(step):,} of {self.cap:,} tokens ({CAP_KEY})"
-
-    @property
-    def _remedy(self) -> str:
-        return "resume the run with a higher cap"

@@ -22,16 +22,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = (
-    "tests/test_agents_guarding.py",
+    "tests/test_agents_thought_guard.py",
     "tests/test_agents_chat.py",
-    "tests/test_agents_living.py",
-    "tests/test_agents_labels.py",
-    "tests/test_agents_beneath.py",
-    "tests/test_agents_seams.py",
+    "tests/test_agents_agent.py",
+    "tests/test_agents_thought_labels.py",
+    "tests/test_agents_state_labels.py",
+    "tests/test_agents_guard_and_skills.py",
     "tests/test_agents_attacks.py",
     "tests/test_agents_laundering.py",
     "tests/test_agents_overhearing.py",
-    "tests/test_agents_releases.py",
+    "tests/test_agents_declassification.py",
     "tests/test_testing_labels.py",
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",

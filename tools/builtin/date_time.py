@@ -1,5 +1,5 @@
-"""Telling and reckoning the world's time. The moment comes with the call, so a run that is
-replayed tells the same time again."""
+"""The tools ``clock`` and ``calendar`` over simulated time. The time comes with the call, so a
+replay gives the same results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ...core import Time
 from ...core.text import hour_of_day
 from ..declaration import ToolContext, tool
 
-_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_DAY_WORDS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 # A day, then " ", ", " or ISO's "T", then a time; the day may be absent.
-_TIMED = re.compile(r"(?:(.+?)(?:[ ,]+|(?<=\d)t))?(\d{1,2}):(\d\d) ?(am|pm)?")
+_DAY_AND_TIME = re.compile(r"(?:(.+?)(?:[ ,]+|(?<=\d)t))?(\d{1,2}):(\d\d) ?(am|pm)?")
 
 
 class DateTimeInfo(TypedDict):
-    """A moment in words that a model reads well; ``minutes_from_now`` is negative in the past."""
+    """A date and time as text for a model; ``minutes_from_now`` is negative in the past."""
 
     moment: str
     weekday: str
@@ -27,7 +27,7 @@ class DateTimeInfo(TypedDict):
 @tool
 def clock(context: ToolContext) -> DateTimeInfo:
     """Tell the present date, time and weekday."""
-    return _moment(context.now, context.now)
+    return _date_time_info(context.now, context.now)
 
 
 @tool
@@ -45,10 +45,10 @@ def calendar(
     Raises ValueError when ``start`` is none of those, OverflowError beyond year 9999.
     """
     moment = parse_moment(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
-    return _moment(moment, context.now)
+    return _date_time_info(moment, context.now)
 
 
-def _moment(moment: Time, now: Time) -> DateTimeInfo:
+def _date_time_info(moment: Time, now: Time) -> DateTimeInfo:
     return {
         "moment": moment.strftime("%Y-%m-%d %H:%M"),
         "weekday": moment.strftime("%A"),
@@ -57,8 +57,8 @@ def _moment(moment: Time, now: Time) -> DateTimeInfo:
 
 
 def parse_moment(text: str, now: Time) -> Time:
-    """The moment that ``text`` names. A day without a time begins at midnight; a time
-    without a day is today's.
+    """The date and time that ``text`` names. A day without a time means midnight, a time without a
+    day means today. Raises ValueError for any other text.
 
     >>> parse_moment("tomorrow 7:30 pm", datetime(2023, 2, 13, 9, 30))
     datetime.datetime(2023, 2, 14, 19, 30)
@@ -66,14 +66,14 @@ def parse_moment(text: str, now: Time) -> Time:
     words = text.strip().lower()
     if words in ("now", ""):
         return now
-    at = _TIMED.fullmatch(words)
-    day = (at.group(1) or "") if at else words
+    match = _DAY_AND_TIME.fullmatch(words)
+    day_text = (match.group(1) or "") if match else words
     try:
-        if day in _DAYS or not day:
-            on = now.date() + timedelta(days=_DAYS.get(day, 0))
+        if day_text in _DAY_WORDS or not day_text:
+            day = now.date() + timedelta(days=_DAY_WORDS.get(day_text, 0))
         else:
-            on = date.fromisoformat(day)
-        return datetime.combine(on, _time(at) if at else time())
+            day = date.fromisoformat(day_text)
+        return datetime.combine(day, _parse_time(match) if match else time())
     except ValueError as error:
         raise ValueError(
             f"'{text}' is not a moment ({error}); write 'now', 'tomorrow', 'HH:MM', "
@@ -81,8 +81,8 @@ def parse_moment(text: str, now: Time) -> Time:
         ) from error
 
 
-def _time(at: re.Match[str]) -> time:
-    hour, minute, half = int(at.group(2)), int(at.group(3)), at.group(4)
+def _parse_time(match: re.Match[str]) -> time:
+    hour, minute, half = int(match.group(2)), int(match.group(3)), match.group(4)
     if half and 1 <= hour <= 12:
         hour = hour_of_day(hour, half)
     return time(hour, minute)

@@ -1,7 +1,4 @@
-"""Sentences, words and likeness of texts: what the language skills check their work by.
-
-Skills of language on the mind's own model: summarise, translate, tone, fields, answers.
-"""
+"""Language skills on the agent's own model: summary, translation, sentiment, fields, answers."""
 
 from __future__ import annotations
 
@@ -28,82 +25,24 @@ from ...core import (
     rate,
     recall,
 )
+from ...core.text import sentences, ungrounded_terms, words
 from ..declaration import ToolContext, skill
 from .memory_tools import search_cue
 from .sentiment_anchors import SENTIMENT_ANCHORS
 
-_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+(?=[\"'“‘(]*[A-ZÀ-ÞΑ-ΩА-Я0-9])|\n\s*\n|(?<=[。！？])")
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, as far as full stops and blank lines tell.
-
-    >>> sentences("It rained. We stayed in.\\n\\nLater it cleared")
-    ['It rained.', 'We stayed in.', 'Later it cleared']
-    """
-    return [found for part in _END.split(text) if part and (found := " ".join(part.split()))]
-
-
-def words(text: str) -> list[str]:
-    """The words and numbers of a text, small."""
-    return re.findall(r"[^\W_]+", text.casefold())
-
-
-def truncate_words(text: str, most: int) -> str:
-    """A text of at most so many words: whole sentences where one fits, else cut and marked."""
-    kept: list[str] = []
-    used = 0
-    for sentence in sentences(text):
-        size = len(sentence.split())
-        if used + size > most:
-            break
-        kept.append(sentence)
-        used += size
-    if kept:
-        return " ".join(kept)
-    return " ".join(text.split()[:most]).rstrip(",;:") + "…"
-
-
-def ungrounded_terms(text: str, source: str) -> list[str]:
-    """The numbers and names in a text that its source does not have.
-
-    >>> ungrounded_terms("In Leeds 40 people met Ada.", "40 people met in Leeds.")
-    ['Ada']
-    """
-    known = set(words(source))
-    found = []
-    for sentence in sentences(text):
-        for place, word in enumerate(re.findall(r"[^\W_]+", sentence)):
-            named = word[0].isupper() and place > 0
-            if (named or word[0].isdigit()) and word.casefold() not in known and word != "I":
-                found.append(word)
-    return found
-
-
-def text_similarity(text: str, others: Sequence[str]) -> Thought[list[float]]:
-    """Cosine of a text with each of the others, by the mind's own embedder. Raises ValueError
-    where there is none."""
-    found = yield from embed(Embed(texts=(text, *others)))
-    if isinstance(found, Failed):
-        raise ValueError(f"texts cannot be compared: {found.detail}")
-    assert isinstance(found, Vectors)
-    rows = found.array()
-    return [float(value) for value in rows[1:] @ rows[0]]
-
-
 FieldKind = Literal["text", "number", "yes_no"]
 
 MAX_TEXT_CHARS = 24_000
-"""The most characters of a text that a skill takes."""
-_PIECE = 3_000
-# A translation may be longer than its text, and must end within the most tokens.
-_TRANSLATED = 1_000
-# In "5-7 days" and "room A-12" the line is no minus.
+"""Maximum characters of a text."""
+_MAX_CHUNK_CHARS = 3_000
+# Shorter, since a translation may be longer than its text and must fit the token limit.
+_MAX_TRANSLATION_CHARS = 1_000
+# In "5-7 days" and "room A-12" the hyphen is no minus sign.
 _NUMBERS = re.compile(r"(?<!\w)-\d+(?:\.\d+)?|\d+(?:\.\d+)?")
-# What is further from its text, in meaning or in words, most likely says something else.
-_FAITHFUL = 0.6
-# Below it the memory most likely does not hold the answer: see Memory.held.
-_HELD = 0.5
+# A summary below this cosine or word overlap with its text is dropped as unfaithful.
+_MIN_SIMILARITY = 0.6
+# Below this probability of an answer in memory (``Recalled.held``) there is no answer.
+_MIN_ANSWERABILITY = 0.5
 
 
 @skill
@@ -114,52 +53,52 @@ def summarise(text: str, max_words: int = 40) -> Thought[Json]:
         text: what to summarise
         max_words: the most words of the summary
     """
-    _checked(text)
+    _validate_text(text)
     if not 5 <= max_words <= 400:
         raise ValueError(f"max_words must lie between 5 and 400, not {max_words}")
     whole = text
-    pieces = _pieces(text)
-    if len(pieces) > 1:
+    chunks = _split_chunks(text)
+    if len(chunks) > 1:
         share = max(max_words, 60)
-        parts = yield from all_of([_summary(piece, share) for piece in pieces])
-        whole = "\n".join(said for said, _ in parts)
-    said, how = yield from _summary(whole, max_words)
-    return {"summary": said, "words": len(said.split()), "made": how}
+        summaries = yield from all_of([_summary(piece, share) for piece in chunks])
+        whole = "\n".join(summary for summary, _ in summaries)
+    summary, method = yield from _summary(whole, max_words)
+    return {"summary": summary, "words": len(summary.split()), "made": method}
 
 
-def _summary(text: str, most: int) -> Thought[tuple[str, str]]:
-    """The model's own words where they keep to the text, else the sentences that say most."""
-    if len(text.split()) <= most:
+def _summary(text: str, limit: int) -> Thought[tuple[str, str]]:
+    """The model's summary if it is grounded in the text, else an extractive one; and which."""
+    if len(text.split()) <= limit:
         return " ".join(text.split()), "whole"
-    said = yield from _say(
+    answer = yield from _generate_text(
         "You summarise texts faithfully. You add nothing that the text does not say.",
-        f"{text}\n\nSummarise this text in one or two sentences, at most {most} words.",
-        most * 2 + 8,
+        f"{text}\n\nSummarise this text in one or two sentences, at most {limit} words.",
+        limit * 2 + 8,
     )
-    own = truncate_words(said, most) if said else ""
-    if own and not ungrounded_terms(own, text) and not own.endswith("…"):
-        like = yield from text_similarity(own, [text])
-        if like[0] >= _FAITHFUL and _overlap(own, text) >= _FAITHFUL:
-            return own, "written"
-    taken = yield from _taken(text, most)
-    return taken, "taken"
+    summary = truncate_words(answer, limit) if answer else ""
+    if summary and not ungrounded_terms(summary, text) and not summary.endswith("…"):
+        similarity = yield from _similarity(summary, [text])
+        if similarity[0] >= _MIN_SIMILARITY and _word_overlap(summary, text) >= _MIN_SIMILARITY:
+            return summary, "written"
+    extract = yield from _extractive_summary(text, limit)
+    return extract, "taken"
 
 
-def _taken(text: str, most: int) -> Thought[str]:
-    """The sentences nearest to the whole, in their order, as many as fit."""
-    found = [one for one in sentences(text) if len(one.split()) <= most][:200]
-    if not found:
-        return truncate_words(text, most)
-    near = yield from text_similarity(text, found)
+def _extractive_summary(text: str, limit: int) -> Thought[str]:
+    """The sentences nearest to the whole text, in their order, as many as fit."""
+    candidates = [sentence for sentence in _sentences(text) if len(sentence.split()) <= limit][:200]
+    if not candidates:
+        return truncate_words(text, limit)
+    similarities = yield from _similarity(text, candidates)
     chosen: list[int] = []
     used = 0
-    for place in sorted(range(len(found)), key=lambda place: -near[place]):
-        size = len(found[place].split())
-        fresh = all(_overlap(found[place], found[other]) < 0.6 for other in chosen)
-        if used + size <= most and fresh:
+    for place in sorted(range(len(candidates)), key=lambda place: -similarities[place]):
+        size = len(candidates[place].split())
+        is_new = all(_word_overlap(candidates[place], candidates[other]) < 0.6 for other in chosen)
+        if used + size <= limit and is_new:
             chosen.append(place)
             used += size
-    return " ".join(found[place] for place in sorted(chosen))
+    return " ".join(candidates[place] for place in sorted(chosen))
 
 
 @skill
@@ -171,18 +110,20 @@ def translate(text: str, to: str, source: str = "") -> Thought[Json]:
         to: the language wanted, for example "French"
         source: the language it is in; empty if that is not known
     """
-    _checked(text)
-    wanted = _language(to)
-    given = f" from {_language(source)}" if source else ""
-    order = f"Translate the text{given} into {wanted}. Answer with the translation alone."
-    pieces = _pieces(text, _TRANSLATED)
-    done = yield from all_of([_written(order, piece, len(piece) + 16) for piece in pieces])
-    said = "\n".join(part for part, _ in done).strip()
-    if not said:
+    _validate_text(text)
+    language = _validate_language(to)
+    origin = f" from {_validate_language(source)}" if source else ""
+    prompt = f"Translate the text{origin} into {language}. Answer with the translation alone."
+    chunks = _split_chunks(text, _MAX_TRANSLATION_CHARS)
+    translations = yield from all_of(
+        [_generate_with_cut(prompt, piece, len(piece) + 16) for piece in chunks]
+    )
+    translation = "\n".join(part for part, _ in translations).strip()
+    if not translation:
         raise ValueError("the model gave no translation")
-    same = _overlap(said, text) > 0.8 and len(words(text)) > 3
-    cut = any(cut for _, cut in done)
-    return {"text": said, "language": wanted, "unchanged": same, "cut": cut}
+    unchanged = _word_overlap(translation, text) > 0.8 and len(words(text)) > 3
+    cut = any(cut for _, cut in translations)
+    return {"text": translation, "language": language, "unchanged": unchanged, "cut": cut}
 
 
 @skill
@@ -192,25 +133,27 @@ def sentiment(text: str) -> Thought[Json]:
     Args:
         text: a sentence or a few
     """
-    _checked(text)
-    parts = sentences(text)[:50] or [text]
-    answers = yield from all_of([_tone(part) for part in parts])
-    sizes = [len(part.split()) or 1 for part in parts]
+    _validate_text(text)
+    sentence_list = _sentences(text)[:50] or [text]
+    answers = yield from all_of([_sentiment_probabilities(part) for part in sentence_list])
+    sizes = [len(part.split()) or 1 for part in sentence_list]
     total = sum(sizes)
-    low, middle, high = (
+    negative, neutral, positive = (
         sum(answer[place] * size for answer, size in zip(answers, sizes)) / total
         for place in range(3)
     )
-    shares = {"positive": high, "neutral": middle, "negative": low}
+    shares = {"positive": positive, "neutral": neutral, "negative": negative}
     best = max(shares, key=lambda name: shares[name])
     return {"sentiment": best, "probabilities": {name: round(p, 3) for name, p in shares.items()}}
 
 
-def _tone(text: str) -> Thought[tuple[float, ...]]:
-    told = f'How does this text sound, from 1 (negative) over 2 (neutral) to 3 (positive)? "{text}"'
-    found = yield from rate(
+def _sentiment_probabilities(text: str) -> Thought[tuple[float, ...]]:
+    question = (
+        f'How does this text sound, from 1 (negative) over 2 (neutral) to 3 (positive)? "{text}"'
+    )
+    rating = yield from rate(
         Rate(
-            messages=(Message.of("user", told),),
+            messages=(Message.of("user", question),),
             about=text,
             anchors=SENTIMENT_ANCHORS,
             low=1,
@@ -218,9 +161,9 @@ def _tone(text: str) -> Thought[tuple[float, ...]]:
             role="sentiment",
         )
     )
-    if isinstance(found, Failed):
-        raise ValueError(f"the tone cannot be told: {found.detail}")
-    return found.probabilities
+    if isinstance(rating, Failed):
+        raise ValueError(f"the tone cannot be told: {rating.detail}")
+    return rating.probabilities
 
 
 @skill
@@ -232,23 +175,23 @@ def extract_fields(text: str, fields: dict[str, FieldKind]) -> Thought[Json]:
         fields: each field's name, for example "departure city", with its kind: "text",
             "number" or "yes_no"
     """
-    _checked(text)
+    _validate_text(text)
     if not 1 <= len(fields) <= 20:
         raise ValueError(f"name 1 to 20 fields, not {len(fields)}")
-    # One field at a time, side by side: a small model copies what stands next in a long form.
-    found = yield from all_of([_field(text, name, kind) for name, kind in fields.items()])
-    return dict(zip(fields, found))
+    # One ask per field, in parallel: in a long form a small model copies neighbouring values.
+    values = yield from all_of([_extract_field(text, name, kind) for name, kind in fields.items()])
+    return dict(zip(fields, values))
 
 
-_TYPES: dict[FieldKind, Json] = {
+_FIELD_SCHEMAS: dict[FieldKind, Json] = {
     "text": {"anyOf": [{"type": "string", "maxLength": 120}, {"type": "null"}]},
     "number": {"anyOf": [{"type": "number"}, {"type": "null"}]},
     "yes_no": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
 }
 
 
-def _field(text: str, name: str, kind: FieldKind) -> Thought[Json]:
-    said = yield from generate(
+def _extract_field(text: str, name: str, kind: FieldKind) -> Thought[Json]:
+    completion = yield from generate(
         Generate(
             messages=(
                 Message.of("system", "You read facts out of a text, word for word."),
@@ -258,23 +201,23 @@ def _field(text: str, name: str, kind: FieldKind) -> Thought[Json]:
             temperature=0.0,
             schema={
                 "type": "object",
-                "properties": {name: _TYPES[kind]},
+                "properties": {name: _FIELD_SCHEMAS[kind]},
                 "required": [name],
                 "additionalProperties": False,
             },
             role="arguments",
         )
     )
-    if isinstance(said, Failed):
-        raise ValueError(f"the field '{name}' cannot be read: {said.detail}")
-    value = said.data[name]
-    return value if _stands_in(value, text) else None
+    if isinstance(completion, Failed):
+        raise ValueError(f"the field '{name}' cannot be read: {completion.detail}")
+    value = completion.data[name]
+    return value if _is_grounded(value, text) else None
 
 
-def _stands_in(value: Json, text: str) -> bool:
-    """Whether the text holds what was read out of it, so that nothing is made up."""
+def _is_grounded(value: Json, text: str) -> bool:
+    """Whether the text contains the extracted value."""
     if isinstance(value, str):
-        # Whole words: "art" does not stand in "party".
+        # Whole words: "art" is not contained in "party".
         return f" {' '.join(words(value))} " in f" {' '.join(words(text))} " and bool(words(value))
     if isinstance(value, bool) or value is None:
         return True
@@ -289,63 +232,94 @@ def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
     Args:
         question: what is asked
     """
-    found = yield from recall(Recall(cue=search_cue(context, question, 5, ("document",))))
-    if isinstance(found, Failed):
-        raise ValueError(f"the documents cannot be searched: {found.detail}")
-    unknown = found.held is not None and found.held < _HELD
-    if unknown or not found.hits:
-        return {"answer": None, "quote": None, "sources": [], "held": found.held}
-    quote, place = yield from _quoted(question, found.hits)
-    record = found.hits[place].record
-    said = yield from _say(
+    recalled = yield from recall(Recall(cue=search_cue(context, question, 5, ("document",))))
+    if isinstance(recalled, Failed):
+        raise ValueError(f"the documents cannot be searched: {recalled.detail}")
+    is_unknown = recalled.held is not None and recalled.held < _MIN_ANSWERABILITY
+    if is_unknown or not recalled.hits:
+        return {"answer": None, "quote": None, "sources": [], "held": recalled.held}
+    quote, place = yield from _best_quote(question, recalled.hits)
+    record = recalled.hits[place].record
+    said = yield from _generate_text(
         "You answer from the passage alone, in one short sentence.",
         f"{record.text}\n\nQuestion: {question}",
         48,
     )
-    own = truncate_words(said, 40) if said else ""
-    faithful = bool(own) and not ungrounded_terms(own, f"{record.text} {question}")
-    others = [hit.record for hit in found.hits[:3] if hit.record is not record]
+    answer = truncate_words(said, 40) if said else ""
+    is_grounded = bool(answer) and not ungrounded_terms(answer, f"{record.text} {question}")
+    others = [hit.record for hit in recalled.hits[:3] if hit.record is not record]
     return {
-        "answer": own if faithful else quote,
+        "answer": answer if is_grounded else quote,
         "quote": quote,
         "sources": [{"document": one.episode, "place": one.source} for one in (record, *others)],
-        "held": found.held,
+        "held": recalled.held,
     }
 
 
-def _quoted(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
-    """The sentence that bears most on a question, and the place of its hit."""
-    parts = [
-        (one, place) for place, hit in enumerate(hits) for one in sentences(hit.record.text)[:20]
+def _best_quote(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
+    """The sentence nearest to a question, and the index of its hit."""
+    candidates = [
+        (one, place) for place, hit in enumerate(hits) for one in _sentences(hit.record.text)[:20]
     ]
-    near = yield from text_similarity(question, [one for one, _ in parts])
-    # What was found first is the likelier place.
-    best = max(range(len(parts)), key=lambda at: near[at] - 0.03 * parts[at][1])
-    return parts[best]
+    similarities = yield from _similarity(question, [one for one, _ in candidates])
+    # Earlier hits are preferred.
+    best = max(range(len(candidates)), key=lambda at: similarities[at] - 0.03 * candidates[at][1])
+    return candidates[best]
 
 
-def _say(order: str, text: str, most: int) -> Thought[str]:
-    """What the model says to a text under an order; empty where it fails."""
-    said, _ = yield from _written(order, text, most)
-    return said
+def _generate_text(order: str, text: str, limit: int) -> Thought[str]:
+    """The model's text for a system prompt and a text, empty if it fails."""
+    text_out, _ = yield from _generate_with_cut(order, text, limit)
+    return text_out
 
 
-def _written(order: str, text: str, most: int) -> Thought[tuple[str, bool]]:
-    """What the model says, and whether that was cut off at the most tokens (or is missing)."""
-    said = yield from generate(
+def _generate_with_cut(order: str, text: str, limit: int) -> Thought[tuple[str, bool]]:
+    """The model's text, and whether it was cut at the token limit (or is missing)."""
+    completion = yield from generate(
         Generate(
             messages=(Message.of("system", order), Message("user", (Part(text),))),
-            max_tokens=min(most, 512),
+            max_tokens=min(limit, 512),
             temperature=0.0,
             role="skill",
         )
     )
-    if not isinstance(said, Completion):
+    if not isinstance(completion, Completion):
         return "", True
-    return said.text.strip(), said.stopped == "limit"
+    return completion.text.strip(), completion.stopped == "limit"
 
 
-def _checked(text: str) -> None:
+def _sentences(text: str) -> list[str]:
+    """The sentences of a text, each with single blanks."""
+    return [" ".join(sentence.split()) for sentence in sentences(text)]
+
+
+def truncate_words(text: str, limit: int) -> str:
+    """At limit ``limit`` words of a text: whole sentences if one fits, else cut with "…"."""
+    kept: list[str] = []
+    used = 0
+    for sentence in _sentences(text):
+        size = len(sentence.split())
+        if used + size > limit:
+            break
+        kept.append(sentence)
+        used += size
+    if kept:
+        return " ".join(kept)
+    return " ".join(text.split()[:limit]).rstrip(",;:") + "…"
+
+
+def _similarity(text: str, others: Sequence[str]) -> Thought[list[float]]:
+    """Cosines of a text and each of the others, by the agent's embedder. Raises ValueError without
+    one."""
+    answer = yield from embed(Embed(texts=(text, *others)))
+    if isinstance(answer, Failed):
+        raise ValueError(f"texts cannot be compared: {answer.detail}")
+    assert isinstance(answer, Vectors)
+    rows = answer.array()
+    return [float(value) for value in rows[1:] @ rows[0]]
+
+
+def _validate_text(text: str) -> None:
     if not text.strip():
         raise ValueError("the text is empty")
     if len(text) > MAX_TEXT_CHARS:
@@ -354,28 +328,28 @@ def _checked(text: str) -> None:
         )
 
 
-def _language(name: str) -> str:
+def _validate_language(name: str) -> str:
     named = " ".join(name.split())
     if not re.fullmatch(r"[^\W\d_][\w ()'-]{1,39}", named):
         raise ValueError(f"'{name[:40]}' is not the name of a language, for example French")
     return named
 
 
-def _pieces(text: str, most: int = _PIECE) -> list[str]:
-    """Parts of a text of about a window's half, at the ends of sentences."""
-    if len(text) <= most:
+def _split_chunks(text: str, limit: int = _MAX_CHUNK_CHARS) -> list[str]:
+    """Chunks of a text with at most ``limit`` characters, split between sentences."""
+    if len(text) <= limit:
         return [text]
-    found = [""]
-    for sentence in sentences(text):
-        for start in range(0, len(sentence), most):
-            part = sentence[start : start + most]
-            if len(found[-1]) + len(part) > most:
-                found.append("")
-            found[-1] = f"{found[-1]} {part}".strip()
-    return [one for one in found if one]
+    chunks = [""]
+    for sentence in _sentences(text):
+        for start in range(0, len(sentence), limit):
+            part = sentence[start : start + limit]
+            if len(chunks[-1]) + len(part) > limit:
+                chunks.append("")
+            chunks[-1] = f"{chunks[-1]} {part}".strip()
+    return [one for one in chunks if one]
 
 
-def _overlap(one: str, other: str) -> float:
-    """The share of one text's words that stand in the other, in [0, 1]."""
-    mine, theirs = set(words(one)), set(words(other))
+def _word_overlap(first: str, second: str) -> float:
+    """The share of the first text's words that occur in the second, in [0, 1]."""
+    mine, theirs = set(words(first)), set(words(second))
     return len(mine & theirs) / len(mine) if mine else 0.0

@@ -1,4 +1,4 @@
-"""Searching what a mind remembers: its memory, the documents it read, what it holds for true."""
+"""Tools that search an agent's memory, its documents and its facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...core import Cue, Failed, Hit, Json, Recall, Recalled, RecordKind, Though
 from ..declaration import Tool, ToolContext, skill, tool
 from .date_time import parse_moment
 
-_MOST = 10
+_MAX_RESULTS = 10
 
 
 @skill(effect="reads")
@@ -31,11 +31,16 @@ def memory_search(
         since: only from this day on, for example "2023-02-13" or "yesterday"
         before: only before this day
     """
-    found = yield from _recalled(
-        context, query, _limited(limit) if not who else _MOST * 3, (), since=since, before=before
+    found = yield from _recall(
+        context,
+        query,
+        _clamp_limit(limit) if not who else _MAX_RESULTS * 3,
+        (),
+        since=since,
+        before=before,
     )
     hits = [hit for hit in found.hits if not who or hit.record.who.casefold() == who.casefold()]
-    return {"found": [_told(hit) for hit in hits[: _limited(limit)]], "held": found.held}
+    return {"found": [_hit_json(hit) for hit in hits[: _clamp_limit(limit)]], "held": found.held}
 
 
 @skill(effect="reads")
@@ -46,7 +51,7 @@ def knowledge_search(context: ToolContext, query: str, limit: int = 5) -> Though
         query: what to look for
         limit: the most passages to give, up to 10
     """
-    found = yield from _recalled(context, query, _limited(limit), ("document",))
+    found = yield from _recall(context, query, _clamp_limit(limit), ("document",))
     passages = [
         {"text": hit.record.text, "document": hit.record.episode, "place": hit.record.source}
         for hit in found.hits
@@ -54,7 +59,7 @@ def knowledge_search(context: ToolContext, query: str, limit: int = 5) -> Though
     return {"found": passages, "held": found.held}
 
 
-def _recalled(
+def _recall(
     context: ToolContext,
     query: str,
     limit: int,
@@ -77,7 +82,7 @@ def _recalled(
 
 
 def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordKind, ...]) -> Cue:
-    """What to recall for a tool: only what its caller's person may know, and leaving no trace."""
+    """A recall query for a tool: records visible to the call's person; not counted as access."""
     return Cue(
         text=text,
         at=context.now,
@@ -89,11 +94,11 @@ def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordK
     )
 
 
-def _limited(limit: int) -> int:
-    return max(1, min(limit, _MOST))
+def _clamp_limit(limit: int) -> int:
+    return max(1, min(limit, _MAX_RESULTS))
 
 
-def _told(hit: Hit) -> Json:
+def _hit_json(hit: Hit) -> Json:
     record = hit.record
     return {
         "text": record.text,
@@ -104,7 +109,7 @@ def _told(hit: Hit) -> Json:
 
 
 class FactResult(TypedDict):
-    """Something held for true: since when (and until when, where it ended), from whom."""
+    """A fact as text, when it began and ended (None: still valid), and who stated it."""
 
     fact: str
     since: str
@@ -113,12 +118,12 @@ class FactResult(TypedDict):
 
 
 FactLookup: TypeAlias = Callable[[str, str, ToolContext], Sequence[FactResult]]
-"""What is held for true of a subject in a relation (any where empty), as the person of the
-context may know it, at its moment; on whose words that rests it tells the context."""
+"""Finds the facts of a subject and relation (empty: any) that are visible to the context's person
+at its time, and adds their labels to the context."""
 
 
 def fact_search(look: FactLookup) -> Tool[..., Sequence[FactResult]]:
-    """The tool ``fact_search`` over what a mind holds for true: see
+    """The tool ``fact_search`` over a function that finds facts, such as the one of
     ``denizens.agents.fact_search_tool``."""
 
     @tool(name="fact_search", effect="reads", outside=True)

@@ -1,4 +1,4 @@
-"""Notes: short texts that a mind writes down under a name, and finds again."""
+"""Tools for notes: short named texts that an agent writes and reads again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ...core import AgentId, Label, Time, join_labels
 from ..declaration import Tool, ToolContext, tool
 
 MAX_NOTE_CHARS = 4_000
-"""The most characters of a note."""
+"""Maximum characters of a note."""
 MAX_NOTES = 500
-"""The most notes that somebody keeps."""
-_LONGEST_NAME = 80
+"""Maximum number of notes visible to a person."""
+_MAX_NAME_CHARS = 80
 
 
 class Note(TypedDict):
-    """A note: its name, its text, and when it was written."""
+    """Name, text and time of a note."""
 
     name: str
     text: str
@@ -24,39 +24,38 @@ class Note(TypedDict):
 
 
 class Notebook(Protocol):
-    """Where somebody's notes are kept, by name. ``key`` is the call's: done again with the
-    same key a writing must change nothing. ``person`` is for whom a note was written (empty:
-    for its owner; EVERYBODY: for whoever hears of it); only they and its owner are shown it,
-    and EVERYBODY nothing but what is for everybody."""
+    """Storage of an agent's notes by name. ``key`` is the key of the tool call: a repeated write
+    with the same key must change nothing. ``person`` is the person a note is for (empty: the owner;
+    EVERYBODY: everybody); only that person and the owner may read it."""
 
     def names(self, person: AgentId) -> list[str]:
-        """The names of the notes there are, in order."""
+        """The names of the notes, sorted."""
         ...
 
     def read(self, name: str, person: AgentId) -> tuple[str, Time] | None:
-        """A note's text and when it was written; None where there is none."""
+        """Text and time of a note, None if there is none."""
         ...
 
     def write(self, name: str, text: str, *, at: Time, person: AgentId, key: str) -> None:
-        """Keep a note, instead of the one of that name."""
+        """Write a note, replacing the one of that name."""
         ...
 
     def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None:
-        """Keep it no longer."""
+        """Remove a note."""
         ...
 
 
 @runtime_checkable
 class LabelledNotebook(Protocol):
-    """A notebook that keeps with each note on whose words it rests, and for whom alone it is
-    besides its owner (``audience``; None: as ``person`` says)."""
+    """A notebook that stores with each note its sources and its audience besides the owner (None:
+    ``person``)."""
 
     def names(self, person: AgentId) -> list[str]: ...
 
     def read(self, name: str, person: AgentId) -> tuple[str, Time] | None: ...
 
     def label(self, name: str, person: AgentId) -> Label:
-        """The label of the note that ``read`` gives."""
+        """The label of the note that ``read`` returns."""
         ...
 
     def write(
@@ -78,20 +77,20 @@ AnyNotebook: TypeAlias = Notebook | LabelledNotebook
 
 
 def note_tools(book: AnyNotebook, *, outside: bool | None = None) -> tuple[Tool[..., Any], ...]:
-    """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note``, over a
-    notebook. What is written in a talk is for that person, who is shown nothing else's.
+    """The tools ``write_note``, ``list_notes``, ``read_note`` and ``remove_note`` over a notebook.
+    A note written in a conversation is for that person, who sees no notes for others.
 
-    Writing and removing ``acts``, on the agent's own things only: a policy with ``own=("*_note",)``
-    leaves that right to a mind that has read a stranger's words. A note may then hold such words.
-    Where the notebook keeps whose they are (see LabelledNotebook), reading it says so; else what
-    is read in it is ``outside``, unless that is set off where none can get in.
+    Writing and removing ``acts``, but only on the agent's own data: with the policy
+    ``own=("*_note",)`` they stay allowed after reading untrusted words, which a note may then
+    contain. A LabelledNotebook stores the sources, which reading adds to the context. With any
+    other notebook the reading tools are ``outside``, unless ``outside=False`` is given.
     """
     read_outside = not isinstance(book, LabelledNotebook) if outside is None else outside
-    write, remove = _writing(book)
-    return write, *_reading(book, read_outside), remove
+    write, remove = _write_tools(book)
+    return write, *_read_tools(book, read_outside), remove
 
 
-def _writing(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
+def _write_tools(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="acts")
     def write_note(context: ToolContext, name: str, text: str, append: bool = False) -> str:
         """Write a note down under a name, to find it again later.
@@ -101,7 +100,7 @@ def _writing(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
             text: what to write
             append: add to the note of that name instead of replacing it
         """
-        named = _named(name)
+        named = _validate_name(name)
         found = book.read(named, context.person)
         labels = [context.label]
         whole = text
@@ -122,16 +121,16 @@ def _writing(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
         Args:
             name: the name it was written under
         """
-        named = _named(name)
+        named = _validate_name(name)
         if book.read(named, context.person) is None:
-            raise ValueError(_missing(book, named, context))
+            raise ValueError(_missing_note(book, named, context))
         book.remove(named, at=context.now, person=context.person, key=context.key)
         return f"removed '{named}'"
 
     return write_note, remove_note
 
 
-def _reading(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., Any]]:
+def _read_tools(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[..., Any]]:
     @tool(effect="reads", outside=outside)
     def list_notes(context: ToolContext, word: str = "") -> list[str]:
         """List the names of the notes there are.
@@ -153,10 +152,10 @@ def _reading(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[...
         Args:
             name: the name it was written under
         """
-        named = _named(name)
+        named = _validate_name(name)
         found = book.read(named, context.person)
         if found is None:
-            raise ValueError(_missing(book, named, context))
+            raise ValueError(_missing_note(book, named, context))
         context.add_label(_label(book, named, context.person))
         return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
 
@@ -170,29 +169,30 @@ def _label(book: AnyNotebook, name: str, person: AgentId) -> Label:
 def _write(book: AnyNotebook, name: str, text: str, context: ToolContext, label: Label) -> None:
     at, person, key = context.now, context.person, context.key
     if isinstance(book, LabelledNotebook):
-        # What a mind notes by itself is its own, whatever it rests on.
+        # A note written outside a conversation is the agent's own, whatever it rests on.
         audience = label.audience if person and label.audience else None
         book.write(
             name, text, at=at, person=person, key=key, sources=label.sources, audience=audience
         )
         return
-    # What is for some of those who hear it would be for all of them in this notebook.
+    # This notebook stores no audience: a note for a narrower one is written for the owner.
     shared = not label.audience or person in label.audience
     book.write(name, text, at=at, person=person if shared else "", key=key)
 
 
 def _names(book: AnyNotebook, context: ToolContext) -> list[str]:
-    """The names that may be told, of which the answer tells: also what is not among them."""
+    """The visible names. Their labels are added to the context, since a list also tells what is
+    missing from it."""
     names = book.names(context.person)
     for name in names:
         context.add_label(_label(book, name, context.person))
     return names
 
 
-def _named(name: str) -> str:
+def _validate_name(name: str) -> str:
     named = " ".join(name.split())
-    if not named or len(named) > _LONGEST_NAME or not named.isprintable():
-        raise ValueError(f"a note's name has 1 to {_LONGEST_NAME} printable characters")
+    if not named or len(named) > _MAX_NAME_CHARS or not named.isprintable():
+        raise ValueError(f"a note's name has 1 to {_MAX_NAME_CHARS} printable characters")
     return named
 
 
@@ -201,7 +201,7 @@ def _text(book: AnyNotebook, name: str, context: ToolContext) -> str:
     return found[0] if found else ""
 
 
-def _missing(book: AnyNotebook, name: str, context: ToolContext) -> str:
+def _missing_note(book: AnyNotebook, name: str, context: ToolContext) -> str:
     known = _names(book, context)
     shown = ", ".join(known[:20]) or "none"
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""

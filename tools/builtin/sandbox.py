@@ -1,8 +1,8 @@
-"""Python in a sandbox: another interpreter in another process, with nothing to reach.
+"""The tool ``python``: a sandbox in another process.
 
-Monty (https://github.com/pydantic/monty) is an interpreter of its own for a part of Python:
-it has no objects of ours to walk along, no modules but a few that compute, and no call into
-the system unless it is handed one. It is handed none.
+Monty (https://github.com/pydantic/monty) is a separate interpreter for a subset of Python, with a
+few computing modules. It has no objects of this process and no system calls other than those given
+to it; none are given.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ..declaration import Tool, ToolContext, tool
 if TYPE_CHECKING:
     from pydantic_monty import ResourceLimits
 
-_LONGEST = 20_000
-_NODES = 2_000
-_LETTERS = 4  # count as one node
-_DEEPEST = 20
-_BITS = 4_096
-_SHOWN = 200
+_MAX_PROGRAM_CHARS = 20_000
+_MAX_NODES = 2_000
+_CHARS_PER_NODE = 4
+_MAX_DEPTH = 20
+_MAX_INT_BITS = 4_096
+_MAX_MESSAGE_CHARS = 200
 
 
 class CodeResult(TypedDict):
@@ -34,17 +34,17 @@ class CodeResult(TypedDict):
 def python_sandbox(
     *, seconds: float = 2.0, memory: int = 64, output: int = 8_000, name: str = "python"
 ) -> Tool[..., CodeResult]:
-    """The tool ``python``: a program may run for ``seconds``, take ``memory`` MB, and print
+    """The tool ``python``: a program may run for ``seconds``, use ``memory`` MB and print
     ``output`` characters.
 
-    It sees no file, network, environment or object of this process. Its clock stands at the
-    moment of the call and its random numbers are seeded by the call's key, so that a call
-    done again gives the same. Raises SettingError for limits that allow nothing.
+    It has no files, network, environment or objects of this process. Its clock stands at the time
+    of the call and its random numbers are seeded by the call's key, so a repeated call gives the
+    same result. Raises SettingError for limits that allow nothing.
     """
     if seconds <= 0 or memory < 1 or output < 1:
         raise SettingError("python_sandbox: seconds, memory and output must be above 0")
 
-    # The interpreter's own limit is the first; this one is there for a hung worker.
+    # The interpreter has limits of its own; the pool's timeout below ends a hung worker.
     @tool(name=name)
     def python(context: ToolContext, code: str) -> CodeResult:
         """Run a short Python program and give what it prints and the value of its last
@@ -66,8 +66,8 @@ def _run(code: str, context: ToolContext, seconds: float, memory: int, output: i
         raise RuntimeError(
             "the sandbox is not installed; whoever runs this does: pip install denizens[code]"
         ) from error
-    if len(code) > _LONGEST:
-        raise ValueError(f"the program has {len(code)} characters, more than {_LONGEST}")
+    if len(code) > _MAX_PROGRAM_CHARS:
+        raise ValueError(f"the program has {len(code)} characters, more than {_MAX_PROGRAM_CHARS}")
     limits: ResourceLimits = {
         "max_feed_duration_secs": seconds,
         "max_turn_duration_secs": seconds,
@@ -77,7 +77,7 @@ def _run(code: str, context: ToolContext, seconds: float, memory: int, output: i
         "max_total_sleep_secs": 0.0,
     }
     printed = monty.CollectString(output * 4)
-    # A pool for every call: what one program left behind no other one finds.
+    # A new pool for every call, so that programs share no state.
     with (
         monty.Monty(max_processes=1, request_timeout=seconds + 2) as pool,
         pool.checkout(
@@ -92,28 +92,32 @@ def _run(code: str, context: ToolContext, seconds: float, memory: int, output: i
         try:
             value = session.feed_run(code, print_callback=printed)
         except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
-            raise _told(error, printed.output, output) from error
+            raise _program_error(error, printed.output, output) from error
         except monty.MontyCrashedError as error:
             raise ValueError(f"the program took too much or too long and was ended: {error}") from (
                 error
             )
-    return CodeResult(printed=_cut(printed.output, output), value=_plain(value, [_NODES], _DEEPEST))
+    return CodeResult(
+        printed=_cut(printed.output, output), value=_to_json(value, [_MAX_NODES], _MAX_DEPTH)
+    )
 
 
-def _told(error: Any, printed: str, output: int) -> ValueError:
-    """What went wrong in which line, and what was printed before."""
+def _program_error(error: Any, printed: str, output: int) -> ValueError:
+    """The error with its line, and what was printed before."""
     frames = error.traceback()
     where = f"line {frames[-1].line}: " if frames else ""
-    before = f"; printed before: {_cut(printed, min(output, _SHOWN))}" if printed else ""
-    return ValueError(f"{where}{_cut(error.display('type-msg'), _SHOWN)}{before}")
+    before = (
+        f"; printed before: {_cut(printed, min(output, _MAX_MESSAGE_CHARS))}" if printed else ""
+    )
+    return ValueError(f"{where}{_cut(error.display('type-msg'), _MAX_MESSAGE_CHARS)}{before}")
 
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more)"
 
 
-def _plain(value: Any, left: list[int], depth: int) -> Json:
-    """A value as JSON, bounded in all directions; what JSON lacks is told in words."""
+def _to_json(value: Any, left: list[int], depth: int) -> Json:
+    """A value as JSON of at most ``left`` nodes and ``depth`` levels; other values as text."""
     left[0] -= 1
     if left[0] < 0 or depth < 0:
         return "…"
@@ -121,30 +125,34 @@ def _plain(value: Any, left: list[int], depth: int) -> Json:
         case None | bool():
             return value
         case int():
-            # Python refuses to write longer ones down.
+            # Python refuses to convert longer integers to text.
             digits = int(value.bit_length() * math.log10(2)) + 1
-            return value if value.bit_length() <= _BITS else f"a number of about {digits} digits"
+            return (
+                value
+                if value.bit_length() <= _MAX_INT_BITS
+                else f"a number of about {digits} digits"
+            )
         case float():
             return value if math.isfinite(value) else str(value)
         case str():
-            shown = _cut(value.encode(errors="replace").decode(), _LETTERS * max(left[0], 1))
-            left[0] -= len(shown) // _LETTERS
-            return shown
+            text = _cut(value.encode(errors="replace").decode(), _CHARS_PER_NODE * max(left[0], 1))
+            left[0] -= len(text) // _CHARS_PER_NODE
+            return text
         case list() | tuple() | set() | frozenset():
             items = []
             for item in value:
                 if left[0] < 0:
                     break
-                items.append(_plain(item, left, depth - 1))
+                items.append(_to_json(item, left, depth - 1))
             return items
         case dict():
-            found: dict[str, Json] = {}
+            members: dict[str, Json] = {}
             for key, item in value.items():
                 if left[0] < 0:
                     break
-                named = key if isinstance(key, str) else str(_plain(key, left, 2))
-                found[_cut(named, 200)] = _plain(item, left, depth - 1)
-            return found
+                name = key if isinstance(key, str) else str(_to_json(key, left, 2))
+                members[_cut(name, 200)] = _to_json(item, left, depth - 1)
+            return members
     return _cut(str(value), 500)
 
 

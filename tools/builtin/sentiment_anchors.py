@@ -1,4 +1,4 @@
-"""Examples of tone, of our own: what a text that is near to them sounds like."""
+"""Example texts for sentiment: anchors of a Rate ask, from 1 (negative) to 3 (positive)."""
 
 from __future__ import annotations
 

@@ -77,12 +77,14 @@ def fetch_tool(
     """
     _validate(allow, min(largest, seconds, page))
     if isinstance(trusted, str) or not all(isinstance(text, str) and text for text in trusted):
-        raise SettingError(f"fetcher: trusted is {trusted!r}; give a list such as ['10.0.0.7:80']")
+        raise SettingError(
+            f"fetch_tool: trusted is {trusted!r}; give a list such as ['10.0.0.7:80']"
+        )
     try:
         import httpcore2  # noqa: F401
     except ImportError as error:
         raise SettingError(
-            "fetcher: httpcore2 is not installed; pip install denizens[fetch]"
+            "fetch_tool: httpcore2 is not installed; pip install denizens[fetch]"
         ) from error
     rules = _Rules(
         allow=tuple(host.lower() for host in allow),
@@ -116,14 +118,14 @@ def fetch_tool(
 def _validate(allow: Collection[str], least: float) -> None:
     """Raises SettingError for settings that allow nothing."""
     if isinstance(allow, str) or not allow:
-        raise SettingError('fetcher: allow names the hosts, for example allow=("example.org",)')
+        raise SettingError('fetch_tool: allow names the hosts, for example allow=("example.org",)')
     for host in allow:
         if not isinstance(host, str):
-            raise SettingError(f"fetcher: {host!r} is not a host; write 'example.org' or '*'")
+            raise SettingError(f"fetch_tool: {host!r} is not a host; write 'example.org' or '*'")
         if host != "*" and not host.removeprefix("*.").replace("-", "").replace(".", "").isalnum():
-            raise SettingError(f"fetcher: '{host}' is not a host; write 'example.org' or '*'")
+            raise SettingError(f"fetch_tool: '{host}' is not a host; write 'example.org' or '*'")
     if least <= 0:
-        raise SettingError("fetcher: largest, seconds and page must be above 0")
+        raise SettingError("fetch_tool: largest, seconds and page must be above 0")
 
 
 def _fetch(rules: _Rules, url: str) -> tuple[str, str, str, bool]:

@@ -161,7 +161,7 @@ import os, signal, sys
 from pathlib import Path
 from denizens.memory import ToolCallLog
 from denizens.store import Store
-from denizens.tests import test_agents_waiting as waiting
+from denizens.tests import test_agents_approvals as waiting
 
 folder, when = Path(sys.argv[1]), sys.argv[2]
 def end(*given, **more):
@@ -326,7 +326,7 @@ def test_a_reply_that_waited_is_charged_once(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from denizens.store import Store
-from denizens.tests.test_agents_waiting import NINE, twice, run_tool
+from denizens.tests.test_agents_approvals import NINE, twice, run_tool
 
 class Log(list):
     def append(self, word):
