@@ -72,7 +72,7 @@ from .maintenance import (
     with_maintenance,
 )
 from .skills import run_skills
-from .state_labels import label_heard_goals, label_state, restore_labels, trusted_state
+from .state_labels import label_heard_goals, label_state, trusted_state
 from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
 from .thought_labels import (
     activity_labels,
@@ -186,7 +186,7 @@ class Agent:
         self._sync_record_count()
         listeners = find_listeners(seen, can)
         full, seen = seen, redact_observation(seen, listeners)
-        own = restore_labels(self.state)
+        own = self.state
         shown = trusted_state(own, listeners, self.memory)
         situation = self._situation(seen, can, inputs, seed, now, shown, listeners)
         guard = self.new_guard(
@@ -267,8 +267,8 @@ class Agent:
         message = replace(message, who=validate_person_name(self.id, message.who))
         self._sync_record_count()
         listeners = (message.who,)
-        own = restore_labels(self.state)
         own_words_only = not getattr(self.dialogue, "reads_state", True)
+        own = self.state
         shown = trusted_state(own, listeners, self.memory, own_words_only)
         guard = self.new_guard(
             listeners=listeners,

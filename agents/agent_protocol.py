@@ -27,18 +27,14 @@ class ChatAgent(AgentResources, Protocol):
     @property
     def id(self) -> AgentId:
         """The agent's name."""
-        ...
 
     def reply(
         self, message: Utterance, session: Sequence[Utterance] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
         """The thought that answers a message."""
-        ...
 
     def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
         """Write a step."""
-        ...
 
     def charge_usage(self, calls: int, tokens: int, *, persist: bool = True) -> None:
         """Add calls and tokens to the lifetime usage."""
-        ...

@@ -317,7 +317,6 @@ class Responder(Protocol):
         self, situation: Situation, heard: DialogueInput
     ) -> Thought[tuple[DialogueReply, Decision]]:
         """The reply, and the decision that records it."""
-        ...
 
 
 def reply_thought(

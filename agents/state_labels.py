@@ -120,15 +120,6 @@ def _decode_part(name: str, value: Json) -> Any:
     return getattr(from_json(AgentState, {**to_json(_EMPTY_STATE), name: value}), name)
 
 
-def restore_labels(state: AgentState) -> AgentState:
-    """A state without labels whose ``read`` is not empty, with that as the label of its goals."""
-    if state.labels or not state.read:
-        return state
-    if not (isinstance(state.drafts, dict) and state.drafts.get("goals")):
-        return replace(state, read=())
-    return replace(state, labels={_GOALS_PART: Label(state.read)})
-
-
 def label_state(
     before: AgentState,
     shown: AgentState,

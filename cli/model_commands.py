@@ -78,8 +78,8 @@ def calibrate(
     json: JsonOption = False,
 ) -> None:
     """Measure which scoring method decides best with a model, and store it in the cache."""
-    from ..models import calibrate as measure
     from ..models import load_local
+    from ..models.decisions import calibrate as measure
     from ..models.decisions import write_calibration
 
     # A damaged calibration must not prevent measuring a new one.

@@ -1,32 +1,4 @@
-"""The errors of the package, as one tree.
-
-DenizensError
-|- SettingError    a setting, scenario, persona or argument is missing, unknown or invalid
-|  |- ArgumentError   an argument of a function has the wrong type; a TypeError too
-|  `- CodeNotAllowed  a file names code outside of the package, which is not allowed to run
-|- DataError       JSON values do not fit the type that they are read as; a ValueError too
-|- ModelError
-|  |- ModelNotFound   no model of that name or path
-|  |- ModelCorrupt    a model file fails its checksum or does not load
-|  |- NoSpace         there is not enough disk space for the model
-|  `- ContextTooLong  a prompt does not fit the model's context even after trimming
-|- MemoryFault     a memory or its file cannot be used
-|- RunError
-|  |- RunExists       the folder for a new run holds a run already
-|  |- AsksFailed      the model failed to answer most asks of a run
-|  |- RunCorrupt      a run file fails its checks
-|  |- RunLocked       another process is writing the run
-|  |- ApprovalRequired  a tool call waits for approval (in ``protocols.approvals``)
-|  |- BudgetExceeded  a simulated day has used its token budget
-|  `- ReplayDiverged  a replayed ask differs from the recorded one
-|- WorldError
-|  |- MapError        a map file is wrong
-|  `- IllegalAction   an action that the world does not define
-|- ToolError       a tool is declared wrongly, or violates its contract
-`- PlannerError    a planner violates its contract
-
-A message says what happened, to which file or agent, and what to do about it.
-"""
+"""The errors of the package: a message says what happened, where, and the remedy."""
 
 from __future__ import annotations
 

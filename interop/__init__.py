@@ -1,5 +1,5 @@
-"""Foreign file formats, read and written. Smallville (generative agents): map folder, persona
-memories, base simulations as scenarios, finished runs as viewer pages.
+"""Foreign file formats, read and written: Smallville (generative agents) folders as scenarios and
+viewer pages, finished runs as Smallville folders, and CSV tables of a run.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""A run's tables: their columns in order, and their rows. See docs/exports.md."""
+"""Tables of a run for CSV export: columns and rows (docs/exports.md)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ..viewer import ConversationCollector, memory_entry
 
 CsvRow: TypeAlias = tuple[Json, ...]
 
-_MOST_LIKELY = 5
+_MAX_OPTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RunSpan:
 
     @classmethod
     def of(cls, run: Run) -> RunSpan:
-        """All that is committed now."""
+        """All steps committed so far."""
         scenario = run.scenario
         return cls(run, run.steps, Clock(scenario.start, scenario.scenario.step_seconds))
 
@@ -56,12 +56,12 @@ class RunSpan:
         return self.run.entries(0, self.steps - 1)
 
     def time_of(self, step: int) -> str:
-        """When a step began, as text."""
+        """The start time of a step in ISO format."""
         return self.clock.at(step).isoformat()
 
     @property
     def end(self) -> Time:
-        """When the last step was over."""
+        """The time after the last step."""
         return self.clock.at(self.steps)
 
     def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
@@ -82,19 +82,18 @@ class RunSpan:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A table's columns and what gives its rows."""
+    """Columns of a table, and a function that yields its rows."""
 
     columns: tuple[str, ...]
     rows: Callable[[RunSpan], Iterator[CsvRow]]
 
 
 def csv_cell(value: Json) -> Json:
-    """A value as it is written: text that begins with one of ``= + - @``, with a tab or a
-    line break, or with an apostrophe gets an apostrophe in front.
+    """A value as written to a CSV file: a text that begins with ``=``, ``+``, ``-``, ``@``, a tab,
+    a line break or an apostrophe gets an apostrophe in front.
 
-    A spreadsheet would run the first as a formula, and what people in a run say is nobody's
-    to trust. Because apostrophes are doubled too, taking one leading apostrophe away gives
-    every text back. Numbers are left as they are.
+    Spreadsheets would run such a text as a formula, and texts of a run are untrusted. Removing one
+    leading apostrophe restores every text. Numbers are unchanged.
 
     >>> [csv_cell(value) for value in ("=1+1", "'tis late", "Good day", -3)]
     ["'=1+1", "''tis late", 'Good day', -3]
@@ -105,12 +104,11 @@ def csv_cell(value: Json) -> Json:
 
 
 def _people(span: RunSpan) -> Iterator[CsvRow]:
-    for one in span.run.people.values():
+    for p in span.run.people.values():
         yield (
-            *(one.name, "agent", one.age, one.traits, one.background, one.currently),
-            *(one.lifestyle, one.daily, one.home, one.vision, one.attention, one.retention),
-            *(one.recency_decay, one.reflect_after),
-            *(canonical(list(one.knows)), canonical(list(one.facts))),
+            *(p.name, "agent", p.age, p.traits, p.background, p.currently, p.lifestyle, p.daily),
+            *(p.home, p.vision, p.attention, p.retention, p.recency_decay, p.reflect_after),
+            *(canonical(list(p.knows)), canonical(list(p.facts))),
         )
     known = set(span.run.people)
     for entry in span.entries():
@@ -145,7 +143,7 @@ def _conversations(span: RunSpan) -> Iterator[CsvRow]:
 def _asks(span: RunSpan) -> Iterator[CsvRow]:
     for step in range(span.steps):
         rows = list(span.run.asks(step=step))
-        # In the order in which they were asked: "2.0" before "10.0".
+        # By path in the thought as numbers: "2.0" before "10.0".
         rows.sort(key=lambda row: (row.where.agent, *map(int, row.where.path.split("."))))
         for row in rows:
             ask, answer = row.ask, row.answer
@@ -161,7 +159,7 @@ def _asks(span: RunSpan) -> Iterator[CsvRow]:
 
 
 def _ask_text(ask: Ask) -> str:
-    """What an ask is about; of a Generate, what was asked of the model last."""
+    """The subject of an ask; for a Generate its last user message."""
     if isinstance(ask, Choose | Rate):
         return ask.about
     if isinstance(ask, Recall):
@@ -170,17 +168,19 @@ def _ask_text(ask: Ask) -> str:
         return f"{ask.tool} {canonical(ask.arguments)}"
     if isinstance(ask, Embed):
         return "\n".join(ask.texts)
-    asked = [message for message in ask.messages if message.role == "user"] or ask.messages
-    return asked[-1].text if asked else ""
+    messages = [message for message in ask.messages if message.role == "user"] or ask.messages
+    return messages[-1].text if messages else ""
 
 
 def _answer_text(ask: Ask, answer: Answer) -> str:
-    """An answer in short."""
+    """An answer as short text."""
     if isinstance(answer, Completion):
         return answer.text
     if isinstance(answer, Choice) and isinstance(ask, Choose):
-        pairs = sorted(zip(answer.probabilities, (one.name for one in ask.options)), reverse=True)
-        return "; ".join(f"{name} {chance:.3f}" for chance, name in pairs[:_MOST_LIKELY])
+        pairs = sorted(
+            zip(answer.probabilities, (option.name for option in ask.options)), reverse=True
+        )
+        return "; ".join(f"{name} {chance:.3f}" for chance, name in pairs[:_MAX_OPTIONS])
     if isinstance(answer, Rating):
         return f"{answer.value:.2f}"
     if isinstance(answer, Recalled):
@@ -203,14 +203,14 @@ def _memories(span: RunSpan) -> Iterator[CsvRow]:
 
 
 def _plans(span: RunSpan) -> Iterator[CsvRow]:
-    """A plan's broad strokes and its schedule, whole, whenever one of them changed."""
+    """The whole plan and schedule at every step at which one of them changed."""
     for agent in span.run.people:
-        last = None
+        previous = None
         for step, state in span.states(agent):
-            now = (state.plan, state.schedule)
-            if now == last or not (state.plan or state.schedule):
+            current = (state.plan, state.schedule)
+            if current == previous or not (state.plan or state.schedule):
                 continue
-            last = now
+            previous = current
             head = (agent, step, span.time_of(step), state.day)
             for number, stroke in enumerate(state.plan, 1):
                 yield (*head, "stroke", number, None, None, stroke, None, None, None)
@@ -251,4 +251,4 @@ TABLES: Mapping[str, CsvTable] = {
         _columns("agent step time day part number start minutes doing place emoji fine"), _plans
     ),
 }
-"""File name -> table. Columns are only ever added at the end."""
+"""Tables by file name. New columns are added at the end only."""

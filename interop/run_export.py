@@ -1,7 +1,6 @@
-"""A run as files for other programs: tables (csv), or Smallville's folder format.
+"""Export of a run: CSV tables, or Smallville's folder format (docs/exports.md).
 
-A folder is there whole or not at all: it is written under another name beside its place and
-renamed at the end. See docs/exports.md for what is in the files.
+A folder is written atomically: under another name beside its place, then renamed.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from .smallville_writer import write_smallville_map, write_smallville_run
 
 
 def export_csv(run: Run, out: Path) -> list[Path]:
-    """Write a run's tables into the folder ``out``: UTF-8, RFC 4180, a header in each.
+    """Write a run's tables into the folder ``out``: UTF-8, RFC 4180, each with a header; returns
+    the files. Texts that spreadsheets would run as formulas are escaped (``csv_tables.csv_cell``).
 
-    Text that a spreadsheet would take for a formula gets an apostrophe in front; see
-    ``tables.csv_cell``. Returns the files. Raises SettingError when ``out`` holds anything or
-    cannot be written, RunError for a run without a step.
+    Raises SettingError if ``out`` is not empty or cannot be written, RunError for a run without a
+    step.
     """
     span = _span(run)
     with _new_folder(out) as folder:
@@ -38,12 +37,11 @@ def export_csv(run: Run, out: Path) -> list[Path]:
 
 
 def export_smallville(run: Run, out: Path) -> list[Path]:
-    """Write a run into the folder ``out`` as a finished run of the generative agents, which
-    ``denizens.world.read_smallville_folder`` reads back, and its map beside it.
+    """Write a run into the folder ``out`` as a finished run in Smallville's format (which
+    ``read_smallville_folder`` reads), with its map beside it; returns both folders.
 
-    Returns the run's folder and the map's, both in ``out``. Raises SettingError for a world
-    without tiles, for a person whose name can be no folder's, and when ``out`` holds
-    anything or cannot be written; RunError for a run without a step.
+    Raises SettingError for a world without tiles, for a name that no folder can have, and if
+    ``out`` is not empty or cannot be written; RunError for a run without a step.
     """
     span = _span(run)
     town = run.town
@@ -70,7 +68,7 @@ def export_smallville(run: Run, out: Path) -> list[Path]:
 
 
 def _span(run: Run) -> RunSpan:
-    """All steps committed by now: another process may be adding more while we write."""
+    """The steps committed so far; another process may add more during the export."""
     if not run.steps:
         raise RunError(
             f"{run.store.name}: has no committed step yet, so there is nothing to export; resume it"
@@ -79,7 +77,7 @@ def _span(run: Run) -> RunSpan:
 
 
 def _folder_name(name: str) -> str:
-    """A name that any file system takes.
+    """A name that is valid on every file system.
 
     >>> _folder_name("the_ville"), _folder_name("A/B: the town")
     ('the_ville', 'A_B_the_town')
@@ -89,8 +87,8 @@ def _folder_name(name: str) -> str:
 
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A new folder to write into, which becomes ``out`` when all went well."""
-    # Resolved, so that a link to an empty folder stays a link.
+    """A temporary folder, renamed to ``out`` if no exception is raised."""
+    # Resolved, so that a link to an empty folder is kept.
     target = Path(out).resolve()
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -100,7 +98,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
             raise SettingError(f"{out}: is the current folder; name a new one")
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part{os.getpid()}")
-        # Somebody who was killed here may have had the same number.
+        # A killed process may have had the same process id.
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         try:

@@ -1,4 +1,4 @@
-"""Smallville's simulation folders: bases to start from, and finished runs to look at."""
+"""Reads Smallville's simulation folders: base simulations, saved runs and finished runs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SmallvilleMovement:
-    """What changed for one person at a step of a finished run.
+    """The change of one person at a step of a finished run.
 
-    ``description`` is "what @ where"; ``chat`` the conversation it is in, whole, as (who,
-    text) in order, empty when there is none.
+    ``description`` is "activity @ address"; ``chat`` the whole conversation the person is in, as
+    (speaker, text) in order, empty without one.
     """
 
     step: int
@@ -46,17 +46,17 @@ class SmallvilleMovement:
 
     @property
     def doing(self) -> str:
-        """The activity alone."""
+        """The activity without the address."""
         return self.description.partition(" @ ")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmallvilleFolder:
-    """A Smallville folder: when it starts, who lives in it and where they begin.
+    """A Smallville folder: start time, personas and start tiles.
 
-    ``steps`` is 0 for a base, and the number of steps made in a saved or a finished run.
-    ``start`` is the time of step 0. ``starts`` are the tiles at step 0, in a saved run those
-    on which people stand after its steps. ``map_folder`` is the map's folder beside this one.
+    ``steps`` is the number of steps of a saved or finished run, 0 for a base. ``start`` is the time
+    of step 0. ``starts`` are the tiles at step 0, in a saved run those after its steps.
+    ``map_folder`` is the folder of the map.
     """
 
     folder: Path
@@ -80,16 +80,16 @@ class SmallvilleFolder:
 
     @property
     def is_saved_run(self) -> bool:
-        """Whether the folder holds a run that was saved amidst, to go on with."""
+        """Whether the folder holds an unfinished run, which can be continued."""
         return self.steps > 0 and not self.is_finished_run
 
     @property
     def current_time(self) -> Time:
-        """The time after the steps made."""
+        """The time after ``steps`` steps."""
         return self.start + timedelta(seconds=self.step_seconds * self.steps)
 
     def memory_folder(self, name: AgentId) -> Path:
-        """The folder of a persona's memories, which may be missing."""
+        """The folder of a persona's memories; it may not exist."""
         return _folder_of(self.folder, name) / "bootstrap_memory" / "associative_memory"
 
     @property
@@ -97,17 +97,17 @@ class SmallvilleFolder:
         return self.folder / "master_movement.json"
 
     def bodies(self) -> tuple[Body, ...]:
-        """Everybody's body, at its start tile."""
+        """The body of each persona, at its start tile."""
         return tuple(
             Body(
-                one.name,
-                home=one.home,
-                start=self.starts[one.name],
-                vision=one.vision,
-                attention=one.attention,
-                knows=one.knows,
+                persona.name,
+                home=persona.home,
+                start=self.starts[persona.name],
+                vision=persona.vision,
+                attention=persona.attention,
+                knows=persona.knows,
             )
-            for one in self.personas
+            for persona in self.personas
         )
 
     @cached_property
@@ -115,10 +115,8 @@ class SmallvilleFolder:
         return read_settings(self._movements)
 
     def movements(self) -> Iterator[SmallvilleMovement]:
-        """The changes of a finished run in order of steps; nothing for a base.
-
-        Raises SettingError when the file is not what a finished run has.
-        """
+        """The changes of a finished run in order of steps; nothing for a base. Raises SettingError
+        for a malformed file."""
         if not self.is_finished_run:
             return
         for step, changes in self._deltas.items():
@@ -140,25 +138,25 @@ class SmallvilleFolder:
                 ) from error
 
     def conversations(self) -> tuple[tuple[SmallvilleMovement, ...], ...]:
-        """The distinct conversations of a finished run in order: for each the movements of
-        its members at the step where it is first seen."""
-        found: dict[tuple[tuple[str, str], ...], list[SmallvilleMovement]] = {}
-        for one in self.movements():
-            if one.chat:
-                same = found.setdefault(one.chat, [])
-                if not same or same[0].step == one.step:
-                    same.append(one)
-        return tuple(tuple(same) for same in found.values())
+        """The distinct conversations of a finished run in order, each as the movements of its
+        members at its first step."""
+        by_chat: dict[tuple[tuple[str, str], ...], list[SmallvilleMovement]] = {}
+        for movement in self.movements():
+            if movement.chat:
+                members = by_chat.setdefault(movement.chat, [])
+                if not members or members[0].step == movement.step:
+                    members.append(movement)
+        return tuple(tuple(members) for members in by_chat.values())
 
 
 def read_smallville_folder(folder: Path | str) -> SmallvilleFolder:
-    """Read a base simulation, a saved or a finished run; the map lies in the folder beside it,
-    or where a checkout of the original has it (``static_dirs/assets``).
+    """Read a base simulation, a saved or a finished run, with its map from the folder beside it or
+    from ``static_dirs/assets`` as in a checkout of the original.
 
-    Personas get what they know of the town from their spatial memory, and their first
-    memories from the ``agent_history_init_*.csv`` of the map that names most of them; in a
-    saved run they have heard those already. Who is in no such file has none, with a warning.
-    Raises SettingError or MapError naming the file and the remedy.
+    Personas get their known places from the spatial memory, and initial memories from the map's
+    ``agent_history_init_*.csv`` that names most of them, except in a saved run, whose memories
+    contain them. A persona in no such file has none, with a warning. Raises SettingError or
+    MapError naming the file and the remedy.
     """
     home = Path(folder)
     file = home / "reverie" / "meta.json"
@@ -190,7 +188,7 @@ def read_smallville_folder(folder: Path | str) -> SmallvilleFolder:
 
 
 def _warn_of_others(home: Path, names: list[str]) -> None:
-    """Say whose folders stand beside the people of a base without being among them."""
+    """Warn of persona folders that meta.json does not list."""
     for memory in sorted((home / "personas").glob("*/bootstrap_memory")):
         if not any(same_name(memory.parent.name, name) for name in names):
             log.warning(
@@ -257,7 +255,7 @@ def _read_persona(home: Path, name: str, town: TownMap, whispers: tuple[str, ...
 
 
 def _folder_of(home: Path, name: str) -> Path:
-    """A persona's folder. Archives unpacked elsewhere spell its name in another Unicode form."""
+    """A persona's folder, whose name may have another Unicode form after unpacking an archive."""
     folder = home / "personas" / name
     if folder.is_dir() or not folder.parent.is_dir():
         return folder
@@ -266,8 +264,8 @@ def _folder_of(home: Path, name: str) -> Path:
 
 
 def _known_addresses(memory: dict[str, Json], town: TownMap) -> tuple[Address, ...]:
-    """The addresses of a spatial memory: an arena whose objects are all known as one."""
-    found: list[Address] = []
+    """The addresses of a spatial memory; an arena stands for all its objects if all are known."""
+    addresses: list[Address] = []
     for world, sectors in memory.items():
         for sector, arenas in sectors.items():
             for arena, objects in arenas.items():
@@ -275,22 +273,22 @@ def _known_addresses(memory: dict[str, Json], town: TownMap) -> tuple[Address, .
                     raise TypeError(f"'{arena}' holds {objects!r}, no list of objects")
                 place = town.find_address(f"{world}:{sector}:{arena}")
                 known = {town.find_address(f"{place}:{thing}") for thing in objects}
-                whole = {a for a in town.object_addresses if a.startswith(place + ":")}
-                found.extend([place] if known == whole else sorted(known))
-    return tuple(found)
+                existing = {a for a in town.object_addresses if a.startswith(place + ":")}
+                addresses.extend([place] if known == existing else sorted(known))
+    return tuple(addresses)
 
 
 def _initial_memories(map_folder: Path, names: list[str]) -> dict[str, tuple[str, ...]]:
-    """First memories by name, out of the history that names most people; of several, out of
-    the smallest."""
+    """Initial memories by name, from the history file that names most personas; of several, the one
+    with the fewest rows of others."""
     best: dict[str, tuple[str, ...]] = {}
     chosen: tuple[int, int] = (0, 0)
     source: Path | None = None
     files = sorted(map_folder.glob("agent_history_init_*.csv"))
     for file in files:
-        said, size = _read_history(file, names)
-        if said and (len(said), -size) > chosen:
-            best, chosen, source = said, (len(said), -size), file
+        memories, size = _read_history(file, names)
+        if memories and (len(memories), -size) > chosen:
+            best, chosen, source = memories, (len(memories), -size), file
     missing = [name for name in names if name not in best]
     if source is None and files:
         log.warning("%s: names nobody of the people; they have no first memories", files[0])
@@ -300,21 +298,22 @@ def _initial_memories(map_folder: Path, names: list[str]) -> dict[str, tuple[str
 
 
 def _read_history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
-    """What a history says to the people of these names, and how many people it names."""
+    """Initial memories by name from a history file, and the number of people it names."""
     spelled = {normalize(name): name for name in names}
     rows = read_csv_rows(file)
     if rows and normalize(rows[0][0]) not in spelled:
-        rows = rows[1:]  # the heading
+        rows = rows[1:]  # the header
     short = next((row for row in rows if len(row) < 2), None)
     if short is not None:
         raise SettingError(f"{file}: row {short} is not 'name,whispers'; mend that row")
-    found: dict[str, tuple[str, ...]] = {}
+    memories: dict[str, tuple[str, ...]] = {}
     for name, *texts in rows:
-        known = spelled.get(normalize(name))
-        if known is not None:
-            # Whispers with a comma are not always quoted.
-            found[known] = (*found.get(known, ()), *_split_whispers(", ".join(texts)))
-    return found, len({normalize(row[0]) for row in rows})
+        persona = spelled.get(normalize(name))
+        if persona is not None:
+            # Memories with a comma are not always quoted.
+            whispers = _split_whispers(", ".join(texts))
+            memories[persona] = (*memories.get(persona, ()), *whispers)
+    return memories, len({normalize(row[0]) for row in rows})
 
 
 def _split_whispers(text: str) -> Iterator[str]:
@@ -332,11 +331,11 @@ def _starts(home: Path, names: list[str]) -> dict[AgentId, Tile]:
 
 
 def _saved_tiles(home: Path, names: list[str], steps: int) -> dict[AgentId, Tile]:
-    """Where people stand in a run saved after ``steps`` steps."""
+    """The tiles of people in a run saved after ``steps`` steps."""
     file = home / "environment" / f"{steps}.json"
     if file.exists():
         return _tiles(file, read_settings(file), names)
-    # The original's page writes the last of these files only while it is looked at.
+    # The original's web page writes the last of these files only while it is open.
     file = home / "movement" / f"{steps - 1}.json"
     if file.exists():
         return _tiles(file, read_settings(file).get("persona"), names)
@@ -348,7 +347,7 @@ def _saved_tiles(home: Path, names: list[str], steps: int) -> dict[AgentId, Tile
 
 
 def _tiles(file: Path, places: Json, names: list[str]) -> dict[AgentId, Tile]:
-    found: dict[AgentId, Tile] = {}
+    tiles: dict[AgentId, Tile] = {}
     spelled = {normalize(name): place for name, place in dict(places or {}).items()}
     for name in names:
         try:
@@ -356,12 +355,12 @@ def _tiles(file: Path, places: Json, names: list[str]) -> dict[AgentId, Tile]:
             x, y = place["movement"] if "movement" in place else (place["x"], place["y"])
             if isinstance(x, bool) or isinstance(y, bool) or x != int(x) or y != int(y):
                 raise ValueError(f"x, y are {x!r}, {y!r}")
-            found[name] = (int(x), int(y))
+            tiles[name] = (int(x), int(y))
         except (KeyError, TypeError, ValueError) as error:
             raise SettingError(
                 f"{file}: gives no start tile for {name} ({_reason(error)}); add it"
             ) from error
-    return found
+    return tiles
 
 
 def _integer_field(data: Json, key: str) -> int:
@@ -372,8 +371,7 @@ def _integer_field(data: Json, key: str) -> int:
 
 
 def _parse_time(text: Json) -> Time:
-    """A time as Smallville writes it, "February 13, 2023, 06:00:00", whatever the locale.
-    Raises ValueError."""
+    """Parses "February 13, 2023, 06:00:00" independent of the locale. Raises ValueError."""
     shape = r"(\w{3,9}) (\d\d?), (\d{4}), (\d\d?):(\d\d):(\d\d)"
     match = re.fullmatch(shape, text.strip()) if isinstance(text, str) else None
     if match is None or match[1] not in MONTH_NAMES:

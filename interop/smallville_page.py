@@ -1,7 +1,6 @@
-"""A finished Smallville run as page data: movement, minds and map of its folder.
+"""A finished Smallville run as page data of the viewer: movements, memories, plans and map.
 
-Such a run keeps no prompts and no options, so the page shows what was done, said, planned
-and thought, not what was asked.
+Such a run stores no prompts and options, so the page shows no asks.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _DAY_MINUTES = 24 * 60
 
 
 def load_smallville_page(folder: Path | str) -> PageData:
-    """The finished run in ``folder`` as page data; its map lies in the folder beside it.
+    """The finished run in ``folder`` as page data, with the map from the folder beside it.
 
-    Raises SettingError, MapError or MemoryFault naming the file that is missing or cannot
-    be read, and RunError for a base that was never run.
+    Raises SettingError, MapError or MemoryFault naming the missing or unreadable file, and RunError
+    for a base that was never run.
     """
     run = read_smallville_folder(folder)
     moves = tuple(run.movements())
@@ -65,17 +64,17 @@ def load_smallville_page(folder: Path | str) -> PageData:
 def _person(
     run: SmallvilleFolder, name: AgentId, moves: tuple[SmallvilleMovement, ...]
 ) -> PersonData:
-    mine = [one for one in moves if one.who == name]
-    if not mine:
+    own_moves = [move for move in moves if move.who == name]
+    if not own_moves:
         raise RunError(f"{run.folder}: {name} has no movement; copy the folder once more")
     track: list[tuple[int, int, int]] = []
-    for one in mine:
-        if not track or track[-1][1:] != one.at:
-            track.append((one.step, *one.at))
+    for move in own_moves:
+        if not track or track[-1][1:] != move.at:
+            track.append((move.step, *move.at))
     clock = Clock(run.start, run.step_seconds)
     records, _ = load_smallville_memories(run.folder / "personas" / name)
     memories = tuple(memory_entry(record, clock) for record in records)
-    acts = tuple(_acts(mine))
+    acts = tuple(_acts(own_moves))
     persona = next(persona for persona in run.personas if persona.name == name)
     return PersonData(
         id=name,
@@ -88,16 +87,16 @@ def _person(
 
 
 def _acts(moves: list[SmallvilleMovement]) -> Iterator[ActivityEntry]:
-    last = None
-    for one in moves:
-        now = (one.doing, one.emoji, _place(one))
-        if now != last:
-            last = now
-            yield ActivityEntry(one.step, *now, asleep=one.doing.startswith("sleeping"))
+    previous = None
+    for move in moves:
+        activity = (move.doing, move.emoji, _place(move))
+        if activity != previous:
+            previous = activity
+            yield ActivityEntry(move.step, *activity, asleep=move.doing.startswith("sleeping"))
 
 
 def _place(move: SmallvilleMovement) -> str:
-    """The address; a person met ("<persona> Bo") or a tile waited at is none."""
+    """The address of a movement; empty for a target person ("<persona> Bo") or tile."""
     place = move.description.partition(" @ ")[2]
     return "" if place.startswith("<") else place
 
@@ -105,8 +104,8 @@ def _place(move: SmallvilleMovement) -> str:
 def _plans(
     acts: tuple[ActivityEntry, ...], memories: tuple[MemoryEntry, ...], clock: Clock
 ) -> Iterator[PlanEntry]:
-    """One plan a day. The run keeps the hours of its last day only, so the hours shown are
-    those that the actions name ("having lunch (eating his food)" belongs to "having lunch")."""
+    """One plan per day. The run stores the schedule of its last day only, so schedules are derived
+    from the activities ("having lunch (eating his food)" belongs to "having lunch")."""
     day = _DAY_MINUTES * 60 // clock.step_seconds
     for first in range(0, (acts[-1].step if acts else 0) + 1, day):
         slots: list[PlanEntrySlot] = []
@@ -117,39 +116,41 @@ def _plans(
             at = clock.at(act.step)
             slots.append(PlanEntrySlot(at.hour * 60 + at.minute, 0, doing, act.place))
         ends = [slot.minute for slot in slots[1:]] + [_DAY_MINUTES]
-        timed = tuple(
+        schedule = tuple(
             PlanEntrySlot(slot.minute, end - slot.minute, slot.doing, slot.place)
             for slot, end in zip(slots, ends)
         )
-        said = [m.text for m in memories if m.kind == "plan" and first <= m.step < first + day]
-        broad = (text for text in said if text.startswith("This is ") and " plan for " in text)
-        yield PlanEntry(first, tuple(stroke for text in broad for stroke in _strokes(text)), timed)
+        texts = [m.text for m in memories if m.kind == "plan" and first <= m.step < first + day]
+        broad = (text for text in texts if text.startswith("This is ") and " plan for " in text)
+        yield PlanEntry(
+            first, tuple(stroke for text in broad for stroke in _strokes(text)), schedule
+        )
 
 
 def _strokes(text: str) -> list[str]:
-    told = text.partition(":")[2].strip().rstrip(".")
-    return [stroke.strip() for stroke in told.split(", ") if stroke.strip()]
+    strokes = text.partition(":")[2].strip().rstrip(".")
+    return [stroke.strip() for stroke in strokes.split(", ") if stroke.strip()]
 
 
 def _talks(moves: tuple[SmallvilleMovement, ...]) -> tuple[TalkData, ...]:
-    """Conversations; the run keeps no time for a line, so lines are spread evenly."""
+    """The conversations. The run stores no times of lines, so lines are spaced evenly."""
     spans: dict[tuple[tuple[AgentId, str], ...], tuple[int, set[AgentId], str]] = {}
     ends: dict[tuple[tuple[AgentId, str], ...], int] = {}
     running: dict[AgentId, tuple[tuple[AgentId, str], ...]] = {}
     places: dict[AgentId, str] = {}
-    for one in moves:
-        before = running.pop(one.who, ())
-        if before:
-            ends[before] = one.step
-        places[one.who] = _place(one) or places.get(one.who, "")
-        if one.chat:
-            running[one.who] = one.chat
-            start, members, place = spans.get(one.chat, (one.step, set(), places[one.who]))
-            spans[one.chat] = (start, members | {one.who}, place or places[one.who])
+    for move in moves:
+        chat_before = running.pop(move.who, ())
+        if chat_before:
+            ends[chat_before] = move.step
+        places[move.who] = _place(move) or places.get(move.who, "")
+        if move.chat:
+            running[move.who] = move.chat
+            start, members, place = spans.get(move.chat, (move.step, set(), places[move.who]))
+            spans[move.chat] = (start, members | {move.who}, place or places[move.who])
     talks = []
     for number, (chat, (start, members, place)) in enumerate(spans.items(), 1):
         end = max(start, ends.get(chat, start))
-        every = (end - start) / len(chat)
+        interval = (end - start) / len(chat)
         talks.append(
             TalkData(
                 id=str(number),
@@ -157,7 +158,7 @@ def _talks(moves: tuple[SmallvilleMovement, ...]) -> tuple[TalkData, ...]:
                 end=end,
                 members=tuple(sorted(members)),
                 place=place,
-                lines=tuple((start + int(at * every), *said) for at, said in enumerate(chat)),
+                lines=tuple((start + int(at * interval), *said) for at, said in enumerate(chat)),
             )
         )
     return tuple(talks)

@@ -1,11 +1,7 @@
-"""A run in the generative agents' format of a finished run: movement, minds, memories.
+"""Writes a run in Smallville's format of a finished run: movements, personas, memories and map.
 
-What their format has no word for is left out: why somebody did something, routines, the
-moment of a line, and visitors but for their lines.
-
-A town's map as Smallville's folder of matrices.
-
-An agent's memories as Smallville's associative memory.
+Left out, since the format has no place for it: reasons of actions, routines, times of lines, and
+visitors except for their lines.
 """
 
 from __future__ import annotations
@@ -32,7 +28,7 @@ _MINUTES_PER_DAY = 24 * 60
 
 
 def write_smallville_run(span: RunSpan, town: TownMap, folder: Path, maze: Path) -> None:
-    """Write the run's folder, and the persons' first facts into the map's folder ``maze``."""
+    """Write the run's folder, and the personas' initial facts into the map's folder ``maze``."""
     folder.mkdir()
     people = span.run.people
     steps = {str(step): moved for step, moved in enumerate(_movements(span))}
@@ -47,7 +43,7 @@ def write_smallville_run(span: RunSpan, town: TownMap, folder: Path, maze: Path)
         "step": span.steps,
     }
     _write(folder / "meta.json", meta)
-    # The facts of a person stand in one cell, with a semicolon between two.
+    # The facts of a person share one cell, separated by semicolons.
     whispers = [
         (name, "; ".join(fact.replace(";", ",") for fact in one.facts))
         for name, one in people.items()
@@ -78,7 +74,7 @@ def _last_bodies(span: RunSpan) -> dict[AgentId, list[Json]]:
 
 
 def _movements(span: RunSpan) -> Iterator[dict[AgentId, Json]]:
-    """For every step what changed for whom; at the first step everybody."""
+    """For every step the changes by person; at the first step all persons."""
     chats, inside = _chats(span)
     people = list(span.run.people)
     bodies: dict[AgentId, list[Json]] = {}
@@ -99,17 +95,17 @@ def _movement(body: list[Json], chat: Json) -> Json:
     return {
         "movement": [x, y],
         "pronunciatio": emoji,
-        # What follows the first " @ " is read as the place.
+        # The text after the first " @ " is read as the place.
         "description": f"{doing.replace(' @ ', ' at ')} @ {target or place}",
         "chat": chat,
     }
 
 
 def _chats(span: RunSpan) -> tuple[dict[str, Json], dict[tuple[int, AgentId], str]]:
-    """The lines of every conversation, and which one a person is in at a step.
+    """The lines of every conversation, and the conversation of each person by step.
 
-    Talks knows to which conversation a line belongs; so to find out who is in which, a
-    second one is told at every step that everybody said something.
+    ConversationCollector assigns lines to conversations. To find each person's conversation, a
+    second collector gets a line of every person at every step.
     """
     talks, roll = ConversationCollector(), ConversationCollector()
     call = [{"kind": "said", "subject": who, "text": ""} for who in span.run.people]
@@ -125,7 +121,8 @@ def _chats(span: RunSpan) -> tuple[dict[str, Json], dict[tuple[int, AgentId], st
 
 
 def _scratch(span: RunSpan, persona: Persona, town: TownMap, body: list[Json]) -> Json:
-    """The file's fields in their order; what only their own loop needs has its start value."""
+    """The fields of scratch.json in order; fields that only Smallville's own loop uses have their
+    start values."""
     states = [state for _, state in span.states(persona.name)]
     state = states[-1] if states else AgentState()
     x, y, place, doing, emoji, target = body
@@ -184,13 +181,13 @@ def _scratch(span: RunSpan, persona: Persona, town: TownMap, body: list[Json]) -
 
 
 def _cooldowns(span: RunSpan, state: AgentState) -> dict[AgentId, int]:
-    """For how many more steps not to talk with whom."""
+    """Remaining steps of the conversation cool-downs, by person."""
     step = timedelta(seconds=span.clock.step_seconds)
     return {who: max(0, -((span.end - until) // step)) for who, until in state.cooldowns.items()}
 
 
 def _living_area(persona: Persona, town: TownMap, place: str) -> str:
-    """The home; who has none lives where it is, for the format knows no homeless."""
+    """The home, or the current place of a person without one, since the format requires it."""
     try:
         return town.find_address(persona.home or place)
     except MapError:
@@ -198,7 +195,7 @@ def _living_area(persona: Persona, town: TownMap, place: str) -> str:
 
 
 def _schedule(state: AgentState, persona: Persona) -> list[Json]:
-    """[what, minutes] from midnight to midnight; what is not planned is sleep or idling."""
+    """[activity, minutes] from midnight to midnight; unplanned time is sleep or idling."""
     slots = sorted(state.schedule, key=lambda slot: slot.start)
     if not slots:
         return []
@@ -220,7 +217,7 @@ def _minutes(midnight: Time, at: Time) -> int:
 
 
 def _fill_gap(rows: list[Json], persona: Persona, at: int, until: int) -> int:
-    """Fill the time up to ``until``; the minute it is then."""
+    """Append a row for the time from ``at`` to ``until``; returns the minute at its end."""
     until = min(until, _MINUTES_PER_DAY)
     if until <= at:
         return at
@@ -229,8 +226,8 @@ def _fill_gap(rows: list[Json], persona: Persona, at: int, until: int) -> int:
 
 
 def _spatial_memory(persona: Persona, town: TownMap) -> Json:
-    """World -> sector -> arena -> objects of all that a person knows; all where it knows
-    no bounds."""
+    """World -> sector -> arena -> objects of all known places; of the whole map if the persona has
+    no list of known places."""
     known = tuple(
         town.find_address(address) for address in persona.knows if _is_known_address(town, address)
     )
@@ -252,18 +249,18 @@ def _is_known_address(town: TownMap, address: str) -> bool:
 
 
 BlockRow: TypeAlias = tuple[str, ...]
-"""What a row of ``special_blocks`` says after its id: the world, the larger places, a name."""
+"""The cells of a row of ``special_blocks`` after its id: world, enclosing places, name."""
 
-# Smallville's own path finder takes this id, and no other, for a blocked tile.
+# The id of blocked tiles: Smallville's path finder accepts no other.
 _COLLISION_ID = 32125
 _FIRST_ID = 32134
 
 
 def write_smallville_map(town: TownMap, folder: Path) -> None:
-    """Write a map so that ``denizens.world.load_smallville_map`` and the original read it.
+    """Write a map in Smallville's format (read by ``denizens.world.load_smallville_map``).
 
-    The format knows blocked tiles, addresses and spawn points; how the ground looks and the
-    pictures of things have no place in it.
+    The format stores blocked tiles, addresses and spawn points, but no kinds of ground and
+    pictures.
     """
     maze, special = folder / "matrix" / "maze", folder / "matrix" / "special_blocks"
     maze.mkdir(parents=True)
@@ -292,7 +289,7 @@ def write_smallville_map(town: TownMap, folder: Path) -> None:
 
 
 def _layers(town: TownMap) -> dict[str, list[BlockRow | None]]:
-    """For every layer what each tile belongs to."""
+    """For every layer the block of each tile, None without one."""
     world = town.world
     tiles = list(zip(town.sectors, town.arenas, town.objects))
     spawns = {town.index(*spawn.at): spawn.name for spawn in town.spawns}
@@ -308,12 +305,12 @@ def _layers(town: TownMap) -> dict[str, list[BlockRow | None]]:
 
 
 def _write_ids(path: Path, ids: list[int]) -> None:
-    # The original reads a single row, whatever the map's width.
+    # The original reads a single row, independent of the map's width.
     path.write_text(", ".join(map(str, ids)), encoding="utf-8")
 
 
 def write_rows(path: Path, rows: Iterable[tuple[object, ...]]) -> None:
-    """Write rows of cells as csv."""
+    """Write rows to a CSV file."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
@@ -330,9 +327,9 @@ _THOUGHT_LIFETIME = timedelta(days=30)
 
 
 def write_associative_memory(span: RunSpan, agent: AgentId, folder: Path) -> None:
-    """Write nodes, embeddings and keyword strengths; ``denizens.memory.load_smallville_memories``
-    reads
-    the first two back. A record without an embedding has none in the file either."""
+    """Write an agent's records as nodes, embeddings and keyword strengths;
+    ``denizens.memory.load_smallville_memories`` reads the first two. A record without an embedding
+    has none in the file."""
     folder.mkdir()
     records = span.records(agent)
     counts: Counter[str] = Counter()
@@ -378,7 +375,7 @@ def _node(record: Record, agent: AgentId, kind: str, number: int) -> Json:
         "embedding_key": record.text,
         "poignancy": record.importance,
         "keywords": _keywords(subject, record.object),
-        # A chat's filling are its lines, of anything else the nodes it rests on.
+        # The filling of a chat are its lines, of other nodes their evidence.
         "filling": [[subject, record.text]]
         if kind == "chat"
         else [_node_name(one) for one in record.evidence],
@@ -386,17 +383,17 @@ def _node(record: Record, agent: AgentId, kind: str, number: int) -> Json:
 
 
 def _keywords(*parts: str) -> list[str]:
-    """The last part of an address, and of anything else the whole."""
+    """The last part of each address; other texts unchanged."""
     return list(dict.fromkeys(part.rpartition(":")[2] for part in parts if part))
 
 
 def _embeddings(span: RunSpan, agent: AgentId) -> dict[str, Sequence[float]]:
     import numpy as np
 
-    found: dict[str, Sequence[float]] = {}
+    embeddings: dict[str, Sequence[float]] = {}
     for row in read_records(span.run.store, agent):
         if row.step < span.steps and row.vector is not None:
-            # Nine digits give every float32 back.
+            # Nine digits represent every float32 exactly.
             numbers = np.frombuffer(row.vector, "<f4").tolist()
-            found[row.record.text] = [float(f"{number:.9g}") for number in numbers]
-    return found
+            embeddings[row.record.text] = [float(f"{number:.9g}") for number in numbers]
+    return embeddings

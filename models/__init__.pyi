@@ -1,5 +1,3 @@
-from .calibrator import calibrate as calibrate
-from .calibrator import importance_question as importance_question
 from .clients import BatchClient as BatchClient
 from .clients import InstantClient as InstantClient
 from .clients import Usage as Usage

@@ -16,7 +16,6 @@ from ..core import (
     WORLD_METHODS,
     Approver,
     CodeNotAllowed,
-    Json,
     MapError,
     MemoryFault,
     Model,
@@ -290,8 +289,9 @@ def make_world(scenario: Scenario, store: Store) -> World:
         town = stored_map(store) or _store_map(scenario, store)
         return Town(town, start=scenario.start, **limits)
     if table.kind == "places":
-        places = {"name": scenario.world_name, "places": _places_with_ways(scenario)}
-        return Places(load_places(places), start=scenario.start, **limits)
+        places = {"places": [*table.places], "paths": [*table.paths]}
+        graph = load_places({"name": scenario.world_name, **places})
+        return Places(graph, start=scenario.start, **limits)
     return _world_by_name(scenario)
 
 
@@ -326,29 +326,6 @@ def _world_by_name(scenario: Scenario) -> World:
             f"has no {', '.join(absent)}; see check_world"
         )
     return world
-
-
-def _places_with_ways(scenario: Scenario) -> list[Json]:
-    """The tables of [world] places, with the ways that [world] paths add to them."""
-    table = scenario.world
-    rows = []
-    for place in table.places:
-        if not isinstance(place, dict):
-            raise MapError(
-                f"{scenario.source}: [world] places: {place!r} is no table; "
-                "write it as { name = 'kitchen', objects = ['stove'] }"
-            )
-        rows.append({**place, "ways": [*place.get("ways", ())]})
-    ways = {str(row.get("name")): row["ways"] for row in rows}
-    for path in table.paths:
-        where = f"{scenario.source}: [world] paths: {path!r}"
-        if not isinstance(path, list | tuple) or len(path) != 2:
-            raise MapError(f"{where} must be a pair of places")
-        for end in map(str, path):
-            if end not in ways:
-                raise MapError(f"{where}: no place '{end}'{did_you_mean(end, ways)}; mend the name")
-        ways[str(path[0])].append(path[1])
-    return rows
 
 
 def _store_map(scenario: Scenario, store: Store) -> TownMap:

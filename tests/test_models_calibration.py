@@ -12,9 +12,9 @@ import pytest
 from denizens.benchmarks.models import decision_examples as benched
 from denizens.cli import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
-from denizens.models import calibrate, load_local, load_model
-from denizens.models.calibrator import shipped_decisions
+from denizens.models import load_local, load_model
 from denizens.models.decisions import (
+    calibrate,
     large_model_calibration,
     load_calibration,
     shipped_calibration,
@@ -27,6 +27,7 @@ from denizens.models.decisions.calibration import (
     rating_examples,
     read_calibration,
 )
+from denizens.models.decisions.calibrator import shipped_decisions
 from denizens.models.decisions.scoring_method import METHOD_NAMES
 from denizens.testing import write_tiny_embedder, write_tiny_model
 from denizens.tests.support.tiny_models import answers

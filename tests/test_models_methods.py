@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from denizens.models.calibrator import TIE_NATS, MethodResult, pick_method
 from denizens.models.decisions import ScoringMethod
+from denizens.models.decisions.calibrator import TIE_NATS, MethodResult, pick_method
 from denizens.models.decisions.scoring_method import (
     METHOD_NAMES,
     LabelledDecision,

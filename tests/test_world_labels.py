@@ -24,7 +24,7 @@ from denizens.core import (
     WorldError,
 )
 from denizens.testing import check_world
-from denizens.tests.test_world_check import Broken
+from denizens.tests.test_world_contract import Broken
 from denizens.world import Places, Town, ascii_map
 from denizens.world.conversations import (
     INAUDIBLE,

@@ -136,7 +136,7 @@ def test_homes_and_tiles_that_are_not_there() -> None:
     [
         ({"places": []}, "must be a list of tables"),
         ({"place": []}, "unknown key 'place' \\(did you mean 'places'"),
-        ({"places": ["mill"]}, "make it a table"),
+        ({"places": ["mill"]}, "is no table"),
         ({"places": [{"name": "mill", "way": []}]}, "unknown key 'way'"),
         ({"places": [{"name": "a:b"}]}, "without colons"),
         ({"places": [{"objects": []}]}, "None is no name"),

@@ -189,8 +189,9 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
     """The graph for ``Places`` that a table, or a ``.toml`` or ``.json`` file describes.
 
     ``name`` names the world; ``places`` is a list of tables with ``name``, and optionally
-    ``objects`` and ``ways`` (lists of names); a way can be walked in both directions.
-    Raises MapError naming the file, the place and the remedy.
+    ``objects`` and ``ways`` (lists of names); ``paths`` is a list of pairs of names. Ways and
+    paths can be walked in both directions. Raises MapError naming the file, the place and the
+    remedy.
 
     >>> graph = load_places({"name": "hill", "places": [
     ...     {"name": "mill", "objects": ["stone"], "ways": ["inn"]}, {"name": "inn"}]})
@@ -206,28 +207,33 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
             settings = read_settings(settings)
         except SettingError as error:
             raise MapError(str(error)) from error
-    _check_keys(settings, ("name", "places"), source)
+    _check_keys(settings, ("name", "places", "paths"), source)
     rows = settings.get("places")
     if not isinstance(rows, list) or not rows:
         raise MapError(f"{source}: 'places' must be a list of tables; add [[places]] with a name")
     graph = nx.Graph(name=_check_name(settings.get("name", "places"), source))
     for row in rows:
         if not isinstance(row, Mapping):
-            raise MapError(f"{source}: a place is {row!r}; make it a table with a name")
+            example = "{ name = 'kitchen', objects = ['stove'] }"
+            raise MapError(f"{source}: {row!r} is no table; write it as {example}")
         _check_keys(row, ("name", "objects", "ways"), source)
         name = _check_name(row.get("name"), source)
         if name in graph:
             raise MapError(f"{source}: place '{name}' is there twice; rename one")
         objects = _check_names(row.get("objects", []), f"{source}: place '{name}': objects")
         graph.add_node(name, objects=objects)
+    paths = [*settings.get("paths", ())]
     for row in rows:
-        for way in _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways"):
-            if way not in graph:
-                raise MapError(
-                    f"{source}: place '{row['name']}' has a way to '{way}', which is no place"
-                    f"{did_you_mean(way, graph.nodes)}; mend the name"
-                )
-            graph.add_edge(row["name"], way)
+        ways = _check_names(row.get("ways", []), f"{source}: place '{row['name']}': ways")
+        paths += [(row["name"], way) for way in ways]
+    for path in paths:
+        if not isinstance(path, list | tuple) or len(path) != 2:
+            raise MapError(f"{source}: path {path!r} must be a pair of places")
+        for end in path:
+            if end not in graph:
+                hint = did_you_mean(str(end), graph.nodes)
+                raise MapError(f"{source}: path {path!r}: no place '{end}'{hint}; mend the name")
+        graph.add_edge(*path)
     return graph
 
 

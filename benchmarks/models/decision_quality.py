@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core import Answer, Choice, Choose, Json, ModelError, Rate, Rating, answer_all
-from ...models import LocalModel, importance_question, load_local
+from ...models import LocalModel, load_local
+from ...models.decisions import importance_question
 from ...planners import IMPORTANCE_ANCHORS
 from ...planners.daily import talk_options
 from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl

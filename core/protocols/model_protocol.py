@@ -33,16 +33,13 @@ class Client(Protocol):
 
     def submit(self, ask: ModelAsk, owner: AgentId = "", priority: int = 0) -> Ticket:
         """Queue an ask; never blocks. Asks with a lower ``priority`` run first."""
-        ...
 
     def cancel(self, ticket: Ticket) -> None:
         """Cancel an ask: no answer to it is returned. Unknown tickets are ignored."""
-        ...
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
         """Block until there are events, at most ``timeout`` seconds; empty if no ask is queued or
         after the timeout."""
-        ...
 
 
 class Model(Protocol):
@@ -50,8 +47,6 @@ class Model(Protocol):
 
     def client(self) -> Client:
         """A new client."""
-        ...
 
     def describe(self) -> dict[str, Json]:
         """What a run records about the model: name, digest, dtype, device, versions."""
-        ...

@@ -91,4 +91,3 @@ class Planner(Protocol):
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """The thought that decides."""
-        ...

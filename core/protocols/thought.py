@@ -61,11 +61,9 @@ class AskHandler(Protocol):
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Accept an ask; never blocks."""
-        ...
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """Block until at least one submitted ask is answered."""
-        ...
 
 
 def generate(ask: Generate) -> Thought[Completion | Failed]:

@@ -192,36 +192,28 @@ class World(Protocol):
 
     def enter(self, body: Body) -> None:
         """Add a body. Raises WorldError if the name is taken or the place unknown."""
-        ...
 
     def leave(self, who: AgentId) -> None:
         """Remove a body."""
-        ...
 
     def observe(self, who: AgentId) -> Observation:
         """What a body sees now; changes nothing."""
-        ...
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
         """What a body may do now; ``wait`` is always among it."""
-        ...
 
     def step(
         self, actions: Mapping[AgentId, Action], at: Time, order: tuple[AgentId, ...]
     ) -> StepResult:
         """Apply the actions of these bodies; conflicts are resolved in ``order``. An action that
         is not among the affordances becomes a "refused" event."""
-        ...
 
     def tell(self, event: Event, to: tuple[AgentId, ...] = ()) -> None:
         """Apply an event from outside: the bodies in ``to`` (empty: those in sight of its place)
         notice it; an "object" event also changes the state of that object."""
-        ...
 
     def save(self) -> Json:
         """The whole mutable state as JSON."""
-        ...
 
     def load(self, state: Json) -> None:
         """Restore a saved state."""
-        ...

@@ -23,11 +23,9 @@ class ImageEncoder(Protocol):
 
     def text_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Rows of texts."""
-        ...
 
     def image_vectors(self, paths: Sequence[Path | str]) -> NDArray[np.float32]:
         """The embeddings of picture files."""
-        ...
 
 
 class Images:

@@ -7,6 +7,8 @@ from .calibration import large_model_calibration as large_model_calibration
 from .calibration import load_calibration as load_calibration
 from .calibration import shipped_calibration as shipped_calibration
 from .calibration import write_calibration as write_calibration
+from .calibrator import calibrate as calibrate
+from .calibrator import importance_question as importance_question
 from .decider import Decider as Decider
 from .option_scorer import OptionScorer as OptionScorer
 from .option_scorer import TargetScore as TargetScore

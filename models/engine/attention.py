@@ -140,7 +140,6 @@ class AttentionKernel(Protocol):
 
     def run(self, call: LayerCall) -> None:
         """Write the outputs of the chunks' tokens."""
-        ...
 
 
 class DecodeAttention:

@@ -49,11 +49,9 @@ class Decoder(Protocol):
         self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
     ) -> Tensor:
         """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width)."""
-        ...
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits, float32 of shape (rows, vocabulary)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,15 +49,12 @@ class DecisionScorer(Protocol):
 
     def embed_ahead(self, asks: Sequence[Choose | Rate]) -> None:
         """Embed the texts of several asks in one batch."""
-        ...
 
     def prepare(self, ask: Choose | Rate) -> Failed | ScoringPlan:
         """The likelihoods that the ask needs, or the reason why it cannot be answered."""
-        ...
 
     def cache_scores(self, scores: PairScores) -> None:
         """Keep scores, so that no pair is scored twice."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,6 @@ class TextEmbeddings(Protocol):
 
     async def vectors(self, texts: Sequence[str], usage: RequestUsage) -> NDArray[np.float32]:
         """The embeddings of texts; their tokens are added to ``usage``. Raises RequestError."""
-        ...
 
 
 class LocalEmbeddings:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from math import isfinite
 from typing import Any
 
 from ...core import Json, ToolSpec, identifier_to_words, resolve_pointer
@@ -230,101 +232,55 @@ def has_example(description: str) -> bool:
 
 
 def is_checkable(schema: Json) -> bool:
-    """Whether ``satisfies_schema`` checks every keyword of a schema."""
+    """Whether a schema has only keywords and types that ``satisfies_schema`` checks."""
     if not isinstance(schema, Mapping) or not set(schema) <= _KNOWN_KEYWORDS:
         return False
     inner = [*schema.get("properties", {}).values()]
     inner += [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
     inner += [schema["items"]] if "items" in schema else []
-    return isinstance(schema.get("type", "string"), str) and all(map(is_checkable, inner))
+    return schema.get("type", "null") in (*_KINDS, "null") and all(map(is_checkable, inner))
 
 
 def satisfies_schema(value: Json, schema: Json) -> bool:
-    """Whether a value is valid under a schema that ``is_checkable`` accepts."""
-    if not isinstance(schema, Mapping):
-        return schema is not False
-    if "enum" in schema and not any(_equal_json(value, allowed) for allowed in schema["enum"]):
-        return False
-    if "const" in schema and not _equal_json(value, schema["const"]):
-        return False
-    union = schema.get("anyOf") or schema.get("oneOf")
-    if union and not any(satisfies_schema(value, alternative) for alternative in union):
-        return False
-    match schema.get("type"):
-        case "boolean":
-            return isinstance(value, bool)
-        case "integer" | "number" as kind:
-            return _fits_number(value, schema, kind)
-        case "string":
-            return isinstance(value, str) and _fits_text(value, schema)
-        case "array":
-            return isinstance(value, list) and _fits_list(value, schema)
-        case "object":
-            return isinstance(value, dict) and _fits_object(value, schema)
-        case "null":
-            return value is None
-    return True
+    """Whether a value is valid under a schema that ``is_checkable`` accepts.
+
+    Unlike in the standard, known formats are checked, numbers are finite, ``oneOf`` means
+    ``anyOf``, and no text matches an invalid pattern."""
+    return bool(_validator_class()(schema).is_valid(value))
 
 
-def _equal_json(first: Json, second: Json) -> bool:
-    return first == second and isinstance(first, bool) == isinstance(second, bool)
+@cache
+def _validator_class() -> Any:
+    library: Any = import_module("jsonschema")
+    standard = library.Draft202012Validator
 
-
-def _fits_number(value: Json, schema: Json, kind: str) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    if kind == "integer" and value != int(value):
-        return False
-    step = schema.get("multipleOf")
-    exact = isinstance(value, int) and isinstance(step, int)
-    return bool(
-        schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
-        and schema.get("exclusiveMinimum", -math.inf) < value
-        and value < schema.get("exclusiveMaximum", math.inf)
-        and (not step or (value % step == 0 if exact else value / step == int(value / step)))
-    )
-
-
-def _fits_text(value: str, schema: Json) -> bool:
-    if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf):
-        return False
-    if "pattern" in schema:
+    def matches(validator: Any, pattern: str, value: Json, schema: Json) -> Iterator[Exception]:
         try:
-            return re.search(schema["pattern"], value) is not None
+            valid = not isinstance(value, str) or re.search(pattern, value) is not None
         except re.error:
-            return False
-    return _FORMATS.get(schema.get("format", ""), re.compile("")).match(value) is not None
+            valid = False
+        if not valid:
+            yield library.ValidationError("no match")
+
+    def has_format(validator: Any, name: str, value: Json, schema: Json) -> Iterator[Exception]:
+        yield from matches(validator, _FORMATS.get(name, ""), value, schema)
+
+    def is_finite_number(checker: Any, value: Json) -> bool:
+        is_int = isinstance(value, int) and not isinstance(value, bool)
+        return is_int or (isinstance(value, float) and isfinite(value))
+
+    keywords = {"format": has_format, "pattern": matches, "oneOf": standard.VALIDATORS["anyOf"]}
+    types = standard.TYPE_CHECKER.redefine("number", is_finite_number)
+    return library.validators.extend(standard, keywords, type_checker=types)
 
 
-# Known formats are checked, unlike in most JSON Schema validators.
 _FORMATS = {
-    "date": re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\Z"),
-    "time": re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.I),
-    "date-time": re.compile(
-        r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z", re.I
-    ),
-    "duration": re.compile(
-        r"-?P(?=[\dT])(\d+W|(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?)\Z"
-    ),
-    "email": re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z"),
-    "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z"),
-    "uuid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.I),
+    "date": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\Z",
+    "time": r"(?i)^([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z",
+    "date-time": r"(?i)^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?\Z",
+    "duration": r"^-?P(?=[\dT])(\d+W|(\d+Y)?(\d+M)?(\d+D)?"
+    r"(T(?=\d)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?)\Z",
+    "email": r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z",
+    "uri": r"^[A-Za-z][A-Za-z0-9+.-]*:\S+\Z",
+    "uuid": r"(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z",
 }
-
-
-def _fits_list(value: list[Json], schema: Json) -> bool:
-    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
-        return False
-    if schema.get("uniqueItems") and any(item in value[:index] for index, item in enumerate(value)):
-        return False
-    return all(satisfies_schema(item, schema.get("items", True)) for item in value)
-
-
-def _fits_object(value: dict[str, Json], schema: Json) -> bool:
-    properties = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
-    return all(name in value for name in schema.get("required", ())) and all(
-        satisfies_schema(inner, properties.get(name, others)) for name, inner in value.items()
-    )

@@ -133,7 +133,6 @@ class TaskWorker(Protocol):
 
     def work(self, task: Task) -> Thought[TaskOutcome]:
         """Work until the task has ended or waits."""
-        ...
 
 
 def previous_calls(progress: Json) -> tuple[ToolCallRecord, ...]:

@@ -36,7 +36,7 @@ FILES = (
     "tests/test_simulation_labels.py",
     "tests/test_world_labels.py",
     "tests/test_tools_remembering.py",
-    "tests/test_world_talk.py",
+    "tests/test_world_conversations.py",
     "tests/test_world_places.py",
     "tests/test_memory_people.py",
     "tests/test_memory_labels.py",

@@ -30,19 +30,15 @@ class Notebook(Protocol):
 
     def names(self, person: AgentId) -> list[str]:
         """The names of the notes, sorted."""
-        ...
 
     def read(self, name: str, person: AgentId) -> tuple[str, Time] | None:
         """Text and time of a note, None if there is none."""
-        ...
 
     def write(self, name: str, text: str, *, at: Time, person: AgentId, key: str) -> None:
         """Write a note, replacing the one of that name."""
-        ...
 
     def remove(self, name: str, *, at: Time, person: AgentId, key: str) -> None:
         """Remove a note."""
-        ...
 
 
 @runtime_checkable
@@ -56,7 +52,6 @@ class LabelledNotebook(Protocol):
 
     def label(self, name: str, person: AgentId) -> Label:
         """The label of the note that ``read`` returns."""
-        ...
 
     def write(
         self,

@@ -103,27 +103,22 @@ class AnyTool(Protocol):
     @property
     def name(self) -> str:
         """Its name; dots divide it into namespaces: ``web.fetch``."""
-        ...
 
     @property
     def spec(self) -> ToolSpec:
         """Name, description and JSON Schema as shown to a model, and its effect."""
-        ...
 
     @property
     def context(self) -> str:
         """Name of the parameter for the ToolContext, empty without one."""
-        ...
 
     @property
     def function(self) -> Callable[..., object]:
         """The function to call with keyword arguments, plain or ``async``."""
-        ...
 
     def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
         """The arguments converted to the function's types. Raises ValueError, such as
         pydantic.ValidationError, if they are invalid."""
-        ...
 
 
 def checked_name(name: str) -> str:

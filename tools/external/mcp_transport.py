@@ -30,11 +30,9 @@ class McpConnection(Protocol):
 
     def client(self, changed: Callable[[], None]) -> AbstractAsyncContextManager[Any]:
         """The SDK's client, connected; ``changed`` is called when the server's tools change."""
-        ...
 
     def stderr_tail(self) -> str:
         """The end of the server's standard error as part of an error message, or ''."""
-        ...
 
 
 class McpTransport(Protocol):
@@ -42,7 +40,6 @@ class McpTransport(Protocol):
 
     def new_connection(self) -> McpConnection:
         """A connection, not yet open."""
-        ...
 
 
 @dataclass(frozen=True)
