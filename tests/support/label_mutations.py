@@ -307,9 +307,8 @@ MUTATIONS = (
     Mutation(
         "labels: what is withheld of a state",
         _STATE,
-        "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
-        "listeners))",
-        "return ()",
+        "hidden = {*hidden, *(n for n, one in labelled if not may_hear(one.audience, listeners))}",
+        "hidden = set(hidden)",
     ),
     Mutation(
         "labels: a deed's subject",
