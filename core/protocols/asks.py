@@ -355,24 +355,19 @@ def identifier_to_words(name: str) -> str:
 
 
 @cache
-def _ask_adapter() -> TypeAdapter[Ask]:
+def _tagged_adapter(union: Any) -> TypeAdapter[Any]:
     from pydantic import Field, TypeAdapter
 
-    return TypeAdapter(Annotated[Ask, Field(discriminator="kind")])
-
-
-@cache
-def _answer_adapter() -> TypeAdapter[Answer]:
-    from pydantic import Field, TypeAdapter
-
-    return TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+    return TypeAdapter(Annotated[union, Field(discriminator="kind")])
 
 
 def ask_from_json(data: Json) -> Ask:
     """An ask from its JSON, by its ``kind``. Raises DataError."""
-    return validate_with(_ask_adapter(), data, "ask")
+    ask: Ask = validate_with(_tagged_adapter(Ask), data, "ask")
+    return ask
 
 
 def answer_from_json(data: Json) -> Answer:
     """An answer from its JSON, by its ``kind``. Raises DataError."""
-    return validate_with(_answer_adapter(), data, "answer")
+    answer: Answer = validate_with(_tagged_adapter(Answer), data, "answer")
+    return answer

@@ -42,13 +42,13 @@ FILES = (
     "tests/test_memory_labels.py",
     "tests/test_memory_claims.py",
     "tests/test_memory_documents.py",
-    "tests/test_memory_folding.py",
+    "tests/test_memory_compaction.py",
     "tests/test_memory_forgetting.py",
     "tests/test_memory_exports.py",
     "tests/test_tools_notes.py",
     "tests/test_tools_skills.py",
     "tests/test_planners_meeting.py",
-    "tests/test_server_counter.py",
+    "tests/test_server_agent_service.py",
 )
 
 
@@ -301,15 +301,14 @@ MUTATIONS = (
     Mutation(
         "calls: whose call had begun",
         "memory/storage/tool_call_log.py",
-        'if made is None or (person not in ("", made.person) and made.person != EVERYBODY):',
-        "if made is None:",
+        'if person not in ("", request.person) and request.person != EVERYBODY:',
+        'if person == "?":',
     ),
     Mutation(
         "labels: what is withheld of a state",
         _STATE,
-        "return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, "
-        "listeners))",
-        "return ()",
+        "hidden = {*hidden, *(n for n, one in labelled if not may_hear(one.audience, listeners))}",
+        "hidden = set(hidden)",
     ),
     Mutation(
         "labels: a deed's subject",
@@ -351,56 +350,56 @@ MUTATIONS = (
     Mutation(
         "memory: what a recall admits",
         "memory/recall/recall_query.py",
-        "masks += _audience_masks(shelf, count, cue.hearers)",
-        "masks += _audience_masks(shelf, count, ())",
+        "masks.append(index.audience_mask(count, cue.hearers))",
+        "masks.append(index.audience_mask(count, ()))",
     ),
     Mutation(
         "memory: all listeners of a recall",
         "memory/index/memory_index.py",
-        "wanted.issubset(people) for people in self.audiences",
-        "not wanted.isdisjoint(people) for people in self.audiences",
+        "everyone.issubset(people) for people in",
+        "not everyone.isdisjoint(people) for people in",
     ),
     Mutation(
         "memory: for whom all is that was searched",
         "memory/recall/recall_query.py",
-        "shelf.memo[key] = intersect_audiences(found, memory.agent)",
-        "shelf.memo[key] = ()",
+        "index.derived[key] = intersect_audiences(heard, loader.agent)",
+        "index.derived[key] = ()",
     ),
     Mutation(
         "memory: quarantine of what rests on words",
         "memory/recall/recall_query.py",
-        "masks.append(~suspect)",
-        "masks.append(suspect | ~suspect)",
+        "masks.append(~quarantined)",
+        "masks.append(quarantined | ~quarantined)",
     ),
     Mutation(
         "memory: sources of evidence",
         "memory/storage/record_sources.py",
-        "found.update(origins.of(number))",
-        "found.update(())",
+        "sources.update(known.of(number))",
+        "sources.update(())",
     ),
     Mutation(
         "memory: audience of evidence",
         "memory/storage/record_sources.py",
-        "audiences.append(parse_audience(number))",
+        "audiences.append(audience_of(number))",
         "audiences.append(())",
     ),
     Mutation(
         "memory: sources of evidence written beside it",
         "memory/storage/record_sources.py",
-        "found.update(record_sources(before[place], origins.owner))",
-        "found.update(())",
+        "sources.update(record_sources(before[position], known.owner))",
+        "sources.update(())",
     ),
     Mutation(
         "memory: audience of evidence written beside it",
         "memory/storage/record_sources.py",
-        "audiences.append(before[place].audience)",
+        "audiences.append(before[position].audience)",
         "audiences.append(())",
     ),
     Mutation(
         "memory: an export is somebody's",
-        "memory/storage/jsonl_io.py",
-        "return visible(row.record.audience, person) and not gone(row.record)",
-        "return not gone(row.record)",
+        "memory/jsonl_io.py",
+        "return is_visible(row.record.audience, person) and not is_erased(row.record)",
+        "return not is_erased(row.record)",
     ),
     Mutation(
         "memory: for whom a document is",
@@ -429,7 +428,7 @@ MUTATIONS = (
     Mutation(
         "memory: for whom a note is",
         "memory/notes.py",
-        "if visible(label.audience, person) and not has_source(label.sources, forms):",
+        "if is_visible(label.audience, person) and not has_source(label.sources, forms):",
         "if not has_source(label.sources, forms):",
     ),
     Mutation(
@@ -447,14 +446,14 @@ MUTATIONS = (
     Mutation(
         "memory: how much is folded for whom",
         "memory/compaction.py",
-        "return sum(n for others, n in sizes.items() if not others or whom.issubset(others))",
-        "return sum(sizes.values())",
+        "for audience, n in counts.items() if not audience or others.issubset(audience))",
+        "for audience, n in counts.items())",
     ),
     Mutation(
         "memory: forgetting walks the sources",
         "memory/erasure/person_erasure.py",
-        "theirs = whom.is_name(record.who) or sources or alone or rests",
-        "theirs = whom.is_name(record.who) or alone or rests",
+        "map(matcher.matches_source, sources.of(record.id))",
+        "map(matcher.matches_source, ())",
     ),
     # -- worlds
     Mutation(
