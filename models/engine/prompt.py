@@ -1,7 +1,7 @@
 """From chat messages to token ids: chat template, neutral special tokens, truncation.
 
 Every message appears in the prompt, which begins as the tokenizer begins a text (BOS), and
-templates that can are told to switch reasoning off.
+reasoning is switched off in templates that allow it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         name = getattr(tokenizer, "name_or_path", "") or "the model"
-        remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
+        remedy = "correct or remove it (chat_template.jinja or tokenizer_config.json)"
         try:
             source = tokenizer.get_chat_template() if tokenizer.chat_template else ""
             self._source = _with_fixed_date(source)
