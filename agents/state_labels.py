@@ -58,7 +58,11 @@ def trusted_state(
     """``visible_state`` without parts that rest on the words of somebody who is quarantined in
     the memory; with ``own_words_only``, without any part that has a label."""
     forms = name_forms(memory.quarantined)
-    hidden = tuple(state.labels) if own_words_only else _parts_from_sources(state, forms)
+    hidden = tuple(
+        name
+        for name, label in state.labels.items()
+        if own_words_only or has_source(label.sources, forms)
+    )
     if not own_words_only and "schedule" in hidden:
         # The day is planned again, from what is left.
         state = replace(state, day="")
@@ -76,10 +80,11 @@ def visible_state(
     A part whose audience excludes one of them, and each part in ``hidden``, takes the latest
     older value that all may know and that does not rest on a source with one of the
     ``name_forms`` in ``forms``, or is empty."""
-    hidden = {*_withheld_parts(state, listeners), *hidden}
+    labelled = state.labels.items()
+    hidden = {*hidden, *(n for n, one in labelled if not may_hear(one.audience, listeners))}
     if not hidden and not state.beneath:
         return state
-    labels = {name: label for name, label in state.labels.items() if name not in hidden}
+    labels = {name: label for name, label in labelled if name not in hidden}
     parts: dict[str, Any] = {}
     for name in hidden:
         for value, sources, audience in state.beneath.get(name, ()):
@@ -91,16 +96,6 @@ def visible_state(
                 break
     read = tuple(sorted({source for label in labels.values() for source in label.sources}))
     return replace(_replace_parts(state, hidden, parts), labels=labels, beneath={}, read=read)
-
-
-def _withheld_parts(state: AgentState, listeners: tuple[AgentId, ...]) -> tuple[str, ...]:
-    """The parts of a state that not all listeners may know."""
-    return tuple(n for n, label in state.labels.items() if not may_hear(label.audience, listeners))
-
-
-def _parts_from_sources(state: AgentState, forms: frozenset[str]) -> tuple[str, ...]:
-    """The parts of a state that rest on a source with one of these ``name_forms``."""
-    return tuple(name for name, label in state.labels.items() if has_source(label.sources, forms))
 
 
 def _replace_parts(state: AgentState, names: Iterable[str], parts: Mapping[str, Any]) -> AgentState:

@@ -1,4 +1,3 @@
-from .bfcl import data_folder as data_folder
-from .default_embedder import packaged_embedder as packaged_embedder
+from .data_files import data_folder as data_folder
 
 __all__: list[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,15 +61,6 @@ class BfclItem:
             about=self.request,
             role="tool",
         )
-
-
-def data_folder(named: str | None = None) -> Path:
-    """The folder of test data: ``named``, else $DENIZENS_DATA, else ../shared/data beside the
-    repository. It need not exist."""
-    named = named or os.environ.get("DENIZENS_DATA")
-    if named:
-        return Path(named).expanduser()
-    return Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def load_bfcl(folder: Path, name: str) -> list[BfclItem]:

@@ -304,14 +304,14 @@ def _embedder_for(held: Memory) -> EmbedFunction | None:
     columns = held.index.vectors.columns
     if not columns:
         return None
-    from ..benchmarks import packaged_embedder
+    from ..models import load_embedder
 
     if columns != 384:
         raise MemoryFault(
             f"{held.store.name}: memory of {held.agent}: its embeddings have {columns} numbers, "
             "the packaged embedder's 384; do this in Python with the embedder they were made by"
         )
-    return packaged_embedder()
+    return load_embedder().vectors
 
 
 def _parse_time(text: str) -> datetime:

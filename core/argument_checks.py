@@ -103,25 +103,18 @@ def _check_argument(function: Callable[..., object], name: str, value: object, h
             f"{_function_name(function)}(): '{name}' must be {_type_name(hint)}, "
             f"not {_value_text(value)}"
         )
-        makers = [_CONSTRUCTORS[kind] for kind in _class_names(hint) if kind in _CONSTRUCTORS]
+        kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        names = [getattr(kind, "__name__", "") for kind in kinds]
+        makers = [_CONSTRUCTORS[kind] for kind in names if kind in _CONSTRUCTORS]
         if isinstance(value, str) and makers:
             fault = f"{fault}; write {makers[0].format(ascii(value[:_MAX_SHOWN]))}"
         raise ArgumentError(fault)
-    if isinstance(value, str) and _is_path(hint) and not _is_valid_path(value):
+    is_path = hint is Path or Path in get_args(hint)
+    if isinstance(value, str) and is_path and not _is_valid_path(value):
         raise ArgumentError(
             f"{_function_name(function)}(): '{name}' is no path that a system takes: "
             f"{_value_text(value)}"
         )
-
-
-def _class_names(hint: Any) -> list[str]:
-    """The names of the classes in a type."""
-    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return [getattr(member, "__name__", "") for member in members]
-
-
-def _is_path(hint: Any) -> bool:
-    return hint is Path or Path in get_args(hint)
 
 
 def _is_valid_path(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""A memory as JSON lines: to look at, to keep, to carry elsewhere."""
+"""Export and import of a memory as JSON Lines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AuxiliaryLine:
-    """A line of claims, documents, folds or notes."""
+    """A line of an auxiliary log."""
 
     step: int
     part: str
@@ -68,15 +68,18 @@ _LOGS = {book.part: book for book in AUXILIARY_LOGS}
 
 
 def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> int:
-    """Write a memory (all of it, or as of a view's step) to ``path``; returns the lines.
+    """Write a memory (all of it, or as of a view's step) to ``path``; returns the number of lines.
 
-    A line is ``{"as_of_step", "record", "vector"}`` (vector: base64 of little-endian float32, or
-    null), for an access ``{"as_of_step", "at", "mark_accessed": [ids]}``, for a line of the log
-    ``{"as_of_step", "audit_log", "data"}``, or of claims, documents, folds or notes
-    ``{"as_of_step", "book", "line"}`` (null: erased); in order of steps, so that reading them again
-    makes an equal memory, digests included. A record from before there were labels has no
-    "sources". For a ``person`` it is the records that are for them or for everybody, no more,
-    numbered from 1.
+    Lines are, in order of steps, so that an import makes an equal memory with equal digests:
+
+    - ``{"step", "record", "vector"}``: a record; vector is base64 of little-endian float32, or
+      null. A record from before labels existed has no "sources".
+    - ``{"step", "at", "touch": [ids]}``: an access.
+    - ``{"step", "log", "data"}``: an entry of the audit log.
+    - ``{"step", "book", "line"}``: a line of facts, documents, summaries or notes (null: erased).
+
+    For a ``person`` only the records visible to them are written, numbered from 1. Raises
+    MemoryFault for an invalid person or path.
     """
     count = 0
     with atomic_export(path) as part, part.open("w", encoding="utf-8") as out:
@@ -88,19 +91,19 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
 
 def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
     until, before = memory.as_of_step, unlabelled_count(memory.store, memory.agent)
-    is_visible((), person)  # refuses what is no name
+    is_visible((), person)  # Raises MemoryFault for an invalid name.
     rows = read_records(memory.store, memory.agent)
     items: list[ExportItem] = [replace(row, labelled=row.record.id > before) for row in rows]
     if person:
-        # Numbers, logs and accesses of what is not theirs would tell of it too.
+        # Logs, accesses and numbers would reveal other records.
         held = (item for item in items if isinstance(item, StoredRecord))
         items = list(_renumbered([row for row in held if _is_visible_to(row, person)], memory))
     else:
         items += read_accesses(memory.store, memory.agent)
         items += read_audit_log(memory.store, memory.agent)
-        for book in AUXILIARY_LOGS:
-            lines = book.read(memory.store, memory.agent)
-            items += [AuxiliaryLine(line.step, book.part, line.body) for line in lines]
+        for log in AUXILIARY_LOGS:
+            lines = log.read(memory.store, memory.agent)
+            items += [AuxiliaryLine(line.step, log.part, line.body) for line in lines]
     # Stable: within a step the records come before the accesses, as a commit writes them.
     for item in sorted(items, key=lambda item: item.step):
         if until is not None and item.step > until:
@@ -120,8 +123,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
 
 
 def _renumbered(rows: Sequence[StoredRecord], memory: Memory) -> Iterator[StoredRecord]:
-    """The rows numbered from 1, resting on those among them alone, each with the sources that it
-    has of all: a gap, and how much a record rests on, would tell of others."""
+    """The rows numbered from 1, with evidence among them alone and all their sources: a gap, and
+    how much evidence a record has, would reveal other records."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
     depths: dict[RecordId, int] = {}
     for row in rows:
@@ -144,24 +147,26 @@ def _is_visible_to(row: StoredRecord, person: AgentId) -> bool:
 
 
 def import_lines(memory: Memory, path: Path | str) -> int:
-    """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the
-    lines. Raises MemoryFault naming the line that is none, or does not follow from those before
-    it."""
+    """Read what ``export_lines`` wrote into an empty memory, all or nothing; returns the number of
+    lines. Raises MemoryFault naming the first line that is invalid or does not follow from those
+    before it."""
     if len(memory):
         raise MemoryFault(f"memory of {memory.agent}: has records already; import into a new one")
-    beside = [book.part for book in AUXILIARY_LOGS if book.entries(memory.store, memory.agent)]
-    if beside or memory.audit_log:
-        held = ", ".join([*beside, *(["a log"] if memory.audit_log else [])])
+    logs = [log.part for log in AUXILIARY_LOGS if log.entries(memory.store, memory.agent)]
+    logs += ["an audit log"] if memory.audit_log else []
+    if logs:
         raise MemoryFault(
-            f"memory of {memory.agent}: holds {held} already, whose numbers the lines would "
-            "shift; import into a new one"
+            f"memory of {memory.agent}: holds {', '.join(logs)} already, whose numbers the lines "
+            "would shift; import into a new one"
         )
     items = read_lines(path)
-    old = [item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled]
+    unlabelled = [
+        item.record.id for item in items if isinstance(item, StoredRecord) and not item.labelled
+    ]
     with memory.store.transaction():
-        if old:
-            write_unlabelled_counts(memory.store, {memory.agent: max(old)})
-            memory.index.record_sources.unlabelled_count = max(old)
+        if unlabelled:
+            write_unlabelled_counts(memory.store, {memory.agent: max(unlabelled)})
+            memory.index.record_sources.unlabelled_count = max(unlabelled)
         for step, group in groupby(items, key=lambda item: item.step):
             batch = list(group)
             rows = [item for item in batch if isinstance(item, StoredRecord)]
@@ -181,8 +186,7 @@ def import_lines(memory: Memory, path: Path | str) -> int:
 
 
 def read_lines(path: Path | str) -> list[ExportItem]:
-    """The lines of a file that ``export_lines`` wrote, checked. Raises MemoryFault as
-    ``import_lines`` does."""
+    """The items of a file that ``export_lines`` wrote. Raises MemoryFault like ``import_lines``."""
     if not isinstance(path, str | Path):
         raise MemoryFault(f"{path!r:.60} is no path; name the file to read")
     source = Path(path)
@@ -195,7 +199,7 @@ def read_lines(path: Path | str) -> list[ExportItem]:
 
 
 def _item(line: str, number: int, source: Path) -> ExportItem:
-    """What a line holds. Raises MemoryFault unless it can be read again once it is written."""
+    """The item of a line. Raises MemoryFault for an invalid one."""
     try:
         item = _read(json.loads(line))
         wrong = step_fault(item.step) or _fault_in(item)
@@ -226,7 +230,7 @@ def _read(data: Json) -> ExportItem:
 
 
 def _fault_in(item: ExportItem) -> str:
-    """What is wrong with a line by itself."""
+    """What is wrong with an item by itself."""
     if isinstance(item, RecordAccess):
         numbers = (number_fault(number, MAX_INTEGER) for number in item.records)
         return time_error(item.at) or next(filter(None, numbers), "")
@@ -240,8 +244,8 @@ def _fault_in(item: ExportItem) -> str:
 
 
 def _check_order(items: Sequence[ExportItem], source: Path) -> None:
-    """Refuse lines that do not follow from those before them: steps go forward, records are
-    numbered on, and what names a record comes after it or in its step."""
+    """Raises MemoryFault unless steps do not decrease, records are numbered on, and items that name
+    a record come after it or in its step."""
     import numpy as np
 
     count, columns, step = 0, 0, 0

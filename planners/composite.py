@@ -9,14 +9,12 @@ from typing import TypeAlias
 from ..core import (
     NONE_OF_THESE,
     Choice,
-    Choose,
     Decision,
     Option,
     Planner,
     SettingError,
     Situation,
     Thought,
-    choose,
     did_you_mean,
 )
 from .goals import (
@@ -30,7 +28,7 @@ from .goals import (
     task_for_goal,
 )
 from .planner_registry import planner_by_name
-from .steps import StepBuilder
+from .steps import StepBuilder, choose_among
 
 Rule: TypeAlias = Callable[[Situation], bool]
 
@@ -177,17 +175,11 @@ class GoalsInRoutine:
         chosen = builder.state.drafts.get("errand", {})
         texts = [goal.text for goal in goals]
         if chosen.get("doing") != doing or chosen.get("goals") != texts:
-            choice = yield from choose(
-                Choose(
-                    messages=(),
-                    options=(*(Option(text) for text in dict.fromkeys(texts)), NONE_OF_THESE),
-                    about=doing,
-                    role="errand",
-                    seed=builder.situation.seed.child("errand").number,
-                )
-            )
-            options = [*dict.fromkeys(texts), ""]
-            fits = options[choice.index] if isinstance(choice, Choice) else ""
+            seed = builder.situation.seed.child("errand").number
+            options = [*map(Option, dict.fromkeys(texts)), NONE_OF_THESE]
+            choice = yield from choose_among(options, about=doing, role="errand", seed=seed)
+            names = [*dict.fromkeys(texts), ""]
+            fits = names[choice.index] if isinstance(choice, Choice) else ""
             chosen = {"doing": doing, "goals": texts, "fits": fits}
             builder.update_state(drafts={**builder.state.drafts, "errand": chosen})
         return next((goal for goal in goals if goal.text == chosen["fits"]), None)

@@ -146,12 +146,10 @@ class ChainedLog:
                 raise self.fault(store, agent, what)
             yield row[: -2 if self.digest else -1]
         written, end = self.head(store, agent)
+        if count < written:
+            raise self.fault(store, agent, f"{self._name(count + 1)} is missing")
         if (written, end) != (count, link):
-            raise self.fault(
-                store,
-                agent,
-                f"{self._name(written)} was written last, {self._name(count)} is the last one",
-            )
+            raise self.fault(store, agent, f"{self._name(written)} should be the last one")
 
     def truncate(self, store: Store, step: int) -> None:
         """Delete every agent's rows later than ``step``."""

@@ -9,7 +9,6 @@ from denizens.agents import Agent, AskRouter, run_tool
 from denizens.core import (
     Action,
     Affordance,
-    AgentState,
     Call,
     Cue,
     Decision,
@@ -33,12 +32,10 @@ from denizens.models import ImprovisedModel
 from denizens.planners import (
     DialogueInput,
     DialogueReply,
-    Goal,
     GoalPlanner,
     Task,
     TaskOutcome,
     goals_of,
-    with_goals,
 )
 from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
@@ -208,16 +205,6 @@ def test_a_goal_keeps_whose_words_it_rests_on() -> None:
     assert lives() == ["denied"]
     assert not bo.state.read
     assert not goals_of(bo.state)
-
-
-def test_a_state_without_goals_is_written_as_before() -> None:
-    """Whose words goals rest on is not in the state of a mind that has none."""
-    state = with_goals(AgentState(), [Goal(text="write")])
-    bo = make_agent(lambda situation: call_result("look"))
-    bo.state = replace(state, read=("Eve",))
-    assert run_step(bo).state.read == ("Eve",)
-    bo.state = replace(AgentState(), read=("Eve",))
-    assert run_step(bo).state.read == ()
 
 
 def test_a_note_taken_for_a_stranger_is_read_as_one() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from denizens.benchmarks import data_folder
 from denizens.benchmarks.bfcl import BfclItem, load_bfcl
+from denizens.benchmarks.data_files import packaged_data
 from denizens.benchmarks.models import DECISION_PARTS, right_choices
 from denizens.benchmarks.models.choice_latency import (
     OPTIONS,
@@ -20,7 +21,6 @@ from denizens.benchmarks.models.choice_latency import (
     measure_choice_latency,
     pairs_of,
 )
-from denizens.benchmarks.models.decision_examples import MUNDANE, PASSING, POIGNANT, TALKING
 from denizens.benchmarks.models.decision_quality import choice_accuracy
 from denizens.benchmarks.statistics import auroc, balanced_accuracy, best_threshold, compare_paired
 from denizens.cli import main
@@ -116,10 +116,11 @@ def test_the_data_folder_is_named_or_beside(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_examples_are_many_and_no_two_alike() -> None:
     """25 sentences of each kind, 20 meetings of each, as the figures say."""
-    assert len({*MUNDANE, *POIGNANT}) == 50
-    assert len(MUNDANE) == len(POIGNANT) == 25
-    assert len({*TALKING, *PASSING}) == 40
-    assert len(TALKING) == len(PASSING) == 20
+    data = packaged_data("decisions")
+    assert len({*data["mundane"], *data["poignant"]}) == 50
+    assert len(data["mundane"]) == len(data["poignant"]) == 25
+    assert len({*map(tuple, data["talking"]), *map(tuple, data["passing"])}) == 40
+    assert len(data["talking"]) == len(data["passing"]) == 20
 
 
 def test_each_method_is_judged_by_its_own_choices(folder: Path) -> None:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from denizens.benchmarks import packaged_embedder
 from denizens.benchmarks.memory import answerability_quality as knowing
 from denizens.benchmarks.memory import memory_suite
 from denizens.benchmarks.memory import recall_quality as memory_quality
@@ -25,6 +25,7 @@ from denizens.benchmarks.statistics import auroc
 from denizens.cli import main
 from denizens.core import SettingError
 from denizens.core.text import terms
+from denizens.models import load_embedder
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -234,7 +235,7 @@ def test_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The command prints the figures as JSON and writes receipts; --quick and plain too."""
-    monkeypatch.setattr(memory_suite, "packaged_embedder", lambda: embed)
+    monkeypatch.setattr(memory_suite, "load_embedder", lambda: SimpleNamespace(vectors=embed))
     to = tmp_path / "receipts.jsonl"
     command = ("bench", "memory", "--part", "quality", "--part", "known", "--data", talks)
     assert run(*command, "--receipts", to, "--json") == 0
@@ -264,7 +265,7 @@ def test_locomo_evidence_is_found(data: Path) -> None:
     margin for other versions of the libraries."""
     one = load_locomo(data / "locomo" / "locomo_first5.json")[1]
     found: Any = memory_quality.mean_figures(
-        list(memory_quality.question_results(one, packaged_embedder()))
+        list(memory_quality.question_results(one, load_embedder().vectors))
     )
     assert found["hit_at_1"] > 0.74
     assert found["recall_at_5"] > 0.88

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from denizens.benchmarks import packaged_embedder
 from denizens.benchmarks.memory.compaction_growth import measure_compaction_growth
 from denizens.benchmarks.memory.synthetic_facts import FactQuestion, FactStatement, make_timeline
 from denizens.benchmarks.memory.temporal_facts import (
@@ -18,6 +17,7 @@ from denizens.benchmarks.memory.temporal_facts import (
     states_answer,
 )
 from denizens.memory.facts import ExtractedFact
+from denizens.models import load_embedder
 from denizens.tests.support.hashed_embedding import embed_letters
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_a_month_is_measured() -> None:
 def test_unseen_paraphrases_are_answered() -> None:
     """In words that no rule was written for, with MiniLM, at least 15 points more than plain
     recall get the value valid at the asked time."""
-    report: Any = measure_text_facts("unseen", 1, packaged_embedder(), silent)
+    report: Any = measure_text_facts("unseen", 1, load_embedder().vectors, silent)
     assert report["rules"]["all"] < 0.1
     assert report["text"]["all"] >= report["plain"]["all"] + 0.15
     assert report["text"]["all"] >= report["plain_before"]["all"] + 0.15

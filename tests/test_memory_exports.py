@@ -38,7 +38,7 @@ def test_an_export_never_replaces_a_memory(tmp_path: Path) -> None:
     memory.close()
 
 
-@pytest.mark.parametrize("book", ["claims", "notes", "a log"])
+@pytest.mark.parametrize("book", ["claims", "notes", "an audit log"])
 def test_an_import_shifts_no_numbers(book: str, tmp_path: Path) -> None:
     """Lines name statements by number: into a memory that has claims, notes or a log of its own,
     though no record, nothing is imported."""

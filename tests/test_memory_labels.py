@@ -198,8 +198,8 @@ def test_what_cannot_be_told_of_an_old_file_is_said(tmp_path: Path) -> None:
     done = erase_person(path, "Eve", now=NOON)
     assert done.records == {"Bo": 2}
     assert done.left == (
-        "memory of Bo: 1 own records from before there were labels, of which nobody knows whose "
-        "words they rest on: records 2",
+        "memory of Bo: 1 own records from before labels existed, whose sources are unknown: "
+        "records 2",
     )
 
 

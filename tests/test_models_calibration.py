@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.benchmarks.models import decision_examples as benched
+from denizens.benchmarks.data_files import packaged_data
 from denizens.cli import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
 from denizens.models import load_local, load_model
@@ -196,7 +196,8 @@ def test_the_shipped_decisions_are_sound() -> None:
         assert len(set(names)) == len(names)
     texts = [ask.about for ask in asks] + [one["text"] for one in calibration_data()["ratings"]]
     assert len(set(texts)) == len(texts)
-    assert not {*benched.MUNDANE, *benched.POIGNANT} & set(texts)
+    benched = packaged_data("decisions")
+    assert not {*benched["mundane"], *benched["poignant"]} & set(texts)
     assert len(rating_examples("importance", 1, 10)) == 40
     assert rating_examples("importance", 0, 5) == () == rating_examples("rate", 1, 10)
 

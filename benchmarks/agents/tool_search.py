@@ -12,74 +12,24 @@ import numpy as np
 from ...core import Choose, Json, Option, Seed, tool_option
 from ...models import LocalModel
 from ..bfcl import bfcl_files, load_bfcl
+from ..data_files import packaged_data
 from ..models import choices
 
 FEW, MANY = 10, 1000
 TIMED = 24  # requests whose choice is timed among few and among many
 SYNTHETIC_REQUESTS = 200  # of the made requests
 
-# Kinds of business and the things of each; no thing is of two.
-BUSINESS_THINGS = {
-    "travel": "flight, hotel room, train ticket, rental car, travel insurance, airport transfer, "
-    "cruise cabin, city tour, visa application, luggage claim",
-    "bank": "savings account, credit card, wire transfer, mortgage, standing order, bank "
-    "statement, overdraft limit, currency exchange, direct debit, safe deposit box",
-    "clinic": "doctor's appointment, prescription, blood test, vaccination, x-ray image, referral "
-    "letter, patient record, physiotherapy session, allergy note, hospital bed",
-    "school": "homework assignment, exam result, class timetable, parent meeting, school trip, "
-    "library loan, report card, enrolment form, lunch menu, student club",
-    "shop": "shopping cart, gift voucher, product review, delivery slot, return label, wish list, "
-    "loyalty points, price alert, stock level, invoice",
-    "kitchen": "recipe, grocery list, oven timer, meal plan, wine pairing, dishwasher cycle, "
-    "fridge inventory, coffee order, cooking class, table reservation",
-    "garden": "lawn mower run, sprinkler schedule, plant catalogue, compost bin, greenhouse "
-    "climate, seed order, pest report, tree pruning, pond pump, soil sample",
-    "office": "meeting room, calendar event, expense report, video call, printer job, holiday "
-    "request, project task, payroll slip, visitor badge, desk booking",
-    "music": "playlist, concert ticket, guitar lesson, album release, song lyrics, radio station, "
-    "karaoke night, sound recording, piano tuning, festival pass",
-    "sports": "football match, gym membership, swimming lane, tennis court, marathon entry, yoga "
-    "course, ski pass, bicycle repair, team roster, climbing permit",
-    "weather": "storm warning, rain forecast, pollen count, wind map, snow report, tide table, "
-    "ultraviolet index, air quality reading, drought outlook, lightning log",
-    "home": "thermostat, door lock, window blind, vacuum robot, smoke detector, burglar alarm, "
-    "light scene, water meter, garage gate, solar panel",
-    "car": "fuel log, parking space, toll payment, tyre change, service interval, number plate, "
-    "charging station, road tax, accident report, driving lesson",
-    "government": "passport, tax return, birth certificate, building permit, parking fine, voter "
-    "registration, pension claim, court hearing, fishing licence, recycling pickup",
-    "computing": "database backup, server cluster, code repository, bug ticket, api key, firewall "
-    "rule, container image, log file, test suite, domain name",
-    "news": "headline, podcast episode, press release, newspaper subscription, editorial, "
-    "crossword puzzle, obituary, weather column, opinion poll, photo gallery",
-    "research": "journal article, grant proposal, survey, lab notebook, telescope slot, genome "
-    "sequence, citation, conference talk, data set, peer review",
-    "pets": "dog walk, cat food, vet visit, aquarium filter, bird cage, pet passport, kennel "
-    "stay, puppy training, flea treatment, horse stable",
-    "events": "wedding invitation, birthday cake, seating plan, photographer, dance floor, guest "
-    "speaker, stage light, fireworks show, raffle, catering order",
-    "property": "apartment listing, rent payment, plumber visit, moving van, floor plan, tenant, "
-    "house valuation, cleaning service, lease contract, storage unit",
-}
-# What is done to a thing: in a name, in a description, and as people ask for it.
-ACTIONS = (
-    ("create", "Set up a new {}.", "I would like to have a {}, can you arrange it?"),
-    ("cancel", "Cancel an existing {}.", "Please call off the {}, I no longer need it."),
-    ("update", "Change the details of a {}.", "Something about my {} has to be altered."),
-    ("get_status", "Look up the current state of a {}.", "How are things with the {} right now?"),
-    ("share", "Send a {} to another person.", "Could you pass the {} on to my sister?"),
-)
-
 
 def synthetic_tools() -> list[tuple[Option, str]]:
     """1,000 tools, each with a request that paraphrases its action."""
-    found = []
-    for business, things in BUSINESS_THINGS.items():
-        for thing in (one.strip() for one in things.split(",")):
-            for action, description, request in ACTIONS:
+    data = packaged_data("synthetic_tools")
+    tools = []
+    for business, things in data["things"].items():
+        for thing in things:
+            for action, description, request in data["actions"]:
                 name = f"{business}.{action}_{thing.replace(' ', '_').replace(chr(39), '')}"
-                found.append((tool_option(name, description.format(thing)), request.format(thing)))
-    return found
+                tools.append((tool_option(name, description.format(thing)), request.format(thing)))
+    return tools
 
 
 def measure_search(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core import Record, SettingError, Time, decode_text
-from ..bfcl import data_folder
+from ..data_files import data_folder
 
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open", 4: "single_hop", 5: "adversarial"}
 _EVIDENCE = re.compile(r"D:?(\d+):(\d+)")

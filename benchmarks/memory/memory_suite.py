@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...core import Json
-from ..default_embedder import packaged_embedder
+from ...models import load_embedder
 from .answerability_quality import fit_answerability, measure_answerability
 from .fault_injection import measure_faults
 from .locomo import default_locomo_file, load_locomo
@@ -68,7 +68,7 @@ def _measure_on_locomo(
             )
             for conversation in conversations
         ]
-    embed = packaged_embedder()
+    embed = load_embedder().vectors
     figures: dict[str, Json] = {"data": {"file": data.name, "conversations": len(conversations)}}
     for part in parts:
         progress(f"part {part}")
@@ -82,4 +82,4 @@ def _measure_on_locomo(
 def calibrate_answerability(data: Path | None, to: Path, progress: Progress) -> None:
     """Fit the weights of the answerability score on LoCoMo and write them to ``to``."""
     conversations = load_locomo(data or default_locomo_file())
-    fit_answerability(conversations, packaged_embedder(), to, progress)
+    fit_answerability(conversations, load_embedder().vectors, to, progress)

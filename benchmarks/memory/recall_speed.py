@@ -20,8 +20,8 @@ import numpy as np
 
 from ...core import Cue, Hit, Json, Record, SettingError, decode_text
 from ...memory import Memory, recall_many
+from ...models import load_embedder
 from ...store import Store
-from ..default_embedder import packaged_embedder
 from .locomo import default_locomo_file
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class EmbeddedTurns:
             raise SettingError(
                 f"{source}: is no file in LoCoMo's format ({error!r}); name one with --data"
             ) from error
-        embed = packaged_embedder()
+        embed = load_embedder().vectors
         return cls(tuple(texts), embed(texts), embed(questions))
 
     def extended(self, count: int, seed: int = 7) -> Iterator[tuple[int, list[str], Rows]]:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 from ...core import Seed, Time
+from ..data_files import packaged_data
 
-DATA = Path(__file__).parents[1] / "data"
 START = datetime(2023, 1, 1, 8)
 Phrasing = Literal["known", "loose", "unseen"]
 
@@ -49,20 +46,14 @@ class FactTimeline:
     questions: tuple[FactQuestion, ...]
 
 
-@cache
-def _data(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((DATA / name).read_text(encoding="utf-8"))
-    return loaded
-
-
 def known_phrasings() -> dict[str, Any]:
     """People, values, small talk, and phrasings that rules may be written for."""
-    return _data("changed_facts.json")
+    return dict(packaged_data("changed_facts"))
 
 
 def unseen_phrasings() -> dict[str, Any]:
     """Paraphrases and questions on which nothing was tuned."""
-    return _data("changed_facts_unseen.json")
+    return dict(packaged_data("changed_facts_unseen"))
 
 
 def make_timeline(

@@ -14,8 +14,7 @@ import numpy as np
 from ...core import Json, Model, Record, Seed, run_thoughts
 from ...memory import Facts, Memory, TemporalQA
 from ...memory.facts import ExtractedFact, extract_facts_with_model, question_subject
-from ...models import load_model
-from ..default_embedder import packaged_embedder
+from ...models import load_embedder, load_model
 from .compaction_growth import measure_compaction_growth
 from .synthetic_facts import (
     FactQuestion,
@@ -38,7 +37,7 @@ def measure_temporal_facts(quick: bool, progress: Callable[[str], None]) -> dict
     """Shares of right answers: on asserted facts and on text in known and unseen phrasings (by
     recall, by rules, by temporal question answering); and the growth of a compacted memory."""
     count = 1 if quick else TIMELINES
-    embed = packaged_embedder()
+    embed = load_embedder().vectors
     result: dict[str, Json] = {"structured": measure_structured_facts(count, progress)}
     text: dict[str, Json] = {}
     for phrasing in ("known", "loose", "unseen"):

@@ -14,9 +14,9 @@ from ...models.decisions import importance_question
 from ...planners import IMPORTANCE_ANCHORS
 from ...planners.daily import talk_options
 from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl
+from ..data_files import packaged_data
 from ..statistics import auroc, balanced_accuracy, best_threshold, compare_paired
 from .choice_latency import measure_choose_8
-from .decision_examples import MUNDANE, PASSING, POIGNANT, TALKING, MeetingExample
 
 DECISION_PARTS = ("tools", "importance", "reactions", "choose_8")
 METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
@@ -156,10 +156,12 @@ def measure_irrelevance(
 def measure_importance(model: LocalModel) -> dict[str, Json]:
     """How well ratings separate poignant from mundane sentences, compared with the likelihood of
     the number as the reply to a question."""
-    low, high = (importance_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
-    naive_low, naive_high = (naive_ratings(model, sentences) for sentences in (MUNDANE, POIGNANT))
+    data = packaged_data("decisions")
+    groups = (data["mundane"], data["poignant"])
+    low, high = (importance_ratings(model, sentences) for sentences in groups)
+    naive_low, naive_high = (naive_ratings(model, sentences) for sentences in groups)
     return {
-        "items": len(MUNDANE) + len(POIGNANT),
+        "items": sum(map(len, groups)),
         "auroc": auroc(low, high),
         "median_mundane": float(np.median(low)),
         "median_poignant": float(np.median(high)),
@@ -193,9 +195,10 @@ def _value(answer: Answer) -> float:
 def measure_reactions(model: LocalModel) -> dict[str, Json]:
     """Whether an agent talks to another, as planners ask it: how well encounters with and without a
     reason to talk are separated."""
-    passing, talking = (talk_probabilities(model, meetings) for meetings in (PASSING, TALKING))
+    data = packaged_data("decisions")
+    passing, talking = (talk_probabilities(model, data[name]) for name in ("passing", "talking"))
     return {
-        "items": len(PASSING) + len(TALKING),
+        "items": len(passing) + len(talking),
         "auroc": auroc(passing, talking),
         "auroc_odd": auroc(passing[1::2], talking[1::2]),
         "auroc_even": auroc(passing[::2], talking[::2]),
@@ -205,10 +208,10 @@ def measure_reactions(model: LocalModel) -> dict[str, Json]:
     }
 
 
-def talk_probabilities(model: LocalModel, meetings: Sequence[MeetingExample]) -> list[float]:
+def talk_probabilities(model: LocalModel, encounters: Sequence[Sequence[str]]) -> list[float]:
     """The probability of talking at each encounter."""
     asks = []
-    for one in meetings:
-        options, about = talk_options(*one)
+    for encounter in encounters:
+        options, about = talk_options(*encounter)
         asks.append(Choose(messages=(), options=options, about=about, role="react"))
     return [choice.probabilities[0] for choice in choices(model, asks, "auto")]

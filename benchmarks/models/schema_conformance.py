@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from importlib.util import find_spec
 from json import loads
 from typing import Any
@@ -23,6 +22,7 @@ from ...core import (
     schema_validator,
 )
 from ...models import LocalModel
+from ..data_files import packaged_data
 from ..workloads import without_stops
 
 MAX_TOKENS = 256  # tokens of an answer
@@ -50,8 +50,7 @@ class SchemaCase:
 
 def schema_cases() -> list[SchemaCase]:
     """The fifty schemas of the benchmark."""
-    file = resources.files("denizens.benchmarks") / "data" / "schemas.json"
-    return [SchemaCase(**one) for one in loads(file.read_text(encoding="utf-8"))]
+    return [SchemaCase(**case) for case in packaged_data("schemas")]
 
 
 def validator(schema: Json) -> Any:

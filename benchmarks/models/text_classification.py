@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 
 from ...core import Embed, Json, Model, Seed, Thought, Vectors, answer_all, run_thoughts
 from ...planners import Classification, Intent, understand
 from ...planners.dialogue import LANGUAGES, SENTIMENTS
+from ..data_files import packaged_data
 
 UNDERSTANDING_PARTS = ("intent", "sentiment", "language")
 OTHER = "none"
@@ -19,17 +18,13 @@ LabelledText = tuple[str, str]
 
 def labelled_texts(part: str) -> list[LabelledText]:
     """The labelled texts of a part."""
-    return [(text, label) for text, label in _data()[part]]
+    return [(text, label) for text, label in packaged_data("understanding")[part]]
 
 
 def guest_intents() -> tuple[Intent, ...]:
     """Intents of the guests of an inn."""
-    return tuple(Intent(name=name, about=about) for name, about in _data()["about"].items())
-
-
-def _data() -> Json:
-    source = files("denizens.benchmarks").joinpath("data", "understanding.json")
-    return json.loads(source.read_text(encoding="utf-8"))
+    about = packaged_data("understanding")["about"]
+    return tuple(Intent(name=name, about=text) for name, text in about.items())
 
 
 def measure_understanding(

@@ -1,4 +1,4 @@
-"""Searching a file's bytes for words that should be gone: the proof behind erasing."""
+"""Searching a file's bytes for erased texts: the proof of an erasure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..storage import PersonMatcher
 from .text_columns import DERIVED_COLUMNS, TEXT_COLUMNS
 
 CHUNK_BYTES = 200
-"""Bytes of a long text looked for at a time."""
+"""Bytes of a long text searched for at a time."""
 SHORT_TEXT = 12
-"""Texts of fewer characters are looked for as whole JSON strings: as bytes alone they turn up
-by chance, in digests and embeddings."""
+"""Texts of fewer characters are searched for as whole JSON strings: as bytes alone they occur by
+chance in digests and embeddings."""
 _FIELDS = frozenset(
     one.name
     for form in (Record, ApprovalRequest, Approval, ToolResult, Utterance)
     for one in fields(form)
 )
-"""Names of fields that stand in every file: a tool's argument may be called the same."""
+"""Field names that are in every file: a tool's argument may have the same name."""
 _WINDOW_BYTES = 48
 _CONTEXT = 16
 _BLANK = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xe2\x80[\x80-\x8a]|\\[nrt]|\\u00a0|\\u3000)+"
@@ -34,46 +34,46 @@ _BLANK_16 = rb"(?:[\t\n\r \xa0]\x00|\x00\x30)+"
 
 
 def search_texts(path: Path, texts: Collection[str], kept: Sequence[str]) -> tuple[int, int, int]:
-    """How many erased texts were looked for in a file and its log, how many it still holds, and
-    how many of them kept texts say as well."""
+    """How many erased texts were searched for in a file and its log, how many are still there, and
+    how many are in kept texts too."""
     wanted = {text for text in texts if text}
     said = "\n".join(kept)
     whole = {*kept, *_FIELDS}
     shared = {text for text in wanted if (text in whole if _short(text) else text in said)}
     left = wanted - shared
     kept_bytes = encode_basestring(said).encode() if any(map(_long, left)) else b""
-    found = 0
+    count = 0
     with _mapped_files(path) as files:
         for text in left:
-            found += any(
+            count += any(
                 data.find(part) >= 0 for part in _byte_forms(text, kept_bytes) for data in files
             )
-    return len(wanted), found, len(shared)
+    return len(wanted), count, len(shared)
 
 
 def search_name(path: Path, person: PersonMatcher, schema: str) -> int:
-    """In how many places a file's bytes hold a person's name: composed or decomposed, in any
-    case, as UTF-8, UTF-16 or JSON escapes. ``schema`` is the file's own vocabulary: a name that
-    is a word of it counts only as it is written."""
+    """How often a file's bytes hold a person's name: composed or decomposed, in any case, as UTF-8,
+    UTF-16 or JSON escapes. ``schema`` is the file's SQL: a name that is a word of it counts only
+    as it is written."""
     own = PersonMatcher(person.name).is_named_in(schema)
     pattern = re.compile(b"|".join(_name_forms(person.name, own)), 0 if own else re.IGNORECASE)
-    found = 0
+    count = 0
     with _mapped_files(path) as files:
         for data in files:
             for match in pattern.finditer(data):
                 if not _is_within_text(data, match.start(), match.end()):
                     continue
                 window = data[max(0, match.start() - _WINDOW_BYTES) : match.end() + _WINDOW_BYTES]
-                found += any(person.is_named_in(text) for text in _decodings(window))
-    return found
+                count += any(person.is_named_in(text) for text in _decodings(window))
+    return count
 
 
 def search_cells(store: Store, person: PersonMatcher) -> int:
-    """How many values of a file's tables, beside the known places of words, name a person: a
-    value by itself, since in the file's bytes it has no space before it."""
+    """How many values of a file's tables, outside the known text columns, name a person. Value by
+    value, since in the file's bytes no space precedes one."""
     known = {(place.table, place.column) for place in TEXT_COLUMNS}
     known |= {(table, column) for table, columns in DERIVED_COLUMNS.items() for column in columns}
-    found = 0
+    count = 0
     for (table,) in store.rows("SELECT name FROM sqlite_master WHERE type = 'table'"):
         columns = [row[1] for row in store.rows(f"PRAGMA table_info({table})")]
         for column in columns:
@@ -82,13 +82,13 @@ def search_cells(store: Store, person: PersonMatcher) -> int:
             for (value,) in store.iter_rows(f"SELECT {column} FROM {table}"):
                 if isinstance(value, str | bytes):
                     raw = value.encode("utf-8", "replace") if isinstance(value, str) else value
-                    found += any(person.is_named_in(text) for text in _decodings(raw))
-    return found
+                    count += any(person.is_named_in(text) for text in _decodings(raw))
+    return count
 
 
 @contextmanager
 def _mapped_files(path: Path) -> Iterator[list[mmap.mmap]]:
-    """The file and its log, where there is one."""
+    """The file and its log, if there is one."""
     files: list[mmap.mmap] = []
     try:
         for item in (path, wal_path(path)):
@@ -116,24 +116,24 @@ def _unicode_forms(text: str) -> set[str]:
 
 
 def _byte_forms(text: str, kept: bytes) -> list[bytes]:
-    """A text as a file may hold it; of a long one, which pages cut, pieces that are in no kept
+    """A text as a file may hold it; of a long one, which pages split, parts that are in no kept
     text."""
     if _long(text):
         stored = encode_basestring(text)[1:-1].encode()
-        pieces = [
+        parts = [
             stored[at : at + CHUNK_BYTES]
             for at in range(0, len(stored) - CHUNK_BYTES + 1, CHUNK_BYTES)
         ]
-        return [piece for piece in pieces if piece not in kept]
-    found: list[bytes] = []
+        return [part for part in parts if part not in kept]
+    encoded: list[bytes] = []
     for form in _unicode_forms(text):
         for quoted in {encode_basestring(form), encode_basestring_ascii(form)}:
-            # Within a JSON text that is itself kept as a text its quotation marks are escaped.
-            forms = (quoted, encode_basestring(quoted)[1:-1]) if _short(text) else (quoted[1:-1],)
-            found += [one.encode("utf-8", "replace") for one in forms]
+            # Inside a JSON text that is itself a JSON string the quotation marks are escaped.
+            texts = (quoted, encode_basestring(quoted)[1:-1]) if _short(text) else (quoted[1:-1],)
+            encoded += [each.encode("utf-8", "replace") for each in texts]
         if not _short(text):
-            found.append(form.encode("utf-16-le", "surrogatepass"))
-    return found
+            encoded.append(form.encode("utf-16-le", "surrogatepass"))
+    return encoded
 
 
 def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
@@ -159,11 +159,11 @@ def _name_forms(name: str, exact: bool) -> Iterator[bytes]:
 
 
 def _is_within_text(data: mmap.mmap, start: int, end: int) -> bool:
-    """Whether there is text on one side of a place: short names turn up by chance in digests and
-    embeddings, words lie within JSON."""
+    """Whether there is text before or after a match: short names occur by chance in digests and
+    embeddings, words are inside JSON."""
     before = data[max(0, start - _WINDOW_BYTES) : start]
     after = data[end : end + _WINDOW_BYTES]
-    for cut in range(4):  # A character may be cut where the piece begins or ends.
+    for cut in range(4):  # A character may be cut at either end.
         left, right = before[-_CONTEXT:][cut:], after[: _CONTEXT - cut]
         if before[-1:] == b"}":  # After the JSON of a record its embedding begins.
             left = b""
@@ -185,7 +185,7 @@ def _is_printable(data: bytes) -> bool:
 
 
 def _decodings(window: bytes) -> Iterator[str]:
-    """What a piece of a file may say."""
+    """The texts that these bytes may encode."""
     text = window.decode("utf-8", "ignore")
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), text)
     yield re.sub(r"\\.", " ", text)

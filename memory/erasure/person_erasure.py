@@ -49,14 +49,15 @@ from .text_columns import RECORD_TEXT_FIELDS, StoredText, stored_texts
 
 @dataclass(frozen=True, slots=True)
 class ErasureReport:
-    """What was erased: ``records`` for each agent, and how much ``beside`` them, by part.
+    """The result of an erasure: how many ``records`` of each agent were erased, and how much
+    ``beside`` them, by part.
 
-    The proof: ``found``, how many of the erased texts (words of records, claims, notes, and of
-    calls with their arguments and results; with mentions their name too) the file still holds
-    though nothing kept says the same (0: none), of ``searched`` that were looked for; ``shared``
-    are those that kept things say too. ``named`` kept texts still name them, ``unclear`` ones
-    may: they have the given or family name alone, or the name in a form that may be another word.
-    ``remarks`` says what could not be erased, and what must be known of what was."""
+    The proof: of ``searched`` erased texts (of records, facts, notes, and tool calls with their
+    arguments and results; with mentions also the name) ``found`` are still in the file although
+    nothing that was kept says the same (0: none); ``shared`` ones are also in kept texts. ``named``
+    kept texts still name the person, ``unclear`` ones may: they have the given or family name
+    alone, or the name in a form that may be another word. ``left`` says what could not be erased
+    and what else to know."""
 
     records: dict[AgentId, int]
     searched: int
@@ -76,58 +77,53 @@ def erase_person(
     agent: AgentId = "",
     mentions: bool = False,
 ) -> ErasureReport:
-    """Erase what ``person`` said or gave, what rests on their words, what is for them only, what
-    rests on that alone and every summary that tells of it, from one agent's memory (with its
-    pictures) or from all in the file, and their calls and waiting requests; with ``mentions``
-    whatever names them. What is looked through is the list ``word_places.WORDS``.
+    """Erase a person from one agent's memory (with its images) or from all in the file: what they
+    said or gave, what rests on their words, what is for them only, what rests on that alone, every
+    summary of it, and their tool calls and requests for approval; with ``mentions`` also whatever
+    names them. ``text_columns.TEXT_COLUMNS`` lists what is searched.
 
-    Each erased record leaves its number, and the log a line that says how many went and
-    when, not whose they were. The file is written anew, so that nothing is left in free
-    pages or its log; then it is searched for every erased text. Raises MemoryFault, and
-    changes nothing, for a file in which more than memories would have to be erased, or beside
-    which a repair has left what it set aside.
+    An erased record leaves its number, and the audit log a line with how many were erased and when,
+    without the name. The file is written anew, so that nothing stays in free pages or in its log;
+    then it is searched for every erased text. Raises MemoryFault, and changes nothing, for a file
+    that holds more than memories, or beside which a repair has left files.
     """
     _check_call(path, person, now)
     with Store(path, create=False) as store:
         prepare_store(store)
-        chosen = _chosen_agents(store, person, agent)
+        agents = _chosen_agents(store, person, agent)
         before = list(stored_texts(store))
-        whom = PersonMatcher(person, _known_people(before) | frozenset(agents_in(store)))
+        matcher = PersonMatcher(person, _known_people(before) | frozenset(agents_in(store)))
         counts: dict[AgentId, int] = {}
         beside: dict[str, int] = {}
         with store.transaction():
-            notes: list[str] = []
-            marked = {
-                name: _records_to_erase(store, name, whom, mentions, notes) for name in chosen
+            remarks: list[str] = []
+            records = {
+                name: _records_to_erase(store, name, matcher, mentions, remarks) for name in agents
             }
-            erasure = ErasureRequest(whom, chosen, mentions, marked, notes)
+            request = ErasureRequest(matcher, agents, mentions, records, remarks)
             for part, erase in ERASERS.items():
-                if count := erase(store, erasure):
+                if count := erase(store, request):
                     beside[part] = count
-            for name in chosen:
-                counts[name] = _erase_records(store, erasure, name, now)
+            for name in agents:
+                counts[name] = _erase_records(store, request, name, now)
         store.cache.clear()
         store.scrub()
         after = list(stored_texts(store))
-        cells = search_cells(store, whom) if mentions and not agent else 0
+        cells = search_cells(store, matcher) if mentions and not agent else 0
         schema = "\n".join(row[0] for row in store.rows("SELECT sql FROM sqlite_master") if row[0])
-    mine = _texts_of(chosen, after)
-    lost = {
-        text
-        for text in _removed_texts(_texts_of(chosen, before), mine)
-        if not whom.matches_name(text)
-    }
-    kept = [text for one in after for text in (*one.words, *one.labels)]
-    searched, found, shared = search_texts(Path(path), lost, kept)
-    named = sum(any(map(whom.is_named_in, (*one.words, *one.labels))) for one in mine)
-    unclear = sum(any(map(whom.may_be_named_in, one.words)) for one in mine)
+    theirs = _texts_of(agents, after)
+    removed = _removed_texts(_texts_of(agents, before), theirs)
+    removed = {text for text in removed if not matcher.matches_name(text)}
+    kept = [text for stored in after for text in (*stored.words, *stored.labels)]
+    searched, found, shared = search_texts(Path(path), removed, kept)
+    named = sum(any(map(matcher.is_named_in, (*stored.words, *stored.labels))) for stored in theirs)
+    unclear = sum(any(map(matcher.may_be_named_in, stored.words)) for stored in theirs)
     if mentions:
         searched += 1
-        # Where others' memories stay, their words may go on naming them.
-        alone = not agent or len(mine) == len(after)
-        found += bool(named or cells or (alone and search_name(Path(path), whom, schema)))
-    left = tuple(erasure.remarks)
-    return ErasureReport(counts, searched, found, shared, beside, named, unclear, left)
+        # Memories of other agents in the file may go on naming the person.
+        alone = not agent or len(theirs) == len(after)
+        found += bool(named or cells or (alone and search_name(Path(path), matcher, schema)))
+    return ErasureReport(counts, searched, found, shared, beside, named, unclear, tuple(remarks))
 
 
 def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
@@ -139,42 +135,38 @@ def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
         raise MemoryFault(f"{path}: {wrong}")
     if not Path(path).is_file():
         raise MemoryFault(f"{path}: no such file; check the path")
-    if aside := repair_leftovers(path):
+    if leftovers := repair_leftovers(path):
         raise MemoryFault(
-            f"{path}: {', '.join(item.name for item in aside)} were left beside it, where "
-            f"{person} may still be read; delete these (or move them to where they are wanted) "
-            "and try again"
+            f"{path}: {', '.join(item.name for item in leftovers)} are beside it and may still "
+            f"name {person}; delete them (or move them to where they are wanted) and try again"
         )
 
 
-def _known_people(kept: Iterable[StoredText]) -> frozenset[AgentId]:
-    """Everybody who is named as who said something, or as whom it is for."""
-    labels = {label for one in kept for label in one.labels}
+def _known_people(texts: Iterable[StoredText]) -> frozenset[AgentId]:
+    """Everybody named in labels, as a source or in an audience."""
+    labels = {label for stored in texts for label in stored.labels}
     plain = {label for label in labels if ":" not in label and label != EVERYBODY}
+    prefix = "person:"
     return frozenset(
-        plain | {_person_name(label) for label in labels if label.startswith("person:")}
+        plain | {label.removeprefix(prefix) for label in labels if label.startswith(prefix)}
     )
 
 
-def _person_name(source: str) -> AgentId:
-    return source.removeprefix("person:")
-
-
-def _texts_of(chosen: Sequence[AgentId], kept: Iterable[StoredText]) -> list[StoredText]:
-    """What is in some memories, or in what they share."""
-    return [one for one in kept if one.agent in chosen or not one.agent]
+def _texts_of(agents: Sequence[AgentId], texts: Iterable[StoredText]) -> list[StoredText]:
+    """The texts in some agents' memories, or in tables that all share."""
+    return [stored for stored in texts if stored.agent in agents or not stored.agent]
 
 
 def _removed_texts(before: Iterable[StoredText], after: Iterable[StoredText]) -> set[str]:
     """The texts of which there are fewer than before."""
-    counts = Counter(text for one in before for text in one.words)
-    counts.subtract(text for one in after for text in one.words)
+    counts = Counter(text for stored in before for text in stored.words)
+    counts.subtract(text for stored in after for text in stored.words)
     return {text for text, count in counts.items() if count > 0}
 
 
 def _chosen_agents(store: Store, person: AgentId, agent: AgentId) -> tuple[AgentId, ...]:
-    beside = {name for book in AUXILIARY_LOGS for name in book.agents(store)}
-    known = tuple(sorted({*agents_in(store), *beside, *ToolCallLog(store).agents()}))
+    logged = {name for log in AUXILIARY_LOGS for name in log.agents(store)}
+    known = tuple(sorted({*agents_in(store), *logged, *ToolCallLog(store).agents()}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
     if foreign := [part for part in parts if part != MEMORY_PART and part not in ERASERS]:
         raise MemoryFault(
@@ -195,38 +187,41 @@ def _chosen_agents(store: Store, person: AgentId, agent: AgentId) -> tuple[Agent
 
 
 def _records_to_erase(
-    store: Store, agent: AgentId, whom: PersonMatcher, mentions: bool, left: list[str]
+    store: Store, agent: AgentId, matcher: PersonMatcher, mentions: bool, remarks: list[str]
 ) -> frozenset[RecordId]:
-    """Which of an agent's records go: those that rest on the person's words, or are for them
-    only; ``remarks`` takes how many may and cannot be told."""
-    going: set[RecordId] = set()
+    """The numbers of an agent's records that rest on the person's words or are for them only.
+    ``remarks`` gets a line if there are records of which this is not known."""
+    erased: set[RecordId] = set()
     unclear: set[RecordId] = set()
-    origins = RecordSources(agent, unlabelled_count(store, agent))
-    # A source that was cleared is one still, where it comes to whose words they were.
+    sources = RecordSources(agent, unlabelled_count(store, agent))
+    # A source whose label was released is still a source here.
     released = ToolCallLog(store).released_labels(agent)
     for row in read_records(store, agent):
         record = row.record
-        cleared = released.get(record.id, ())
-        whole = {*record_sources(record, agent), *cleared} if cleared else ()
-        origins.extend([replace(record, sources=tuple(sorted(whole))) if whole else record])
+        if removed := released.get(record.id, ()):
+            complete = tuple(sorted({*record_sources(record, agent), *removed}))
+            sources.extend([replace(record, sources=complete)])
+        else:
+            sources.extend([record])
         if is_erased(record):
             continue
-        # What rests on what goes alone, and a summary of any of it, which repeats sentences.
-        rests = bool(record.evidence) and going.issuperset(record.evidence)
-        rests |= record.kind == "summary" and not going.isdisjoint(record.evidence)
-        alone = bool(record.audience) and all(map(whom.matches_name, record.audience))
-        sources = any(map(whom.matches_source, origins.of(record.id)))
-        theirs = whom.matches_name(record.who) or sources or alone or rests
-        if theirs or (mentions and _mentions(record, whom)):
-            going.add(record.id)
-        elif UNKNOWN_SOURCE in origins.of(record.id):
+        # What rests on erased records alone, and a summary of any, which repeats its sentences.
+        rests = bool(record.evidence) and erased.issuperset(record.evidence)
+        rests |= record.kind == "summary" and not erased.isdisjoint(record.evidence)
+        only_for_them = bool(record.audience) and all(map(matcher.matches_name, record.audience))
+        said = matcher.matches_name(record.who) or any(
+            map(matcher.matches_source, sources.of(record.id))
+        )
+        if said or only_for_them or rests or (mentions and _mentions(record, matcher)):
+            erased.add(record.id)
+        elif UNKNOWN_SOURCE in sources.of(record.id):
             unclear.add(record.id)
     if unclear:
-        left.append(
-            f"memory of {agent}: {len(unclear)} own records from before there were labels, of "
-            f"which nobody knows whose words they rest on: records {_id_list(unclear)}"
+        remarks.append(
+            f"memory of {agent}: {len(unclear)} own records from before labels existed, whose "
+            f"sources are unknown: records {_id_list(unclear)}"
         )
-    return frozenset(going)
+    return frozenset(erased)
 
 
 def _id_list(numbers: set[RecordId]) -> str:
@@ -235,36 +230,36 @@ def _id_list(numbers: set[RecordId]) -> str:
     return f"{', '.join(map(str, first))}{more}"
 
 
-def _mentions(record: Record, whom: PersonMatcher) -> bool:
-    words = (getattr(record, name) for name in RECORD_TEXT_FIELDS)
-    return any(map(whom.is_named_in, (*words, *(record.sources or ()))))
+def _mentions(record: Record, matcher: PersonMatcher) -> bool:
+    texts = (getattr(record, name) for name in RECORD_TEXT_FIELDS)
+    return any(map(matcher.is_named_in, (*texts, *(record.sources or ()))))
 
 
-def _erase_records(store: Store, erasure: ErasureRequest, agent: AgentId, now: datetime) -> int:
-    person, going = erasure.person, erasure.records[agent]
+def _erase_records(store: Store, request: ErasureRequest, agent: AgentId, now: datetime) -> int:
+    person, erased = request.person, request.records[agent]
     first, changed = 0, []
     for row in read_records(store, agent):
-        new = _erased_row(row, person, row.record.id in going)
+        new = _erased_row(row, person, row.record.id in erased)
         first = first or (row.record.id if new is not row else 0)
         if first:  # From the first change on every link is another.
             changed.append((row.step, body_of(new.record), new.vector))
     if changed:
         RECORD_CHAIN.replace(store, agent, changed, after=first - 1)
-    erase_name(store, agent, person.matches_name, erasure.named())
-    if going:
-        data = {"records": len(going), "when": now.isoformat(timespec="seconds")}
+    erase_name(store, agent, person.matches_name, request.names_person)
+    if erased:
+        data = {"records": len(erased), "when": now.isoformat(timespec="seconds")}
         last = store.first_row("SELECT max(step) FROM memory_records WHERE agent = ?", (agent,))
         step = int(last[0] or 0) if last else 0
         write_audit_entry(store, agent, AuditEntry(step, "forgotten", data))
-    return len(going)
+    return len(erased)
 
 
-def _erased_row(row: StoredRecord, whom: PersonMatcher, going: bool) -> StoredRecord:
-    """The row with nothing left of the record, or with the person out of its audience."""
+def _erased_row(row: StoredRecord, person: PersonMatcher, erase: bool) -> StoredRecord:
+    """The row with a blank record, or with the person removed from its audience."""
     record = row.record
-    if going:
+    if erase:
         return StoredRecord(blank_record(record.id, record.created, FORGOTTEN), row.step, None)
-    others = tuple(name for name in record.audience if not whom.matches_name(name))
+    others = tuple(name for name in record.audience if not person.matches_name(name))
     if len(others) < len(record.audience):
         return StoredRecord(replace(record, audience=others), row.step, row.vector)
     return row

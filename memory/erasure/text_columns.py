@@ -1,6 +1,6 @@
-"""Where in a file words of people lie: the one list of tables that erasing goes by.
+"""The columns of a file that hold people's words: the one list by which erasure goes.
 
-A table that is not on it makes a test fail, so that a new one cannot be left out of erasing.
+A test fails for a table that is not on it, so that a new one cannot be left out.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ...store import Store
 TextReader: TypeAlias = Callable[[Json], Iterator[str]]
 
 RECORD_TEXT_FIELDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
-"""The fields of a record with words in them."""
+"""The fields of a record that hold text."""
 
 
 def text_leaves(value: Json) -> Iterator[str]:
-    """Every text in a JSON value, names of fields included: a tool's result may have people's
-    names there."""
+    """Every text in a JSON value, field names included: a tool's result may have people's names
+    there."""
     rest = [value]
     while rest:
         part = rest.pop()
@@ -37,7 +37,7 @@ _LABELS = frozenset({"who", "person", "audience", "sources", "read", "listeners"
 
 
 def label_leaves(value: Json) -> Iterator[str]:
-    """Every text in a JSON value that says whose something is: who said it, for whom it is."""
+    """Every text in the label fields of a JSON value: speakers, sources, audiences."""
     rest = [value]
     while rest:
         part = rest.pop()
@@ -51,7 +51,7 @@ def label_leaves(value: Json) -> Iterator[str]:
 
 
 def _fields(*names: str) -> TextReader:
-    """Reads the texts in some fields of an object."""
+    """A reader of the texts in some fields of an object."""
 
     def read(body: Json) -> Iterator[str]:
         for name in names:
@@ -93,8 +93,8 @@ def _no_labels(body: Json) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A column with words of people in it: ``words`` reads the texts in one value, ``label_leaves``
-    the names of who said it and for whom it is; ``eraser`` is the key of what erases there."""
+    """A column that holds people's words: ``words`` reads the texts in one value, ``labels`` the
+    names of its sources and audience; ``eraser`` is a key of ``erasers.ERASERS``."""
 
     table: str
     column: str
@@ -132,7 +132,7 @@ TEXT_COLUMNS = (
     TextColumn("suspended", "body", "calls", _talk_words, label_leaves),
     TextColumn("texts", "text", "texts", text_leaves),
 )
-"""Every column with words. Pictures are records of a memory of their own, "Bo/images"; plans,
+"""Every column that holds text. Images are records of a memory of their own, "Bo/images"; plans,
 summaries and thoughts are records too."""
 
 _LINES = frozenset({"agent", "n", "step", "digest", "link"})
@@ -156,23 +156,24 @@ TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
     "header": frozenset({"key", "value", "digest"}),
     "parts": frozenset({"part", "version"}),
 }
-"""Columns of numbers, digests, times and names of the memories' owners, who cannot be forgotten
-from a file that is theirs."""
+"""Columns of numbers, digests, times and owners' names, which cannot be erased from their own
+files."""
 
 DERIVED_COLUMNS = {"memory_records": frozenset({"vector"})}
-"""What is made of words, and is emptied with them."""
+"""Columns computed from text, which are emptied with it."""
 
 REFUSED_TABLES = {
     "journal": frozenset({"ticks", "asks", "pending", "states", "snapshots", "inputs"}),
     "ledger": frozenset({"ledger"}),
 }
-"""By the part of the store: tables of runs, whose journal repeats what was said and is
-replayed. A file that has one is refused whole."""
+"""By part of the store: tables of runs, whose journal repeats what was said and is replayed. A file
+that has one is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredText:
-    """What stands in one value: its table, whose memory it is in, its words and its labels."""
+    """The texts and labels of one value, with its table and the agent whose memory it is in (empty:
+    shared by all)."""
 
     table: str
     agent: AgentId
@@ -181,16 +182,16 @@ class StoredText:
 
 
 def stored_texts(store: Store) -> Iterator[StoredText]:
-    """The words and labels in a file."""
-    for place in TEXT_COLUMNS:
-        if not store.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (place.table,)):
+    """All texts and labels in a file."""
+    for column in TEXT_COLUMNS:
+        if not store.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (column.table,)):
             continue
-        whose = "agent" if "agent" in TEXT_FREE_COLUMNS[place.table] else "''"
-        for agent, value in store.iter_rows(f"SELECT {whose}, {place.column} FROM {place.table}"):
+        owner = "agent" if "agent" in TEXT_FREE_COLUMNS[column.table] else "''"
+        for agent, value in store.iter_rows(f"SELECT {owner}, {column.column} FROM {column.table}"):
             if value is None:
                 continue
-            body = value if place.table == "texts" else json.loads(value)
-            if body is None:  # A line that was erased, and taken over from an export.
+            body = value if column.table == "texts" else json.loads(value)
+            if body is None:  # An erased line, imported from an export.
                 continue
-            words = tuple(text for text in place.words(body) if text)
-            yield StoredText(place.table, agent, words, tuple(filter(None, place.labels(body))))
+            words = tuple(text for text in column.words(body) if text)
+            yield StoredText(column.table, agent, words, tuple(filter(None, column.labels(body))))

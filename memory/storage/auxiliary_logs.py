@@ -86,7 +86,7 @@ LINE_SCHEMAS: dict[str, tuple[dict[str, FieldCheck], ...]] = {
     ),
     "notes": ({"note": _text, "text": _text, **_NOTE}, {"removed": _text, **_NOTE}),
 }
-"""The fields of each kind of line, by the part of the store; the first field tells which."""
+"""The fields of each kind of line, by part of the store; the first field identifies the kind."""
 
 
 OPTIONAL_FIELDS: dict[str, dict[str, FieldCheck]] = {
@@ -94,12 +94,12 @@ OPTIONAL_FIELDS: dict[str, dict[str, FieldCheck]] = {
     "documents": {"giver": _text, "name": _text, "path": _text, "digest": _text},
     "notes": {"sources": _names, "audience": _names},
 }
-"""Fields that lines written before they were there do not have."""
+"""Fields that older lines do not have."""
 
 
 def line_fault(part: str, body: Json) -> str:
-    """Why a body is no line of a part; empty when it is one (None: an erased line), and for a
-    part that is not known here."""
+    """Why a body is no line of a part; empty if it is (None: an erased line), and for unknown
+    parts."""
     if body is None or part not in LINE_SCHEMAS:
         return ""
     if not isinstance(body, dict):
@@ -136,7 +136,7 @@ _VALIDITY = ("since", "until")
 
 
 def record_numbers(part: str, body: Json) -> Iterable[RecordId]:
-    """The numbers of records that a line names."""
+    """The record numbers in a line."""
     if not body:
         return ()
     if part == "claims":

@@ -17,7 +17,7 @@ EmbedFunction: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def vector_fault(row: NDArray[np.float32], columns: int) -> str:
-    """Why a row is no embedding of ``columns`` finite numbers (0: of any length)."""
+    """Why a row is no embedding of ``columns`` finite numbers (0: any length); empty if it is."""
     if row.ndim != 1 or not row.size or (columns and row.size != columns):
         return (
             f"an embedding of shape {row.shape} beside ones of {columns or 'any'} numbers; "
@@ -29,9 +29,9 @@ def vector_fault(row: NDArray[np.float32], columns: int) -> str:
 
 
 def vector_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) -> Iterator[str]:
-    """What is wrong with each of some embeddings."""
+    """``vector_fault`` of each embedding; all must be of one length."""
     each = list(rows.values())
-    # Checked all at once where they are alike, one by one to say which is not.
+    # All at once if they are alike; one by one to find the one that is not.
     whole = np.stack(each) if len({row.shape for row in each}) == 1 else None
     if whole is not None and whole.ndim == 2 and np.isfinite(whole).all():
         each = each[:1]
@@ -43,7 +43,8 @@ def vector_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) ->
 def embed_texts(
     embed: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
 ) -> NDArray[np.float32]:
-    """A row for each text. Raises MemoryFault where an embedder returns anything else."""
+    """The embeddings of texts, one row each. Raises MemoryFault if the embedder returns anything
+    else."""
     rows = embed(texts)
     count = len(rows) if hasattr(rows, "__len__") else -1
     if count != len(texts):
@@ -55,8 +56,8 @@ def embed_texts(
 
 
 def as_vectors(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDArray[np.float32]]:
-    """Embeddings as the store keeps them: float32, little-endian. Raises MemoryFault for what
-    is no mapping from record numbers to rows of real numbers."""
+    """Embeddings as stored, little-endian float32. Raises MemoryFault unless ``vectors`` maps
+    record numbers to rows of real numbers."""
     if vectors is None:
         return {}
     if not isinstance(vectors, Mapping):
@@ -69,7 +70,8 @@ def as_vectors(vectors: Mapping[RecordId, Vector] | None) -> dict[RecordId, NDAr
 
 
 def as_vector(vector: Vector, whose: str) -> NDArray[np.float32]:
-    """An embedding as float32, little-endian. Raises MemoryFault for what are no real numbers."""
+    """An embedding as little-endian float32. Raises MemoryFault unless it is a row of real
+    numbers."""
     if type(vector) is np.ndarray and vector.dtype.str == "<f4" and vector.ndim == 1:
         return np.ascontiguousarray(vector)
     try:
@@ -81,7 +83,7 @@ def as_vector(vector: Vector, whose: str) -> NDArray[np.float32]:
             f"the embedding of {whose} is no row of real numbers ({values.dtype}, shape "
             f"{values.shape})"
         )
-    # What float32 cannot hold becomes infinite, and is refused as that.
+    # A number that float32 cannot hold becomes infinite, and is refused as such.
     with np.errstate(over="ignore"):
         row: NDArray[np.float32] = np.ascontiguousarray(values, "<f4")
     return row

@@ -1,4 +1,4 @@
-"""One person by name: what is their name, and which texts name them."""
+"""Matching one person by name: in labels, and in texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 from ...core import AgentId, is_unspaced, name_matcher, same_name, source_name
 from ...core.text import STOP_WORDS, fold_name
 
-# First names that are words too: where they are not written as the name, a word is meant.
+# First names that are words too: unless written as the name they are taken as the word.
 _WORDS = """
     amber april art august autumn bill bob carol chance chase charity cliff crystal daisy dawn dean
     dick don drew earnest eve faith felicity fern forest frank gene ginger glen grace grant guy
@@ -25,12 +25,12 @@ _WORD_NAMES = frozenset(_WORDS.split())
 
 @dataclass(frozen=True)
 class PersonMatcher:
-    """A person called ``name``, among ``others`` who are known by name too.
+    """A person called ``name`` among ``others`` with known names.
 
-    Names are compared in any script, case and Unicode form. A longer name of somebody else
-    does not name them: with Ada Pell among the others, "Ada Pell came" is not about Ada. A name
-    that is also a word of every text (Will, May) or a word at all (Rose, Mark) counts only as it
-    is written; one of a single character, in a script without blanks, only by itself.
+    Names are compared in any script, case and Unicode form. A longer name of another person does
+    not match: with Ada Pell among the others, "Ada Pell came" does not name Ada. A name that is
+    also a stop word (Will, May) or another word (Rose, Mark) counts only as it is written; one of a
+    single character, in a script without blanks, only by itself.
 
     >>> ada = PersonMatcher("Ada", ("Ada Pell", "Bo"))
     >>> ada.matches_name("ADA"), ada.is_named_in("Ada came"), ada.is_named_in("Ada Pell came")
@@ -44,18 +44,18 @@ class PersonMatcher:
     others: Collection[AgentId] = ()
 
     def matches_name(self, label: str) -> bool:
-        """Whether a label (who said it, for whom it is) is this person's name, all of it."""
+        """Whether a label is this person's whole name."""
         return self._key in (label, fold_name(label))
 
     def matches_source(self, source: str) -> bool:
-        """Whether a source of a label is this person: a document or a tool is not, whatever
-        they are called."""
+        """Whether a source of a label is this person; documents and tools never are, whatever their
+        names."""
         if ":" not in source:
             return self.matches_name(source)
         return fold_name(source_name(self.name)) == fold_name(source)
 
     def is_named_in(self, text: str) -> bool:
-        """Whether a text names them."""
+        """Whether a text names the person."""
         if not self._test(text):
             return False
         if self._is_word and not self._as_written.search(_composed(text)):
@@ -71,9 +71,9 @@ class PersonMatcher:
         return self._test(masked)
 
     def may_be_named_in(self, text: str) -> bool:
-        """Whether a text may mean them: it has their given name alone, which may be somebody
-        else's, or their name in a form that may be another word: inflected, without accents, as
-        part of an address, family name first, or as a word is written."""
+        """Whether a text may name the person: it has the given name alone, which may be somebody
+        else's, or the name in a form that may be another word: inflected, without accents, as part
+        of an address, family name first, or in lower case."""
         if self.is_named_in(text):
             return False
         return self._another_form(text) or self._given_in(text)
@@ -82,14 +82,14 @@ class PersonMatcher:
         word = self._single or self._key in _WORD_NAMES
         if word and self._test(text) and not any(test(text) for _, test in self._longer):
             return True
-        found = self._loose.finditer(_bare(text)) if self._loose else ()
+        matches = self._loose.finditer(_bare(text)) if self._loose else ()
         size = sum(map(str.isalnum, _bare(self.name)))
         cased = self.name[:1].isupper()
         return any(
-            # Written small it is the name itself (as in an address) or another word.
+            # In lower case it is the name itself (as in an address) or another word.
             (not cased or match[0][:1].isupper() or sum(map(str.isalnum, match[0])) == size)
             and match[0].casefold() not in self._taken
-            for match in found
+            for match in matches
         )
 
     def _given_in(self, text: str) -> bool:
@@ -114,19 +114,19 @@ class PersonMatcher:
 
     @cached_property
     def _single(self) -> re.Pattern[str] | None:
-        """Where a name of one character stands by itself, not as part of a word."""
+        """Matches a name of one character by itself, not as part of a word."""
         if len(self._key) != 1 or not is_unspaced(self._key):
             return None
         return re.compile(rf"(?<![^\W\d_]){re.escape(self._key)}(?![^\W\d_])")
 
     @cached_property
     def _taken(self) -> frozenset[str]:
-        """The names of others, in the form of which another form is found."""
+        """The names of others, without accents and folded."""
         return frozenset(_bare(other).casefold() for other in self.others)
 
     @cached_property
     def _loose(self) -> re.Pattern[str] | None:
-        """The name in a form that may be another word."""
+        """Matches the name in a form that may be another word."""
         words = re.findall(r"[^\W_]+", _bare(self.name))
         if not words or self._single or self._key in STOP_WORDS:
             return None
@@ -137,7 +137,7 @@ class PersonMatcher:
             forms.append(r"[\W_]{1,3}".join(map(re.escape, turned)))
         name = "|".join(forms)
         letters = "".join(words)
-        # Endings of cases and what Arabic and Hebrew write before a name.
+        # Case endings, and the prefixes that Arabic and Hebrew write before a name.
         tail = r"[^\W\d_]{0,3}" if len(letters) > 3 and not is_unspaced(letters[0]) else ""
         rtl = unicodedata.bidirectional(letters[0]) in ("R", "AL")
         head = r"[^\W\d_]{0,2}" if rtl else ""
@@ -152,12 +152,12 @@ class PersonMatcher:
     @cached_property
     def _longer(self) -> list[tuple[str, Callable[[str], bool]]]:
         keys = {fold_name(other) for other in self.others} - {self._key}
-        found = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
-        return [(key, name_matcher(key)) for key in found]
+        longer = sorted((key for key in keys if self._test(key)), key=len, reverse=True)
+        return [(key, name_matcher(key)) for key in longer]
 
     @cached_property
     def _namesakes(self) -> list[re.Pattern[str]]:
-        """Whole names of others in which the given name stands."""
+        """Whole names of others that contain the given name."""
         given = self._given
         longest = sorted(self.others, key=len, reverse=True)
         return [_whole(other) for other in longest if given and given.search(_composed(other))]
@@ -168,13 +168,13 @@ class PersonMatcher:
         if len(parts) < 2:
             return None
         ends = (parts[0], parts[-1] if len(parts[-1]) > 2 else parts[0])
-        # Another person's whole name is theirs.
+        # A part that is another person's whole name is that person's.
         alone = [
             part
             for part in dict.fromkeys(ends)
             if len(part) > 1 and not any(same_name(part, other) for other in self.others)
         ]
-        # "Ивана Петрова": a name with the endings of a case.
+        # "Ивана Петрова": a name with case endings.
         stems = [re.escape(part[:-1] if len(part) > 4 else part) + r"\w{0,3}" for part in parts]
         shapes = [rf"{re.escape(part)}(?!\w)" for part in alone] + [r"\s+".join(stems) + r"(?!\w)"]
         return re.compile(rf"(?<!\w)(?:{'|'.join(shapes)})")
@@ -185,7 +185,7 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _bare(text: str) -> str:
-    """A text without accents and vowel signs."""
+    """The text without accents and vowel signs."""
     if text.isascii():
         return text
     parts = unicodedata.normalize("NFKD", text)

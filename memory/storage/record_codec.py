@@ -1,4 +1,4 @@
-"""A record as bytes and back."""
+"""Encoding records as canonical JSON and decoding them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 FORGOTTEN = "gone:forgotten"
 DAMAGED = "gone:damaged"
-"""What ``source`` says of a record whose number is still there and whose text is not."""
+"""The ``source`` of a record of which only the number is left."""
 
 
 def body_of(record: Record) -> str:
-    """The canonical JSON of a record, as ``canonical(to_json(record))`` gives it, faster."""
+    """The canonical JSON of a record: ``canonical(to_json(record))``, faster."""
     body = _plain_body(record)
     return body if body.isascii() else replace_surrogates(body)
 
@@ -48,14 +48,14 @@ def _plain_body(record: Record) -> str:
 
 @cache
 def record_adapter() -> TypeAdapter[Record]:
-    """What reads a body."""
+    """The parser of a record's JSON."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(Record)
 
 
 def read_body(body: str | bytes) -> Record:
-    """The record of a body. Raises ValueError when it is none."""
+    """The record of a JSON body. Raises ValueError for an invalid one."""
     record = record_adapter().validate_json(body)
     if record.created.tzinfo is not None or (record.until and record.until.tzinfo is not None):
         raise ValueError(time_error(record.created) or time_error(record.until))
@@ -63,7 +63,7 @@ def read_body(body: str | bytes) -> Record:
 
 
 def is_erased(record: Record) -> bool:
-    """Whether only the number is left of a record: forgotten, or lost to damage."""
+    """Whether only the number is left of a record, after erasure or damage."""
     return not record.text and record.source in (FORGOTTEN, DAMAGED)
 
 

@@ -1,8 +1,8 @@
-"""What is wrong with what a memory is to take in; each text names the fault and the remedy.
+"""Validation of what is written to a memory.
 
-Everything that writes to a memory (``Memory.add`` and ``remember``, imports, claims, documents,
-notes) is checked here or in ``line_checks`` before anything is written, by the rules that reading
-holds to: what was let in can be read again.
+Functions named ``..._fault`` return an error text (fault and remedy), empty for a valid value.
+Everything that writes to a memory is checked here or in ``auxiliary_logs`` before anything is
+written, by the rules of reading, so that it can be read again.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ...core import (
 from ...store import is_database
 
 MAX_INTEGER = (1 << 63) - 1
-"""The largest whole number of a file's columns."""
+"""The largest integer of an SQLite column."""
 _KINDS = frozenset(RECORD_KINDS)
 TEXT_FIELDS = ("text", "who", "place", "subject", "predicate", "object", "episode", "source")
-"""The fields of a record that hold a text."""
+"""The text fields of a record."""
 
 
 def record_fault(record: Record, expected: RecordId) -> str:
-    """Why a record cannot be number ``expected``; empty when it can."""
+    """Why a record is invalid or not number ``expected``."""
     if not isinstance(record, Record):
         return f"{record!r:.60} is no Record"
     if type(record.id) is not int or record.id != expected:
@@ -47,7 +47,7 @@ def record_fault(record: Record, expected: RecordId) -> str:
 
 
 def _is_plain_record(record: Record) -> bool:
-    """Whether a record fits at first sight, as nearly all do: it saves most of the checks."""
+    """A fast test that nearly all valid records pass; the others need ``_field_fault``."""
     at, weight, kind = record.created, record.importance, record.kind
     return (
         type(record.text) is type(record.who) is type(record.place) is type(kind) is str
@@ -114,7 +114,7 @@ def _sources_fault(sources: object) -> str:
 
 
 def numbers_fault(name: str, values: object) -> str:
-    """Why a value is no sequence of numbers of records or lines; empty when it is one."""
+    """Why a value is no sequence of record or line numbers."""
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         return ""
     return f"{name} {values!r:.60} are no sequence of numbers; write [number]"
@@ -122,9 +122,8 @@ def numbers_fault(name: str, values: object) -> str:
 
 @contextmanager
 def atomic_export(path: object) -> Iterator[Path]:
-    """A file to write an export into, which takes its place at the end, whole or not at all.
-    Raises MemoryFault for what is no path, for a file in which something is kept, and where it
-    cannot be written."""
+    """A temporary file for an export, moved to ``path`` at the end if no error occurs. Raises
+    MemoryFault for an invalid path, for a database, and if it cannot be written."""
     target = _export_target(path)
     try:
         with atomic_path(target) as part:
@@ -145,26 +144,26 @@ def _export_target(path: object) -> Path:
 
 
 def text_fault(name: str, value: object) -> str:
-    """Why a value is no text; empty when it is one."""
+    """Why a value is no text."""
     return "" if isinstance(value, str) else f"{name} {value!r:.60} is no text"
 
 
 def number_fault(value: object, count: int) -> str:
-    """Why a value is no number of one of ``count`` records; empty when it is."""
+    """Why a value is no number of one of ``count`` records."""
     if type(value) is not int:
         return f"{value!r:.60} is no record number"
     return "" if 1 <= value <= count else f"has no record {value}; it has {count}"
 
 
 def step_fault(step: object) -> str:
-    """Why a value cannot be a step's number; empty when it can."""
+    """Why a value is no step number."""
     if type(step) is int and 0 <= step <= MAX_INTEGER:
         return ""
     return f"step {step!r:.60} is no whole number from 0 to {MAX_INTEGER}"
 
 
 def name_fault(agent: object) -> str:
-    """Why a value cannot be the name of a memory's owner; empty when it can."""
+    """Why a value is no name of a memory's owner."""
     if not isinstance(agent, str) or not agent.strip():
         return f"{agent!r:.60} is nobody's name; name whose memory it is"
     if replace_surrogates(agent) != agent or "\x00" in agent:
@@ -173,7 +172,7 @@ def name_fault(agent: object) -> str:
 
 
 def check_cue(cue: Cue) -> None:
-    """Refuse a cue that no recall can go by. Raises MemoryFault naming the field."""
+    """Raises MemoryFault naming the first invalid field of a cue."""
     fault = text_fault("text", cue.text) or time_error(cue.at, "at")
     for name in ("since", "before"):
         if (bound := getattr(cue, name)) is not None:
@@ -193,7 +192,7 @@ def check_cue(cue: Cue) -> None:
 
 
 def kinds_fault(kinds: Sequence[str]) -> str:
-    """Why something is no choice of kinds of records; empty when it is one."""
+    """Why a value is no selection of record kinds."""
     if isinstance(kinds, list | tuple | set | frozenset) and all(
         kind in RECORD_KINDS for kind in kinds
     ):
@@ -204,7 +203,7 @@ def kinds_fault(kinds: Sequence[str]) -> str:
 def validated_trust(
     agent: AgentId, trust: Mapping[AgentId, float]
 ) -> tuple[tuple[AgentId, float], ...]:
-    """The weights of trust in order of name. Raises SettingError for one not in [0, 1]."""
+    """The trust weights in order of name. Raises SettingError for one not in [0, 1]."""
     for who, weight in trust.items():
         if not isinstance(weight, int | float) or not 0 <= weight <= 1:
             raise SettingError(f"memory of {agent}: trust in '{who}' is {weight}, not in [0, 1]")

@@ -14,7 +14,6 @@ from typing import TypeAlias
 
 from ...core import (
     Choice,
-    Choose,
     Completion,
     Embed,
     Failed,
@@ -28,12 +27,11 @@ from ...core import (
     ToolSpec,
     Vectors,
     all_of,
-    choose,
     embed,
     generate,
     together,
 )
-from ..steps import render_prompt
+from ..steps import choose_among, render_prompt
 from .argument_fields import (
     ArgumentField,
     fields_of,
@@ -314,17 +312,13 @@ def _likelihoods(
     """The log-probability of each candidate's label as the reply; empty for fewer than two."""
     if len(candidates) < 2:
         return {}
-    answer = yield from choose(
-        Choose(
-            messages=_value_prompt(field, parsed.text),
-            options=tuple(Option(candidate.label) for candidate in candidates),
-            about=parsed.text,
-            role="value",
-        )
+    labels = [candidate.label for candidate in candidates]
+    messages = _value_prompt(field, parsed.text)
+    answer = yield from choose_among(
+        map(Option, labels), about=parsed.text, role="value", messages=messages
     )
     if not isinstance(answer, Choice):
         return {}
-    labels = [candidate.label for candidate in candidates]
     return {label: log(max(p, 1e-30)) for label, p in zip(labels, answer.probabilities)}
 
 

@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 from ...core import (
     NONE_OF_THESE,
     Choice,
-    Choose,
     Failed,
     Json,
     Option,
@@ -20,10 +19,10 @@ from ...core import (
     Time,
     ToolSpec,
     canonical,
-    choose,
     identifier_to_words,
     tool_option,
 )
+from ..steps import choose_among
 from .argument_filler import NOT_STATED, fill_fields, generate_arguments
 
 FillMode: TypeAlias = Literal["fields", "whole"]
@@ -71,8 +70,7 @@ _ANOTHER_ORDER = re.compile(
 def forbids_action(request: str) -> bool:
     """Whether a request asks for nothing but that something is not done.
 
-    >>> forbids_action("Please don't call the bakery."), forbids_action("Don't forget to call the
-    bakery.")
+    >>> forbids_action("Please don't call Bo."), forbids_action("Don't forget to call Bo.")
     (True, False)
     >>> forbids_action("Do not book the train, but a bus to Bern.")
     False
@@ -116,10 +114,8 @@ def propose_call(
         return None
     offered = [tool_option(tool.name, tool.description, tool.parameters) for tool in tools]
     instead = (*others, NONE_OF_THESE) if none else tuple(others)
-    choice = yield from choose(
-        Choose(
-            messages=(), options=(*instead, *offered), about=request, role="tool", seed=seed.number
-        )
+    choice = yield from choose_among(
+        (*instead, *offered), about=request, role="tool", seed=seed.number
     )
     if not isinstance(choice, Choice):
         return None

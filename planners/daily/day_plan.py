@@ -22,7 +22,7 @@ from ...core import (
     generate,
     together,
 )
-from ..steps import StepBuilder, best_of, identity_text, pick_option, recall_records, render_prompt
+from ..steps import StepBuilder, best_of, pick_option, recall_records
 from ..text import has_two_words, is_english
 from .place_choice import action_targets, choose_object, choose_place, choose_room
 from .routine import timetable
@@ -152,10 +152,8 @@ def _plan_item(
     persona = situation.persona
     name = persona.first_name
     ask = Generate(
-        messages=render_prompt(
+        messages=builder.prompt(
             "plan",
-            identity=identity_text(situation),
-            name=name,
             memories=[f"- {record.text}" for record in memories],
             habit=habit,
             time=_clock(minute),
@@ -258,12 +256,8 @@ def _fine_step(builder: StepBuilder, block: ScheduleEntry, candidates: int) -> T
     name = situation.persona.first_name
     last = builder.state.doing
     ask = Generate(
-        messages=render_prompt(
-            "step",
-            identity=identity_text(situation),
-            name=name,
-            block=block.doing,
-            last=last.doing if last else "waking up",
+        messages=builder.prompt(
+            "step", block=block.doing, last=last.doing if last else "waking up"
         ),
         max_tokens=16,
         temperature=0.7,
@@ -314,11 +308,8 @@ def revise_identity(builder: StepBuilder) -> Thought[None]:
     builder.mark_used(records)
     answer = yield from generate(
         Generate(
-            messages=render_prompt(
-                "currently",
-                identity=identity_text(situation),
-                name=name,
-                memories=[f"- {record.text}" for record in records],
+            messages=builder.prompt(
+                "currently", name=name, memories=[f"- {record.text}" for record in records]
             ),
             max_tokens=60,
             seed=situation.seed.child("currently").number,

@@ -12,14 +12,12 @@ from ...core import (
     Action,
     AgentId,
     Choice,
-    Choose,
     ConversationView,
     Cue,
     Generate,
     Option,
     Record,
     Thought,
-    choose,
     count_words,
     format_utterance,
     together,
@@ -28,7 +26,7 @@ from ..steps import (
     MAX_MEMORY_CHARS,
     StepBuilder,
     best_of,
-    identity_text,
+    choose_among,
     pick_option,
     recall_records,
     remember_lines,
@@ -182,12 +180,8 @@ def _summarize(
     situation = builder.situation
     me = situation.persona.name
     ask = Generate(
-        messages=render_prompt(
-            name,
-            identity=identity_text(situation),
-            name=situation.persona.first_name,
-            other=_other_names(talk, me),
-            lines=transcript(talk.lines, talk.members),
+        messages=builder.prompt(
+            name, other=_other_names(talk, me), lines=transcript(talk.lines, talk.members)
         ),
         max_tokens=32,
         temperature=0.5,
@@ -263,14 +257,8 @@ def _choose_topic(
     thoughts = [record for record in records if record.id not in used and record.kind == "thought"]
     if not thoughts:
         return None
-    answer = yield from choose(
-        Choose(
-            messages=(),
-            options=tuple(Option(str(record.id), record.text) for record in thoughts),
-            about=last,
-            role="topic",
-        )
-    )
+    options = [Option(str(record.id), record.text) for record in thoughts]
+    answer = yield from choose_among(options, about=last, role="topic")
     chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
     builder.mark_used([chosen])
     builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, chosen.id})})

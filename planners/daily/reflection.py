@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...core import (
     Choice,
-    Choose,
     Completion,
     Cue,
     Generate,
@@ -12,11 +11,10 @@ from ...core import (
     Record,
     Thought,
     all_of,
-    choose,
     count_words,
     generate,
 )
-from ..steps import StepBuilder, best_of, identity_text, recall_records, render_prompt
+from ..steps import StepBuilder, best_of, choose_among, recall_records
 from .daily_settings import DailySettings
 
 # Records cited as evidence of one insight; the examples of the paper cite one to five.
@@ -71,12 +69,8 @@ def _question(builder: StepBuilder, recent: list[Record], number: int) -> Though
     start = ("What", "Why", "How")[number % 3]
     answer = yield from generate(
         Generate(
-            messages=render_prompt(
-                "question",
-                identity=identity_text(situation),
-                name=situation.persona.first_name,
-                memories=[f"- {record.text}" for record in recent],
-                start=start,
+            messages=builder.prompt(
+                "question", memories=[f"- {record.text}" for record in recent], start=start
             ),
             max_tokens=28,
             temperature=0.7,
@@ -98,12 +92,8 @@ def _insight(
     situation = builder.situation
     name = situation.persona.first_name
     ask = Generate(
-        messages=render_prompt(
-            "insight",
-            identity=identity_text(situation),
-            name=name,
-            question=question,
-            memories=[f"- {record.text}" for record in recalled[:10]],
+        messages=builder.prompt(
+            "insight", question=question, memories=[f"- {record.text}" for record in recalled[:10]]
         ),
         max_tokens=32,
         temperature=0.5,
@@ -123,14 +113,7 @@ def _insight(
         return "", ()
     text = f"{name} understands that {insight}."
     options = {record.text: record for record in recalled}
-    choice = yield from choose(
-        Choose(
-            messages=(),
-            options=tuple(Option(text) for text in options),
-            about=text,
-            role="evidence",
-        )
-    )
+    choice = yield from choose_among(map(Option, options), about=text, role="evidence")
     records = list(options.values())
     if not isinstance(choice, Choice):
         return text, tuple(records[:EVIDENCE_PER_INSIGHT])

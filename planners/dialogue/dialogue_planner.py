@@ -13,7 +13,6 @@ from ...core import (
     Action,
     Call,
     Choice,
-    Choose,
     Completion,
     Cue,
     Decision,
@@ -33,7 +32,6 @@ from ...core import (
     ToolSpec,
     Utterance,
     call,
-    choose,
     format_utterance,
     generate,
     recall,
@@ -45,6 +43,7 @@ from ..steps import (
     MAX_LINE_CHARS,
     MAX_MEMORY_CHARS,
     StepBuilder,
+    choose_among,
     idle_action,
     remember_events,
     remember_lines,
@@ -358,15 +357,8 @@ class Dialogue:
         if not self.cite or not records or not text:
             return tuple(record.id for record in records)
         ids = {record.text: record.id for record in records}
-        choice = yield from choose(
-            Choose(
-                messages=(),
-                options=(*map(Option, ids), NONE_OF_THESE),
-                about=text,
-                role="evidence",
-                seed=builder.situation.seed.child("cite").number,
-            )
-        )
+        options, seed = (*map(Option, ids), NONE_OF_THESE), builder.situation.seed.child("cite")
+        choice = yield from choose_among(options, about=text, role="evidence", seed=seed.number)
         if not isinstance(choice, Choice):
             return ()
         pairs = zip(ids.values(), choice.probabilities)

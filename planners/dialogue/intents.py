@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from ...core import (
     NONE_OF_THESE,
     Choice,
-    Choose,
     Failed,
     Json,
     Option,
@@ -24,10 +23,10 @@ from ...core import (
     ToolSpec,
     all_of,
     check_arguments,
-    choose,
 )
 from ...core.text import SMALL_NUMBER_WORDS
 from ..arguments import NOT_STATED, TIME_FORMATS, fill_arguments
+from ..steps import choose_among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +131,7 @@ def understand(
 def _classify(
     text: str, options: Sequence[Option], role: str, seed: Seed
 ) -> Thought[Classification]:
-    choice = yield from choose(
-        Choose(
-            messages=(), options=tuple(options), about=text, role=role, seed=seed.child(role).number
-        )
-    )
+    choice = yield from choose_among(options, about=text, role=role, seed=seed.child(role).number)
     if not isinstance(choice, Choice):
         return Classification()
     probabilities = {option.name: p for option, p in zip(options, choice.probabilities)}

@@ -14,7 +14,6 @@ from ...core import (
     NONE_OF_THESE,
     Call,
     Choice,
-    Choose,
     Completion,
     Failed,
     Generate,
@@ -26,7 +25,6 @@ from ...core import (
     all_of,
     call,
     canonical,
-    choose,
     generate,
     to_json,
     tool_option,
@@ -39,7 +37,7 @@ from ..arguments import (
     fill_arguments,
     forbids_action,
 )
-from ..steps import WORLD_TOOL_PREFIX, action_from_call, render_prompt, world_tools
+from ..steps import WORLD_TOOL_PREFIX, action_from_call, choose_among, render_prompt, world_tools
 from .goal_queue import GoalPlanner
 from .tasks import (
     Task,
@@ -121,19 +119,11 @@ def choose_next_action(
     actions.append(("give_up", None, NONE_OF_THESE))
     notes = context_lines(task, calls)
     options = tuple(option for _, _, option in actions)
-    choice = yield from choose(
-        Choose(
-            messages=render_prompt(
-                "react",
-                goal=task.goal,
-                notes=notes or ["nothing yet"],
-                options=_option_lines(options),
-            ),
-            options=options,
-            about=task.goal,
-            role="tool",
-            seed=seed.child("move").number,
-        )
+    messages = render_prompt(
+        "react", goal=task.goal, notes=notes or ["nothing yet"], options=_option_lines(options)
+    )
+    choice = yield from choose_among(
+        options, about=task.goal, role="tool", seed=seed.child("move").number, messages=messages
     )
     if not isinstance(choice, Choice):
         return choice
@@ -214,14 +204,9 @@ def _results_agree(
 ) -> Thought[bool]:
     if first.text.strip().lower() == second.text.strip().lower():
         return True
-    choice = yield from choose(
-        Choose(
-            messages=(),
-            options=(AGREE, CONTRADICT),
-            about=f"{task.goal} {first.summary}. {second.summary}.",
-            role="check",
-            seed=seed.child("agree").number,
-        )
+    about = f"{task.goal} {first.summary}. {second.summary}."
+    choice = yield from choose_among(
+        (AGREE, CONTRADICT), about=about, role="check", seed=seed.child("agree").number
     )
     # If the model fails, different texts do not agree.
     return isinstance(choice, Choice) and choice.index == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ...core import Choice, Choose, Completion, Cue, Generate, Option, Thought, choose, generate
-from ..steps import recall_records, render_prompt
+from ...core import Choice, Completion, Cue, Generate, Option, Thought, generate
+from ..steps import choose_among, recall_records, render_prompt
 from .goal_queue import GoalPlanner
 from .react import React
 from .tasks import Task, TaskOutcome, TaskWorker, ToolCallRecord, context_lines, known_facts
@@ -78,15 +78,9 @@ class Reflexion(GoalPlanner):
         if self.check is not None:
             return self.check(task, outcome)
         facts = " ".join(known_facts(task, outcome.calls)[-4:])
-        choice = yield from choose(
-            Choose(
-                messages=(),
-                options=(RIGHT, WRONG),
-                about=f"{task.goal} {facts} Answer: {outcome.answer}",
-                role="judge",
-                seed=task.seed.child("judge").number,
-            )
-        )
+        about = f"{task.goal} {facts} Answer: {outcome.answer}"
+        seed = task.seed.child("judge").number
+        choice = yield from choose_among((RIGHT, WRONG), about=about, role="judge", seed=seed)
         if not isinstance(choice, Choice):
             return ""  # The model failed; another attempt could not be judged either.
         return "" if choice.index == 0 else f"judged wrong: {outcome.answer}"

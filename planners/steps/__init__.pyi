@@ -1,4 +1,5 @@
 from .best_of_n import best_of as best_of
+from .best_of_n import choose_among as choose_among
 from .best_of_n import pick_option as pick_option
 from .observations import MAX_LINE_CHARS as MAX_LINE_CHARS
 from .observations import MAX_MEMORY_CHARS as MAX_MEMORY_CHARS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ...core import (
     Choice,
     Choose,
     Completion,
+    Failed,
     Generate,
     Message,
     Option,
@@ -53,6 +54,19 @@ def best_of(
     return best if best in drafts else ""
 
 
+def choose_among(
+    options: Iterable[Option],
+    *,
+    about: str,
+    role: str,
+    seed: int = 0,
+    messages: tuple[Message, ...] = (),
+) -> Thought[Choice | Failed]:
+    """Choose the option that explains ``about`` best."""
+    ask = Choose(messages=messages, options=tuple(options), about=about, role=role, seed=seed)
+    return (yield from choose(ask))
+
+
 def pick_option(
     builder: StepBuilder, options: Sequence[Option], *, about: str, role: str
 ) -> Thought[str]:
@@ -61,10 +75,8 @@ def pick_option(
     If the model fails, the first option is returned and the failure is added to the
     explanation of the step."""
     seed = builder.situation.seed.child(role, about).number
-    message = Message.of("system", identity_text(builder.situation))
-    answer = yield from choose(
-        Choose(messages=(message,), options=tuple(options), about=about, seed=seed, role=role)
-    )
+    messages = (Message.of("system", identity_text(builder.situation)),)
+    answer = yield from choose_among(options, about=about, role=role, seed=seed, messages=messages)
     if not isinstance(answer, Choice):
         builder.explain(f"(no choice of {role}: {answer.detail})")
         return options[0].name

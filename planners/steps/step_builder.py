@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ...core import (
     Decision,
     Embed,
     Event,
+    Message,
     Rate,
     Rating,
     Record,
@@ -131,6 +132,11 @@ class StepBuilder:
         if rests_on:
             self._rests_on[record_id] = rests_on
         return record_id
+
+    def prompt(self, template: str, **values: str | Sequence[str]) -> tuple[Message, ...]:
+        """The messages of a prompt template with the persona's identity and first name."""
+        values.setdefault("name", self.situation.persona.first_name)
+        return render_prompt(template, identity=identity_text(self.situation), **values)
 
     def mark_used(self, records: Iterable[Record]) -> None:
         """Mark records as used: their last access becomes the time of this step."""
