@@ -133,6 +133,7 @@ from .protocols import ask_from_json as ask_from_json
 from .protocols import call as call
 from .protocols import choose as choose
 from .protocols import drive as drive
+from .protocols import drop_order as drop_order
 from .protocols import embed as embed
 from .protocols import generate as generate
 from .protocols import identifier_to_words as identifier_to_words
@@ -142,6 +143,7 @@ from .protocols import run_thoughts as run_thoughts
 from .protocols import together as together
 from .protocols import tool_option as tool_option
 from .protocols import traced as traced
+from .protocols import without_parts as without_parts
 from .records import RECORD_KINDS as RECORD_KINDS
 from .records import Cue as Cue
 from .records import Hit as Hit
