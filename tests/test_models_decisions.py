@@ -255,7 +255,7 @@ def test_direct_has_one_prompt_for_all_options(folder: Path) -> None:
     decider = decider_of(folder, method="direct")
     asked = Message.of("user", "Where does he go?")
     told = Message.of("system", "He is hungry.")
-    prompter = decider_of(folder)._prompts._prompter
+    prompter = decider_of(folder)._prompts._builder
     for messages in ((asked,), (told,), ()):
         plan = prepared(decider, Choose(messages=messages, options=PLACES, about="he eats"))
         contexts = {context for context, _ in plan.pairs}

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ...core import Answer, Choose, ContextTooLong, Failed, Rate
+from ...core import Answer, Choose, ContextTooLong, Failed, Message, Option, Rate
 from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
 from .calibration import Calibration
@@ -26,10 +26,12 @@ from .option_scorer import (
     texts_to_embed,
 )
 from .scoring_method import FEATURES, FloatArray, ScoringMethod
-from .scoring_prompts import TokenPrompts
+from .scoring_prompts import PLAIN_SYSTEM, question_messages, system_text
 
 ALL_FEATURES = ScoringMethod(dict.fromkeys(FEATURES, 1.0), 1.0)
 MAX_CACHED_SUMS = 200_000  # 30 MB at most
+MAX_ABOUT_TOKENS = 160  # longer texts do not change decisions, but cost a prefill
+MAX_OPTION_TOKENS = 320
 
 
 class Decider:
@@ -42,14 +44,14 @@ class Decider:
 
     def __init__(
         self,
-        prompter: PromptBuilder,
+        builder: PromptBuilder,
         embedder: Embedder,
         calibration: Calibration,
         *,
         method: str = "auto",
         remember: bool = True,
     ) -> None:
-        self._prompts = TokenPrompts(prompter)
+        self._prompts = _TokenPrompts(builder)
         self._embedder = embedder
         self.calibration = calibration
         self.method = method
@@ -143,3 +145,45 @@ def _pair_key(pair: TokenPair) -> bytes:
     context, target = pair
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
     return blake2b(ids, digest_size=16).digest()
+
+
+class _TokenPrompts:
+    """``ScoringPrompts`` as token ids, for the local engine."""
+
+    def __init__(self, builder: PromptBuilder) -> None:
+        self._builder = builder
+
+    def channel(self, option: Option, about: str, role: str) -> TokenPair:
+        return self._user_turn(system_text(option, role), about)
+
+    def prior(self, about: str) -> TokenPair:
+        return self._user_turn(PLAIN_SYSTEM, about)
+
+    def _user_turn(self, system: str, about: str) -> TokenPair:
+        window = self._builder.window
+        ids = self._builder.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
+        target = self._builder.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
+        return self._builder.opening_ids(("system", "user"), (ids,)), target
+
+    def direct(self, ask: Choose) -> list[TokenPair]:
+        return self._replies(question_messages(ask), [option.name for option in ask.options])
+
+    def whole(self, ask: Choose) -> list[TokenPair]:
+        names = [option.name for option in ask.options]
+        return self._replies(question_messages(ask), names, self._builder.closing_ids())
+
+    def bare(self, option: Option) -> TokenPair:
+        context = self._builder.ids((Message.of("user", ""),))
+        return context, self._builder.text_ids(option.name)
+
+    def digits(self, ask: Rate) -> list[TokenPair]:
+        messages = ask.messages or (Message.of("user", ask.about),)
+        # The line break ends the number: without it "1" would also count for "10".
+        return self._replies(messages, [f"{i}\n" for i in range(ask.low, ask.high + 1)])
+
+    def _replies(
+        self, messages: tuple[Message, ...], replies: list[str], end: tuple[int, ...] = ()
+    ) -> list[TokenPair]:
+        targets = [self._builder.text_ids(reply) + end for reply in replies]
+        context = self._builder.fit(messages, max(map(len, targets))).ids
+        return [(context, target) for target in targets]

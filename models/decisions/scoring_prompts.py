@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ...core import Choose, Message, Option, Part, Rate
 
-if TYPE_CHECKING:  # remote models use this module without torch
-    from ..engine import PromptBuilder, TokenPair
-
-MAX_ABOUT_TOKENS = 160  # longer texts do not change decisions, but cost a prefill
-MAX_OPTION_TOKENS = 320
 PLAIN_SYSTEM = "You are a helpful assistant."
 TOOL_INTRODUCTION = " You can do this: "
 TOOL_ROLE = "tool"
@@ -82,51 +77,3 @@ class ScoringPrompts(Protocol[Pair]):
 
     def digits(self, ask: Rate) -> list[Pair]:
         """Each number as the reply."""
-
-
-class TokenPrompts:
-    """``ScoringPrompts`` as token ids, for the local engine."""
-
-    def __init__(self, prompter: PromptBuilder) -> None:
-        self._prompter = prompter
-
-    def channel(self, option: Option, about: str, role: str) -> TokenPair:
-        """See ``ScoringPrompts``; both texts are cut to a share of the window."""
-        return self._user_turn(system_text(option, role), about)
-
-    def prior(self, about: str) -> TokenPair:
-        """See ``ScoringPrompts``."""
-        return self._user_turn(PLAIN_SYSTEM, about)
-
-    def _user_turn(self, system: str, about: str) -> TokenPair:
-        window = self._prompter.window
-        ids = self._prompter.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
-        target = self._prompter.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
-        return self._prompter.opening_ids(("system", "user"), (ids,)), target
-
-    def direct(self, ask: Choose) -> list[TokenPair]:
-        """See ``ScoringPrompts``. Raises ContextTooLong."""
-        return self._replies(question_messages(ask), [option.name for option in ask.options])
-
-    def whole(self, ask: Choose) -> list[TokenPair]:
-        """See ``ScoringPrompts``. Raises ContextTooLong."""
-        names = [option.name for option in ask.options]
-        return self._replies(question_messages(ask), names, self._prompter.closing_ids())
-
-    def bare(self, option: Option) -> TokenPair:
-        """See ``ScoringPrompts``."""
-        context = self._prompter.ids((Message.of("user", ""),))
-        return context, self._prompter.text_ids(option.name)
-
-    def digits(self, ask: Rate) -> list[TokenPair]:
-        """See ``ScoringPrompts``. Raises ContextTooLong."""
-        messages = ask.messages or (Message.of("user", ask.about),)
-        # The line break ends the number: without it "1" would also count for "10".
-        return self._replies(messages, [f"{i}\n" for i in range(ask.low, ask.high + 1)])
-
-    def _replies(
-        self, messages: tuple[Message, ...], replies: list[str], end: tuple[int, ...] = ()
-    ) -> list[TokenPair]:
-        targets = [self._prompter.text_ids(reply) + end for reply in replies]
-        context = self._prompter.fit(messages, max(map(len, targets))).ids
-        return [(context, target) for target in targets]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ ScalarEnding = Callable[[bytes], "str | None"]
 EndingSearch = Callable[[], "str | None"]
 
 
+@dataclass(slots=True)
 class OpenContainer:
     """An object or array that is not closed yet.
 
@@ -27,26 +29,20 @@ class OpenContainer:
     ``has_duplicate``: two elements are equal.
     """
 
-    __slots__ = ("bracket", "count", "has_duplicate", "key", "members", "seen", "state")
-
-    def __init__(self, bracket: str) -> None:
-        self.bracket = bracket
-        self.state = "open"
-        self.key = ""
-        self.count = 0
-        self.members: dict[str, str | None] = {}
-        self.seen: dict[str, None] = {}
-        self.has_duplicate = False
+    bracket: str
+    state: str = "open"
+    key: str = ""
+    count: int = 0
+    members: dict[str, str | None] = field(default_factory=dict)
+    seen: dict[str, None] = field(default_factory=dict)
+    has_duplicate: bool = False
 
     def copy(self) -> OpenContainer:
         """An independent copy."""
-        clone = OpenContainer(self.bracket)
-        clone.state, clone.key, clone.count = self.state, self.key, self.count
-        clone.members, clone.seen = dict(self.members), dict(self.seen)
-        clone.has_duplicate = self.has_duplicate
-        return clone
+        return replace(self, members=dict(self.members), seen=dict(self.seen))
 
 
+@dataclass(slots=True)
 class PartialJson:
     """The state of an incomplete JSON text: its open containers and its incomplete scalar.
 
@@ -54,21 +50,15 @@ class PartialJson:
     ``duplicate_key``: an object has two properties of one name, of which parsers keep one.
     """
 
-    def __init__(self) -> None:
-        self.containers: list[OpenContainer] = []
-        self.pending = ""
-        self.separator = ""
-        self.partial_bytes = b""
-        self.duplicate_key = False
+    containers: list[OpenContainer] = field(default_factory=list)
+    pending: str = ""
+    separator: str = ""
+    partial_bytes: bytes = b""
+    duplicate_key: bool = False
 
     def copy(self) -> PartialJson:
         """An independent copy."""
-        clone = PartialJson()
-        clone.containers = [container.copy() for container in self.containers]
-        clone.pending, clone.separator = self.pending, self.separator
-        clone.partial_bytes = self.partial_bytes
-        clone.duplicate_key = self.duplicate_key
-        return clone
+        return replace(self, containers=[container.copy() for container in self.containers])
 
     def feed(self, data: bytes) -> None:
         """Append bytes, which may end within a character."""

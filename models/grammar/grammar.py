@@ -297,10 +297,6 @@ class GrammarMatcher:
             )
         return text, json.loads(text)
 
-    def apply_mask(self, logits: Tensor) -> None:
-        """Set the logits (vocabulary,) of tokens that are not allowed to minus infinity."""
-        apply_grammar_masks(logits.unsqueeze(0), [(0, self)])
-
     def needs_token_check(self) -> bool:
         """Whether the next token's candidates must be checked one by one."""
         unenforced = self._compiled.unenforced

@@ -62,33 +62,27 @@ TextPair: TypeAlias = tuple[str, str]
 """A prompt's context and its target, whose log-probability is wanted."""
 
 
-class TextPrompts:
+class _TextPrompts:
     """``ScoringPrompts`` as plain text, for servers that give log-probabilities of prompts."""
 
     def channel(self, option: Option, about: str, role: str) -> TextPair:
-        """See ``ScoringPrompts``; both texts are cut to a length."""
         system = system_text(option, role)[:MAX_OPTION_CHARACTERS]
         return f"System: {system}\nUser:", f" {about[:MAX_ABOUT_CHARACTERS]}"
 
     def prior(self, about: str) -> TextPair:
-        """See ``ScoringPrompts``."""
         return f"System: {PLAIN_SYSTEM}\nUser:", f" {about[:MAX_ABOUT_CHARACTERS]}"
 
     def direct(self, ask: Choose) -> list[TextPair]:
-        """See ``ScoringPrompts``."""
         context = transcript(question_messages(ask))
         return [(context, f" {option.name}") for option in ask.options]
 
     def whole(self, ask: Choose) -> list[TextPair]:
-        """See ``ScoringPrompts``; a line break ends a reply."""
         return [(context, f"{target}\n") for context, target in self.direct(ask)]
 
     def bare(self, option: Option) -> TextPair:
-        """See ``ScoringPrompts``."""
         return transcript((Message.of("user", ""),)), f" {option.name}"
 
     def digits(self, ask: Rate) -> list[TextPair]:
-        """See ``ScoringPrompts``."""
         question = Message.of("user", rating_question(ask).partition("\n")[0])
         context = transcript(ask.messages or (question,))
         # The line break ends the number: without it "1" would also count for "10".
@@ -109,7 +103,7 @@ class RemoteDecider:
         self._method = method
         small = chat.served.is_small
         self._calibration = shipped_calibration() if small else large_model_calibration()
-        self._prompts = TextPrompts()
+        self._prompts = _TextPrompts()
         self._logprob_source: str | None = None
         self._probe_lock = asyncio.Lock()
 

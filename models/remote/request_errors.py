@@ -5,10 +5,13 @@ from __future__ import annotations
 from ...core import Failed
 
 DENIED_STATUSES = (401, 402, 403)
+RETRY_STATUSES = (408, 409, 429)  # and 5xx
 
 
 class RequestError(Exception):
     """A request without a usable reply. ``failed`` is the answer to its ask."""
+
+    is_transient = False
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -46,6 +49,8 @@ def error_from_status(status: int, detail: str) -> RequestError:
     ``denied`` where the key, a permission or credit is missing."""
     if status in DENIED_STATUSES or "insufficient_quota" in detail:
         return RequestRejected(status, detail, "denied")
-    if status == 501 or (400 <= status < 500 and status not in (408, 409, 429)):
+    if status == 501 or (400 <= status < 500 and status not in RETRY_STATUSES):
         return RequestRejected(status, detail)
-    return RequestError("engine", detail)
+    error = RequestError("engine", detail)
+    error.is_transient = status in RETRY_STATUSES or status >= 500
+    return error

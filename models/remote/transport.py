@@ -145,7 +145,6 @@ ADAPTABLE_PATTERNS = {
 }
 MODERATION_PATTERN = re.compile(r"moderation|flagged|content policy", re.IGNORECASE)
 NO_ROUTE_PATTERN = re.compile(r"unexpected endpoint|not found", re.IGNORECASE)
-RETRY_STATUSES = (408, 409, 429)  # and 5xx
 LIMIT_PATTERN = re.compile(r"context (?:size|length|window)\D{0,24}(\d+)", re.IGNORECASE)
 
 
@@ -296,28 +295,24 @@ class OpenAITransport:
 
         A lost connection is retried only before the first text, since text cannot be taken back.
         """
-        emitted: list[str] = []
+        emitted = False
 
         def emit(text: str) -> bool:
-            emitted.append(text)
+            nonlocal emitted
+            emitted = True
             return on_text(text)
 
-        last = self.endpoint.settings.retries
-        for attempt in range(last + 1):
-            try:
-                return await self._send_adapted(
-                    fields,
-                    lambda body: self._request(
-                        lambda: self._read_stream(body, usage, emit), self.endpoint.settings.timeout
-                    ),
-                )
-            except (RequestRejected, PromptTooLong):
-                raise
-            except RequestError:
-                if emitted or attempt == last:
-                    raise
-            await _pause(attempt)
-        raise AssertionError("the last attempt returns or raises")
+        async def send(body: dict[str, Any]) -> dict[str, Any]:
+            seconds = self.endpoint.settings.timeout
+            reply: dict[str, Any] = await self._request(
+                lambda: self._read_stream(body, usage, emit), seconds
+            )
+            return reply
+
+        return await self._retry(
+            lambda: self._send_adapted(fields, send),
+            lambda error: not (emitted or isinstance(error, RequestRejected | PromptTooLong)),
+        )
 
     async def _read_stream(
         self, fields: dict[str, Any], usage: RequestUsage, on_text: Callable[[str], bool]
@@ -361,26 +356,36 @@ class OpenAITransport:
 
     async def _post(self, path: str, fields: dict[str, Any], usage: RequestUsage) -> dict[str, Any]:
         reply: dict[str, Any] = await self._request(
-            lambda: self._post_retrying(path, fields), self.endpoint.settings.timeout
+            lambda: self._retry(
+                lambda: self._post_once(path, fields), lambda error: error.is_transient
+            ),
+            self.endpoint.settings.timeout,
         )
         usage.add(reply.get("usage"), _request_text(fields), _reply_text(reply))
         return reply
 
-    async def _post_retrying(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """The JSON of a reply. Some gateways send errors with status 200: transient ones are
-        retried here, as the SDK does with others."""
-        last = self.endpoint.settings.retries
-        for attempt in range(last + 1):
-            reply = await self._client.post(f"/{path}", body=fields, cast_to=object)
-            body = self._json(reply)
-            error = body.get("error")
-            if not error or body.get("choices") or body.get("data"):
-                return body
-            status = error_status(error)
-            if attempt == last or not (status in RETRY_STATUSES or status >= 500):
-                raise self._error_of_body(error)
-            await _pause(attempt)
-        raise AssertionError("the last attempt returns or raises")
+    async def _post_once(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """The JSON of a reply. Some gateways send errors with status 200."""
+        body = self._json(await self._client.post(f"/{path}", body=fields, cast_to=object))
+        error = body.get("error")
+        if not error or body.get("choices") or body.get("data"):
+            return body
+        raise self._error_of_body(error)
+
+    async def _retry(
+        self,
+        call: Callable[[], Awaitable[dict[str, Any]]],
+        may_retry: Callable[[RequestError], bool],
+    ) -> dict[str, Any]:
+        """Call again after errors that ``may_retry`` accepts, with exponential backoff."""
+        for attempt in range(self.endpoint.settings.retries):
+            try:
+                return await call()
+            except RequestError as error:
+                if not may_retry(error):
+                    raise
+            await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
+        return await call()
 
     async def _request(self, call: Callable[[], Awaitable[Any]], seconds: float) -> Any:
         """Call within the limits of concurrency and time; errors are raised as RequestError."""
@@ -472,11 +477,6 @@ class OpenAITransport:
         secret = self.credential.key
         text = text.replace(secret, "***") if secret else text
         return text if len(text) <= max_length else text[: max_length - 3] + "..."
-
-
-async def _pause(attempt: int) -> None:
-    """Wait before the next attempt: exponential backoff from 0.5 s to 8 s."""
-    await asyncio.sleep(min(0.5 * 2**attempt, 8.0))
 
 
 def _transport_errors(http: Any) -> tuple[type[Exception], ...]:
