@@ -204,7 +204,7 @@ def _select_cast(
     people: tuple[PersonEntry, ...], cast: tuple[str, ...], path: Path
 ) -> tuple[PersonEntry, ...]:
     """The people in the cast, all if it is empty. Raises SettingError for wrong or equal names."""
-    names = [person.persona.name for person in people]
+    names = [person.name for person in people]
     for name in names:
         if names.count(name) > 1:
             raise SettingError(f"{path}: two people are called '{name}'; rename one of them")
@@ -213,7 +213,7 @@ def _select_cast(
             raise SettingError(
                 f"{path}: cast names '{name}'{did_you_mean(name, names)}, who is not in it"
             )
-    return tuple(person for person in people if person.persona.name in cast) if cast else people
+    return tuple(person for person in people if person.name in cast) if cast else people
 
 
 def _inputs_for_cast(
@@ -224,8 +224,8 @@ def _inputs_for_cast(
 ) -> tuple[PlannedInput, ...]:
     """The inputs without those for people outside the cast. Raises SettingError for an input to
     nobody, and for a line without a person's name."""
-    names = [person.persona.name for person in everybody]
-    absent = set(names) - {person.persona.name for person in people}
+    names = [person.name for person in everybody]
+    absent = set(names) - {person.name for person in people}
     for planned in inputs:
         where = f"{path}: [[inputs]] at {planned.at}"
         if planned.to not in names and (planned.to or planned.kind != "event"):
@@ -270,7 +270,7 @@ def _check_tables(scenario: Scenario) -> None:
             raise SettingError(f"{source}: '{key}' must be a table, written [{table}.{key}]")
     for key, example in _MERGED_SETTINGS.items():
         tables = {f"[minds] {key}": getattr(scenario.minds, key)}
-        tables |= {f"{p.persona.name}: {key}": getattr(p, key) for p in scenario.people}
+        tables |= {f"{p.name}: {key}": getattr(p, key) for p in scenario.people}
         for where, settings in tables.items():
             if settings is not None and not isinstance(settings, dict):
                 raise SettingError(f"{source}: {where} must be a table, as in {example}")

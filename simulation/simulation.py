@@ -195,9 +195,7 @@ class Simulation:
             # As in a chat, since audiences and trust are decided by this spelling.
             given = replace(given, who=validate_person_name(given.to, given.who))
             if any(same_name(given.who, name) for name in self.agents):
-                raise SettingError(
-                    f"input: '{given.who}' is an agent; a line needs a person's name"
-                )
+                raise SettingError(f"input: '{given.who}' is an agent; name a person for a line")
         elif given.kind in ("whisper", "event") and given.who:
             hearers = (given.to,) if given.to else tuple(self.agents)
             if agent := next((name for name in hearers if same_name(given.who, name)), ""):
@@ -255,9 +253,7 @@ class Simulation:
         file, the run can go on."""
         end = self.end(until=until, steps=steps)
         if end is None:
-            raise SettingError(
-                "run: say until when, or how many steps; the scenario has no 'until' of its own"
-            )
+            raise SettingError("run: give until or steps; the scenario has no 'until' of its own")
         self.halted = None
         print_line = _progress_output(progress)
         report = ProgressReporter(ProgressMeter(self, end), print_line) if print_line else None

@@ -372,9 +372,7 @@ class EmbodiedWorld:
             "bodies": [body.save() for body in state.bodies.values()],
             "states": {objects[n]: s for n, s in enumerate(state.object_states) if s != IDLE},
             "tellers": {objects[n]: list(s) for n, s in enumerate(state.object_sources) if s},
-            "users": {
-                objects[n]: list(users) for n, users in enumerate(state.object_users) if users
-            },
+            "users": {objects[n]: list(u) for n, u in enumerate(state.object_users) if u},
             "talks": state.conversations.save(),
         }
 
@@ -390,9 +388,7 @@ class EmbodiedWorld:
         try:
             self._use_state(self._loaded(state))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise WorldError(
-                f"the saved state is broken ({error!r}); load an earlier one"
-            ) from error
+            raise WorldError(f"the saved state is broken ({error!r}); load another") from error
 
     def _loaded(self, saved: Json) -> WorldState:
         limits = self._conversations.most_lines, self._conversations.patience

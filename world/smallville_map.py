@@ -194,9 +194,7 @@ def _block_ids(file: Path, width: int, height: int) -> list[int]:
         )
     bad = next((i for i, cell in enumerate(cells) if not _is_id(cell)), None)
     if bad is not None:
-        raise MapError(
-            f"{file}: cell {bad + 1} is {cells[bad]!r}, not a block's id; write 0 for none"
-        )
+        raise MapError(f"{file}: cell {bad + 1} is {cells[bad]!r}, no block's id; write 0 for none")
     return [int(cell) for cell in cells]
 
 
