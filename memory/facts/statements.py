@@ -11,7 +11,7 @@ from ..storage import LogEntry
 
 # Relations with one object at a time: a later statement ends the earlier one.
 FUNCTIONAL = frozenset(
-    {
+    [
         "address",
         "age",
         "birthday",
@@ -27,7 +27,7 @@ FUNCTIONAL = frozenset(
         "studies",
         "works as",
         "works at",
-    }
+    ]
 )
 
 
