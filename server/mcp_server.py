@@ -195,8 +195,8 @@ def serve_http(
     tokens = None if tokens is None else check_tokens(tokens, "tokens")
     if not is_loopback(host) and not tokens:
         raise SettingError(
-            f"serving at {host} is open to other machines; give everybody a token (--tokens FILE), or "
-            "serve at 127.0.0.1"
+            f"serving at {host} is open to other machines; give everybody a token (--tokens FILE), "
+            "or serve at 127.0.0.1"
         )
     listening = _listen(host, port)
     open_service = _service_factory(open_host, authenticated=person is not None or bool(tokens))

@@ -115,8 +115,8 @@ class RemoteDecider:
         if name not in ("cosine", "parts") and await self._find_logprob_source(usage) == "none":
             if name not in ("auto", "direct"):
                 detail = (
-                    f"{self._chat.transport.endpoint.url} gives no log-probabilities of prompts, which "
-                    f"method '{name}' needs; use method auto, direct, cosine or parts"
+                    f"{self._chat.transport.endpoint.url} gives no log-probabilities of prompts, "
+                    f"which method '{name}' needs; use method auto, direct, cosine or parts"
                 )
                 return Failed(reason="refused", detail=detail)
             if name == "direct" or not self._chat.served.is_small:
