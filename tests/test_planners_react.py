@@ -20,11 +20,11 @@ from denizens.core import (
 from denizens.planners import (
     React,
     ToolCallRecord,
-    action_from_call,
     goals_of,
     world_tools,
 )
 from denizens.planners.goals import accept_goals
+from denizens.planners.steps import action_from_call
 from denizens.planners.text import is_grounded
 from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
 from denizens.testing.adversarial_models import FAILURE_REASONS
