@@ -315,7 +315,8 @@ def _embedder_for(agent_memory: Memory) -> EmbedFunction | None:
     if columns != 384:
         raise MemoryFault(
             f"{agent_memory.store.name}: memory of {agent_memory.agent}: its embeddings have "
-            f"{columns} dimensions, the packaged embedder's 384; do this in Python with their own embedder"
+            f"{columns} dimensions, those of the packaged embedder 384; do this in Python with the "
+            "embedder of the memory"
         )
     return load_embedder().vectors
 
