@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,14 @@ def selected_parts(command: str, part: list[str] | None, known: tuple[str, ...])
     return tuple(part or known)
 
 
+def run_benchmark(measure: Callable[..., Json], *arguments: object, **settings: object) -> Json:
+    """Call ``measure`` and show its progress: a spinner on a terminal, else lines."""
+    from .live_progress import loading_line
+
+    with loading_line(console()) as progress:
+        return measure(*arguments, progress=progress, **settings)
+
+
 @bench.command()
 def engine(
     model: TransformersModelOption = "smollm2",
@@ -53,13 +62,12 @@ def engine(
     from ..models import load_model
 
     parts = selected_parts("engine", part, ENGINE_PARTS) if part or not trace else ()
-    out = console()
-    figures = measure_engine(
-        model, device=device, dtype=dtype, parts=parts, quick=quick, progress=out.print
+    figures = run_benchmark(
+        measure_engine, model, device=device, dtype=dtype, parts=parts, quick=quick
     )
     if trace is not None:
-        out.print(f"replaying the asks of {trace} three times")
-        figures |= measure_trace(lambda: load_model(model, device=device, dtype=dtype), trace)
+        load = partial(load_model, model, device=device, dtype=dtype)
+        figures |= run_benchmark(measure_trace, load, trace)
     print_figures(figures, json)
 
 
@@ -68,10 +76,8 @@ def print_figures(figures: Json, as_json: bool) -> None:
     if as_json:
         print_json(figures)
         return
-    for name, value in figures.items():
-        rows = value.items() if isinstance(value, dict) else (("", value),)
-        for key, figure in rows:
-            print_line(f"{name}{'.' if key else ''}{key:32} {figure}")
+    for name, figure in flatten(figures):
+        print_line(f"{name:40} {figure}")
 
 
 @bench.command()
@@ -87,9 +93,8 @@ def schemas(
     from ..benchmarks.models import measure_schemas
     from ..models import load_local
 
-    out = console()
-    figures = measure_schemas(
-        load_local(model, device=device, dtype=dtype), generations=answers, progress=out.print
+    figures = run_benchmark(
+        measure_schemas, load_local(model, device=device, dtype=dtype), generations=answers
     )
     print_figures({"schemas": figures}, json)
 
@@ -112,11 +117,10 @@ def decisions(
 
     parts = selected_parts("decisions", part, DECISION_PARTS)
     folder = data_folder(None if data is None else str(data))
-    out = console()
-    figures = measure_decisions(
-        model, device=device, dtype=dtype, data=folder, parts=parts, progress=out.print
+    figures = run_benchmark(
+        measure_decisions, model, device=device, dtype=dtype, data=folder, parts=parts
     )
-    print_figures(figures if json else dict(flatten(figures)), json)
+    print_figures(figures, json)
 
 
 @bench.command()
@@ -151,19 +155,19 @@ def tools(
 
     parts = selected_parts("tools", part, TOOL_PARTS)
     folder = data_folder(None if data is None else str(data))
-    out = console()
     if calibrate is not None:
-        calibrate_arguments(
+        run_benchmark(
+            calibrate_arguments,
             model,
             calibrate,
             device=device,
             dtype=dtype,
             data=folder,
             parts=parts,
-            progress=out.print,
         )
         return
-    figures = measure_tools(
+    figures = run_benchmark(
+        measure_tools,
         model,
         device=device,
         dtype=dtype,
@@ -171,9 +175,8 @@ def tools(
         parts=parts,
         quick=quick,
         receipts=receipts,
-        progress=out.print,
     )
-    print_figures(figures if json else dict(flatten(figures)), json)
+    print_figures(figures, json)
 
 
 @bench.command()
@@ -202,12 +205,11 @@ def memory(
     from ..benchmarks.memory import MEMORY_PARTS, calibrate_answerability, measure_memory
 
     parts = selected_parts("memory", part, MEMORY_PARTS)
-    out = console()
     if calibrate is not None:
-        calibrate_answerability(data, calibrate, out.print)
+        run_benchmark(calibrate_answerability, data, calibrate)
         return
-    figures = measure_memory(parts, data=data, quick=quick, to=receipts, progress=out.print)
-    print_figures(figures if json else dict(flatten(figures)), json)
+    figures = run_benchmark(measure_memory, parts, data=data, quick=quick, to=receipts)
+    print_figures(figures, json)
 
 
 @bench.command()
@@ -237,11 +239,10 @@ def tasks(
 
     planners = selected_parts("tasks", planner, tuple(TASK_PLANNERS))
     names = selected_parts("tasks", task, tuple(problem.name for problem in BENCHMARK_TASKS))
-    out = console()
-    figures = measure_tasks(
-        model, device=device, dtype=dtype, planners=planners, tasks=names, progress=out.print
+    figures = run_benchmark(
+        measure_tasks, model, device=device, dtype=dtype, planners=planners, tasks=names
     )
-    print_figures(figures if json else dict(flatten(figures)), json)
+    print_figures(figures, json)
 
 
 @bench.command()
@@ -259,11 +260,8 @@ def understanding(
     from ..benchmarks.models import UNDERSTANDING_PARTS, measure_understanding
 
     parts = selected_parts("understanding", part, UNDERSTANDING_PARTS)
-    out = console()
-    figures = measure_understanding(
-        model, device=device, dtype=dtype, parts=parts, progress=out.print
-    )
-    print_figures(figures if json else dict(flatten(figures)), json)
+    figures = run_benchmark(measure_understanding, model, device=device, dtype=dtype, parts=parts)
+    print_figures(figures, json)
 
 
 @bench.command()
@@ -275,8 +273,8 @@ def labels(
     from ..benchmarks.agents import measure_labels
     from ..interop import load_scenario
 
-    figures = measure_labels(load_scenario(scenario), progress=console().print)
-    print_figures(figures if json else dict(flatten(figures)), json)
+    figures = run_benchmark(measure_labels, load_scenario(scenario))
+    print_figures(figures, json)
 
 
 def flatten(figures: Json, before: str = "") -> Iterator[tuple[str, Json]]:

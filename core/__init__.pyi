@@ -9,6 +9,7 @@ from .class_loader import require_class as require_class
 from .class_loader import require_unshadowed as require_unshadowed
 from .clock import Clock as Clock
 from .clock import time_error as time_error
+from .clock import to_seconds as to_seconds
 from .codec import canonical as canonical
 from .codec import digest as digest
 from .codec import digest_text as digest_text
@@ -132,6 +133,7 @@ from .protocols import ask_from_json as ask_from_json
 from .protocols import call as call
 from .protocols import choose as choose
 from .protocols import drive as drive
+from .protocols import drop_order as drop_order
 from .protocols import embed as embed
 from .protocols import generate as generate
 from .protocols import identifier_to_words as identifier_to_words
@@ -141,6 +143,7 @@ from .protocols import run_thoughts as run_thoughts
 from .protocols import together as together
 from .protocols import tool_option as tool_option
 from .protocols import traced as traced
+from .protocols import without_parts as without_parts
 from .records import RECORD_KINDS as RECORD_KINDS
 from .records import Cue as Cue
 from .records import Hit as Hit

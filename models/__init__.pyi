@@ -4,7 +4,6 @@ from .clients import Usage as Usage
 from .clients import UsageLedger as UsageLedger
 from .clients import sum_usage as sum_usage
 from .embedders import Embedder as Embedder
-from .embedders import embedder_folder as embedder_folder
 from .embedders import load_embedder as load_embedder
 from .engine import pick_device as pick_device
 from .engine import pick_dtype as pick_dtype

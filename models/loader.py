@@ -14,7 +14,7 @@ import torch
 from ..core import Json, ModelCorrupt, ModelError, SettingError
 from .clients import UsageLedger
 from .decisions import Decider, load_calibration
-from .embedders import Embedder, embedder_folder
+from .embedders import load_embedder
 from .engine import (
     ChatTemplate,
     Engine,
@@ -98,7 +98,9 @@ def load_local_model(
     report(f"preparing {name}", 0, 0)
     backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
     report(f"loading the embedder {embedder}", 0, 0)
-    text_embedder = Embedder(embedder_folder(embedder, progress), torch_device, alone=exact)
+    text_embedder = load_embedder(
+        embedder, device=str(torch_device), alone=exact, progress=progress
+    )
     dtype_name = "int8" if int8 else str(torch_dtype)
     about = describe_model(name, digest, dtype_name, torch_device, tokens, exact, embedder)
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
@@ -138,7 +140,7 @@ def read_model(
     if path.is_file() and is_gguf(path):
         return read_gguf(path, dtype, progress)
     if path.is_file():
-        raise ModelError(f"{path}: is one file; name the folder that it lies in, or a .gguf file")
+        raise ModelError(f"{path}: is one file; name the folder that contains it, or a .gguf file")
     return read_hub_model(name, dtype)
 
 
@@ -187,7 +189,7 @@ def _generation_config(
     for wrong in (i for i in stops if type(i) is not int):
         raise ModelCorrupt(
             f"{name}: eos_token_id is {wrong!r} in its generation_config.json, not the number of "
-            "a token; mend the file or fetch it again"
+            "a token; correct the file or fetch it again"
         )
     # Some tokenizers have tokens that the model has no row for.
     stops = {i for i in stops if i < vocabulary}
@@ -220,8 +222,8 @@ def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None
     largest = max((i for i in tokenizer.get_vocab().values() if i not in added), default=0)
     if largest >= vocabulary:
         raise ModelCorrupt(
-            f"{name}: its tokenizer numbers words up to {largest}, but the model knows "
-            f"{vocabulary}: they belong to two models; fetch the tokenizer's files again"
+            f"{name}: its tokenizer has token ids up to {largest}, but the model only "
+            f"{vocabulary} rows: they belong to two models; fetch the tokenizer's files again"
         )
 
 

@@ -46,7 +46,7 @@ def agent_from_scenario(
     A memory that is empty gets the persona's facts and documents as its first records, as in a
     run, created at ``at`` (default: now). Raises SettingError for an unknown name.
     """
-    names = [person.persona.name for person in scenario.people]
+    names = [person.name for person in scenario.people]
     name = match_name(name, names)
     alone = replace(scenario, people=(scenario.people[names.index(name)],))
     lazy = LazyModel(alone.model.name, lambda: load_scenario_model(alone))

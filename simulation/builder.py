@@ -67,9 +67,7 @@ def build_simulation(
     ModelError for what cannot be built.
     """
     if not isinstance(scenario, Scenario):
-        raise SettingError(
-            f"a Scenario is needed, not {scenario!r}: load_scenario({str(scenario)!r})"
-        )
+        raise SettingError(f"needs a Scenario, not {scenario!r}: load_scenario({str(scenario)!r})")
     if isinstance(model, str):
         raise SettingError(
             "model: a loaded model is needed, not its name: "
@@ -95,18 +93,13 @@ def build_simulation(
             _plan_inputs(simulation, scenario)
         # Last, since it may take minutes: misspelt names are reported before.
         if model is None and any(
-            _asks_model(agent.planner) for agent in simulation.agents.values()
+            getattr(a.planner, "asks_model", True) for a in simulation.agents.values()
         ):
             for agent in simulation.agents.values():
                 agent.model = lazy.model
             if is_new:
                 record_models(store, simulation.agents)
     return simulation
-
-
-def _asks_model(planner: Planner) -> bool:
-    """Whether a planner asks a model; one without ``asks_model`` does."""
-    return bool(getattr(planner, "asks_model", True))
 
 
 def assemble_simulation(
@@ -126,7 +119,7 @@ def assemble_simulation(
         seed=scenario.scenario.seed,
         clock=scenario.clock,
         store=store,
-        starts={m.persona.name: m.start for m in scenario.people if m.start is not None},
+        starts={m.name: m.start for m in scenario.people if m.start is not None},
         about={**scenario.without_local_paths().as_json(), "map": store.get("map")},
         max_tokens_per_day=scenario.model.max_tokens_per_day,
         approver=approver,
@@ -198,9 +191,7 @@ def _as_model_progress(progress: Callable[[str], None]) -> Callable[[str, int, i
     return report
 
 
-def make_agents(
-    scenario: Scenario, store: Store, model: Model, *, read: bool = False
-) -> list[Agent]:
+def make_agents(scenario: Scenario, store: Store, model: Model, read: bool = False) -> list[Agent]:
     """An agent for each person of a scenario, all with ``model``. With ``read`` they get the
     scenario's documents and memories to read."""
     allow_sibling_modules(scenario)
@@ -246,11 +237,8 @@ def policy_of(scenario: Scenario, person: PersonEntry) -> Policy:
 
 
 def _merge_settings(cls: type[T], scenario: Scenario, person: PersonEntry, key: str) -> T:
-    """The settings of [minds] under a key, overridden by the person's own."""
     common, own = getattr(scenario.minds, key) or {}, getattr(person, key) or {}
-    return build_settings(
-        cls, {**common, **own}, f"{scenario.source}: {person.persona.name}: {key}"
-    )
+    return build_settings(cls, {**common, **own}, f"{scenario.source}: {person.name}: {key}")
 
 
 def _code_names(scenario: Scenario) -> list[str]:
@@ -296,7 +284,6 @@ def make_world(scenario: Scenario, store: Store) -> World:
 
 
 def _world_by_name(scenario: Scenario) -> World:
-    """The world that ``package.module:function`` makes."""
     table, where = scenario.world, f"{scenario.source}: [world]"
     if ":" not in table.kind:
         raise SettingError(
@@ -338,7 +325,6 @@ def _store_map(scenario: Scenario, store: Store) -> TownMap:
 
 
 def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
-    """Add the scenario's inputs at the steps of their times."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at {planned.at}"
         step = simulation.clock.steps_until(parse_scenario_time(planned.at, where))

@@ -236,9 +236,7 @@ def run_stats(store: Store) -> dict[str, Json]:
     sums of ``usage_summary`` and ``failure_stats``, and the head of the hash chain."""
     journal = Journal(store)
     kinds = dict(store.rows("SELECT kind, COUNT(*) FROM asks GROUP BY kind"))
-    tokens = store.rows(
-        "SELECT COALESCE(SUM(tokens_in), 0), COALESCE(SUM(tokens_out), 0) FROM asks"
-    )
+    tokens = store.rows("SELECT IFNULL(SUM(tokens_in), 0), IFNULL(SUM(tokens_out), 0) FROM asks")
     model_calls = sum(kinds.get(kind, 0) for kind in ("generate", "choose", "rate", "embed"))
     seconds = float(store.get("seconds", 0.0))
     agents = len(store.get("start", {}).get("people", ()))

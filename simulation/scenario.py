@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
-from ..core import Clock, Input, Json, Persona, SettingError, Time, to_json
+from ..core import AgentId, Clock, Input, Json, Persona, SettingError, Time, to_json
 from ..core.protocols import InputKind
 from ..models.remote import UserModelName
 
@@ -99,6 +99,11 @@ class PersonEntry:
     documents: tuple[str, ...] = ()
     memories: str = ""
     memory: Json = None
+
+    @property
+    def name(self) -> AgentId:
+        """The persona's name."""
+        return self.persona.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

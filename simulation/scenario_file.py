@@ -204,7 +204,7 @@ def _select_cast(
     people: tuple[PersonEntry, ...], cast: tuple[str, ...], path: Path
 ) -> tuple[PersonEntry, ...]:
     """The people in the cast, all if it is empty. Raises SettingError for wrong or equal names."""
-    names = [person.persona.name for person in people]
+    names = [person.name for person in people]
     for name in names:
         if names.count(name) > 1:
             raise SettingError(f"{path}: two people are called '{name}'; rename one of them")
@@ -213,7 +213,7 @@ def _select_cast(
             raise SettingError(
                 f"{path}: cast names '{name}'{did_you_mean(name, names)}, who is not in it"
             )
-    return tuple(person for person in people if person.persona.name in cast) if cast else people
+    return tuple(person for person in people if person.name in cast) if cast else people
 
 
 def _inputs_for_cast(
@@ -224,8 +224,8 @@ def _inputs_for_cast(
 ) -> tuple[PlannedInput, ...]:
     """The inputs without those for people outside the cast. Raises SettingError for an input to
     nobody, and for a line without a person's name."""
-    names = [person.persona.name for person in everybody]
-    absent = set(names) - {person.persona.name for person in people}
+    names = [person.name for person in everybody]
+    absent = set(names) - {person.name for person in people}
     for planned in inputs:
         where = f"{path}: [[inputs]] at {planned.at}"
         if planned.to not in names and (planned.to or planned.kind != "event"):
@@ -258,7 +258,6 @@ def check_persona(persona: Persona, where: str) -> None:
 
 
 def _check_tables(scenario: Scenario) -> None:
-    """Raises SettingError for values that types do not exclude."""
     source = scenario.source
     _check_name(scenario.scenario.name, f"{source}: [scenario]")
     _check_name(scenario.world.name, f"{source}: [world]")
@@ -270,14 +269,13 @@ def _check_tables(scenario: Scenario) -> None:
             raise SettingError(f"{source}: '{key}' must be a table, written [{table}.{key}]")
     for key, example in _MERGED_SETTINGS.items():
         tables = {f"[minds] {key}": getattr(scenario.minds, key)}
-        tables |= {f"{p.persona.name}: {key}": getattr(p, key) for p in scenario.people}
+        tables |= {f"{p.name}: {key}": getattr(p, key) for p in scenario.people}
         for where, settings in tables.items():
             if settings is not None and not isinstance(settings, dict):
                 raise SettingError(f"{source}: {where} must be a table, as in {example}")
 
 
 def _check_name(name: str, where: str) -> None:
-    """Raises SettingError for a name that cannot name a folder and the root of addresses."""
     if not name:
         return
     # Joiners belong to the spelling of some scripts.
@@ -297,7 +295,6 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _check_inputs(scenario: Scenario) -> None:
-    """Raises SettingError for inputs without valid time or table, and for wrong kinds."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at"
         parse_scenario_time(planned.at, where)

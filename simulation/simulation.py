@@ -107,7 +107,6 @@ class Simulation:
         self._open(start_of_run(self.seed, clock, self.agents, about))
 
     def _open(self, start: Json) -> None:
-        """Start a run in the store, or resume the one in it."""
         if not is_started(self.store, start, self.step):
             with self.store.transaction():
                 self.store.put("start", start)
@@ -195,9 +194,7 @@ class Simulation:
             # As in a chat, since audiences and trust are decided by this spelling.
             given = replace(given, who=validate_person_name(given.to, given.who))
             if any(same_name(given.who, name) for name in self.agents):
-                raise SettingError(
-                    f"input: '{given.who}' is an agent; a line needs a person's name"
-                )
+                raise SettingError(f"input: '{given.who}' is an agent; name a person for a line")
         elif given.kind in ("whisper", "event") and given.who:
             hearers = (given.to,) if given.to else tuple(self.agents)
             if agent := next((name for name in hearers if same_name(given.who, name)), ""):
@@ -255,9 +252,7 @@ class Simulation:
         file, the run can go on."""
         end = self.end(until=until, steps=steps)
         if end is None:
-            raise SettingError(
-                "run: say until when, or how many steps; the scenario has no 'until' of its own"
-            )
+            raise SettingError("run: give until or steps; the scenario has no 'until' of its own")
         self.halted = None
         print_line = _progress_output(progress)
         report = ProgressReporter(ProgressMeter(self, end), print_line) if print_line else None
@@ -345,7 +340,6 @@ class Simulation:
         recorder: Recorder,
         began: float,
     ) -> Tick:
-        """Write a step in one transaction."""
         step = self.step
         if self._replayed is not None:
             self.journal.copy_asks(self._replayed, step)
@@ -393,7 +387,6 @@ class Simulation:
 
 
 def _store_of(agents: Sequence[Agent], store: Store | None) -> Store:
-    """The store of a run. Raises SettingError for agents that cannot be in one run."""
     if not agents:
         raise SettingError("a simulation needs at least one agent; give it some")
     if len({agent.id for agent in agents}) != len(agents):

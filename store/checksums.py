@@ -1,4 +1,4 @@
-"""Checksums: the hash chain, and what a check reports."""
+"""Checksums, the digest of a hash chain, and reports of damage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core import digest_text
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something wrong in a file: ``where`` (table and row) and ``what`` does not fit."""
+    """Damage to a file: ``where`` (table and row), and ``what`` is wrong."""
 
     where: str
     what: str
@@ -22,10 +22,10 @@ class Damage:
 
 
 def chain_digest(previous: str, payload: str) -> str:
-    """The next link of a hash chain: blake2b (128 bits, hex) of the link before and a payload.
+    """The next link of a hash chain: blake2b (128 bits, hex) of the previous link and a payload.
 
-    A changed, missing or added row breaks every link after it. The first link's
-    ``previous`` is an empty string.
+    A changed, missing or added row breaks every later link. The first link's ``previous`` is the
+    empty string.
 
     >>> one = chain_digest("", "a")
     >>> chain_digest(one, "b") == chain_digest(chain_digest("", "a"), "b")
@@ -44,7 +44,7 @@ def header_digest(key: str, value: str) -> str:
 
 
 def schema_digest(connection: sqlite3.Connection) -> str:
-    """Digest of every table and index definition, so that a damaged one is noticed."""
+    """The digest of all table and index definitions."""
     rows = connection.execute(
         "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
     )
@@ -52,7 +52,7 @@ def schema_digest(connection: sqlite3.Connection) -> str:
 
 
 def store_damage(connection: sqlite3.Connection) -> Iterator[Damage]:
-    """Damage to the file's structure, to header rows and to stored texts."""
+    """Damage to the file's structure, its header and its texts."""
     for (line,) in connection.execute("PRAGMA integrity_check(20)"):
         if line != "ok":
             yield Damage("file structure", line)

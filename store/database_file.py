@@ -1,4 +1,4 @@
-"""Looking at a file before touching it, and the lock of its one writer."""
+"""Inspecting a database file before it is opened, and the lock of its one writer."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ APPLICATION_ID = 0x44454E5A
 """SQLite's application id of our files, "DENZ"."""
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises; the second where a damaged name stands in its message, which Python then
-cannot read."""
+"""What SQLite raises; UnicodeDecodeError if its message contains a damaged name."""
 
 _SIDES = ("-wal", "-shm", "-journal")
-"""Endings of the files that SQLite keeps beside one."""
+"""Endings of SQLite's side files."""
 
 _REMEDY = "copy the file aside and restore it from a backup or a fork; it was left as it is"
 
 
 def translate_error(error: sqlite3.Error | UnicodeDecodeError, name: str) -> DenizensError | None:
-    """Our error for one of SQLite's, or None when the statement itself is at fault."""
+    """The DenizensError for an error of SQLite; None if the statement itself is wrong."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     unread = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or unread:
@@ -45,7 +44,7 @@ def wal_path(path: Path) -> Path:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a path is that of a SQLite file, one of ours or another's, or of its log."""
+    """Whether a path is an SQLite file, of this or another program, or one of its side files."""
     if path.name.endswith(_SIDES):
         return path.exists() and is_database(path.with_name(path.name.rpartition("-")[0]))
     try:
@@ -56,7 +55,7 @@ def is_database(path: Path) -> bool:
 
 
 def database_files(path: Path) -> tuple[Path, ...]:
-    """Every file that a Store keeps at a path: itself, SQLite's side files, the writer's lock.
+    """All files of a store: itself, SQLite's side files, and the writer's lock.
 
     >>> [file.name for file in database_files(Path("run.db"))]
     ['run.db', 'run.db-wal', 'run.db-shm', 'run.db-journal', 'run.db.lock']
@@ -65,16 +64,16 @@ def database_files(path: Path) -> tuple[Path, ...]:
 
 
 def change_stamp(path: Path) -> tuple[int, int, bool]:
-    """Changes whenever a writer starts, stops or has written."""
+    """A value that changes whenever a writer opens, closes or writes the file."""
     seen = path.stat()
     return seen.st_mtime_ns, seen.st_size, wal_path(path).exists()
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Without a write-ahead log nobody writes, and the
-    file is read without leaving even SQLite's side files behind."""
-    # The file is never opened but through SQLite: closing another handle on it would
-    # drop the locks of every connection this process has on it.
+    """A connection that cannot write. Without a write-ahead log there is no writer, and the file is
+    read without creating SQLite's side files."""
+    # The file is opened through SQLite only: closing another handle on it would release the locks
+    # of all connections of this process.
     mode = "mode=ro" if wal_path(path).exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(
@@ -85,10 +84,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def inspect_file(path: Path, *, deep: bool) -> bool:
-    """Check an existing file without writing to it; True when it holds nothing yet.
+    """Check an existing file without writing to it; returns whether it has no tables yet.
 
-    ``deep`` also walks its structure. Raises RunCorrupt for a damaged file, RunError for
-    one that is not ours.
+    ``deep`` also checks its structure. Raises RunCorrupt for a damaged file, RunError for one of
+    another program.
     """
     if not path.is_file():
         raise RunError(f"{path}: is not a file; name the file itself, such as run.db")
@@ -123,10 +122,10 @@ def inspect_file(path: Path, *, deep: bool) -> bool:
 
 
 class WriterLock:
-    """Held while a process writes a file; the system frees it however the process ends."""
+    """A lock held while a process writes a file, released by the system however it ends."""
 
     def __init__(self, path: Path) -> None:
-        """Lock the file beside ``path``. Raises RunLocked naming the holder's process id."""
+        """Lock the file beside ``path``. Raises RunLocked with the process id of the holder."""
         import fcntl
 
         side = path.with_name(path.name + ".lock")
@@ -152,5 +151,5 @@ class WriterLock:
         self._handle = handle
 
     def release(self) -> None:
-        """Let the next writer in. The side file stays: removing it would race."""
+        """Release the lock. The lock file stays: removing it would be a race."""
         self._handle.close()

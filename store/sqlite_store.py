@@ -41,7 +41,7 @@ CREATE TABLE texts (digest TEXT PRIMARY KEY, text TEXT NOT NULL);
 _SCHEMA = "store.schema"
 
 _INHERITED_CONNECTIONS: list[object] = []
-"""Connections of the process this one was forked from: kept open as they are."""
+"""Connections of the parent of a forked process: closing them would release the parent's locks."""
 
 DamageCheck = Callable[["Store"], Iterable[Damage]]
 
@@ -49,13 +49,12 @@ DamageCheck = Callable[["Store"], Iterable[Damage]]
 class Store:
     """One SQLite file: write-ahead log, every commit synced to disk, one writer at a time.
 
-    A file is looked at before it is opened for writing, so a damaged one is refused and
-    left as it is. ``:memory:`` holds a store that ends with the process. Rows come back as
-    tuples.
+    A file is inspected before it is opened for writing, so that a damaged one is refused and not
+    changed. ``:memory:`` is a store that ends with the process. Rows are tuples.
 
-    Any thread of the process that opened it may use it, one at a time: whoever needs it for
-    more than a statement or a transaction holds its ``owner`` (``with store.owner:``), the
-    others wait. A forked process is refused with RunError; it opens a file of its own.
+    All threads of the process that opened it may use it, one at a time: a thread that needs it for
+    more than a statement or a transaction holds its ``owner`` (``with store.owner:``), the others
+    wait. A forked process gets RunError and opens a store of its own.
 
     >>> with Store(":memory:") as store:
     ...     store.put("seed", 7)
@@ -65,17 +64,17 @@ class Store:
 
     @check_arguments
     def __init__(self, path: Path | str, *, write: bool = True, create: bool = True) -> None:
-        """Open ``path``; a missing file is made when ``write`` and ``create`` are set.
+        """Open ``path``; a missing file is created if ``write`` and ``create`` are set.
 
-        Raises RunError (missing, not ours, written by a newer version), RunCorrupt
+        Raises RunError (missing, of another program, written by a newer version), RunCorrupt
         (damaged) or RunLocked (another writer).
         """
         self.name = str(path)
         self.path = None if self.name == ":memory:" else Path(path)
         self.write = write
         self.cache: dict[Hashable, Any] = {}
-        """What parts keep of this file in memory; emptied whenever it may have gone stale
-        (a rollback; another process's commit, when reading only)."""
+        """What parts cache of this file; cleared whenever it may be out of date (after a rollback,
+        or another process's commit if this one only reads)."""
         self.owner = ContextLock(self.name)
         self._depth = 0
         self._closed = False
@@ -100,7 +99,7 @@ class Store:
             os.lstat(self.path.parent / (self.path.name + "-journal"))
         except FileNotFoundError:
             pass
-        except (ValueError, OSError) as fault:  # A NUL, half a surrogate, a name too long.
+        except (ValueError, OSError) as fault:  # A NUL, a lone surrogate, a name too long.
             reason = getattr(fault, "strerror", None) or fault
             raise RunError(f"{self.name!r}: is no path of a file ({reason}); check it") from fault
         if not self.path.exists():
@@ -125,7 +124,7 @@ class Store:
             )
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = FULL")
-        # Another writer may have made the tables between the look and the lock.
+        # Another writer may have created the tables between inspection and lock.
         if new and not self.first_row("SELECT 1 FROM sqlite_master WHERE name = 'header'"):
             with self.transaction():
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -177,8 +176,7 @@ class Store:
                 self._fail(error)
 
     def iter_rows(self, sql: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query as they are read, for tables larger than they should be in
-        memory at once."""
+        """The rows of a query as they are read, for tables too large for RAM."""
         cursor = self.execute(sql, args)
         try:
             while piece := cursor.fetchmany(1024):
@@ -207,7 +205,8 @@ class Store:
         raise translate_error(error, self.name) or error
 
     def refresh(self) -> None:
-        """Follow a writer elsewhere: drop what may be stale, leave the unlocked mode."""
+        """If this store only reads, follow the writer in another process: clear caches that are out
+        of date, and reopen a file that is now being written."""
         if self.path is None or self.write or self._closed:
             return
         with self.owner:
@@ -229,10 +228,10 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing: commits at the end, rolls back on any exception.
+        """A transaction: commits at the end, rolls back on any exception.
 
-        An inner one joins the outer: what it wrote is undone when it fails, and lasts only
-        when the outer commits.
+        An inner transaction is a savepoint: what it wrote is undone if it fails, and is durable
+        only once the outer one commits.
         """
         if not self.write:
             raise RunError(f"{self.name}: is opened for reading only; open it for writing")
@@ -240,8 +239,8 @@ class Store:
             yield from self._transaction()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Have ``undo`` called when the open transaction is rolled back, or the outer one is:
-        for what is kept beside the file and must move with it. Outside one it is not kept."""
+        """Call ``undo`` if the open transaction, or an outer one, is rolled back: for state outside
+        the file that must be rolled back with it. Does nothing outside a transaction."""
         if self._depth:
             self._undo.append((self._depth, undo))
 
@@ -277,7 +276,7 @@ class Store:
     # -- header and texts -----------------------------------------------------------
 
     def get(self, key: str, default: Json = None) -> Json:
-        """The header's value under ``key``. Raises RunCorrupt when its checksum is off."""
+        """The header's value under ``key``. Raises RunCorrupt if its checksum does not fit."""
         row = self.first_row("SELECT value, digest FROM header WHERE key = ?", (key,))
         if row is None:
             return default
@@ -298,13 +297,14 @@ class Store:
         )
 
     def intern_text(self, text: str) -> str:
-        """Keep a text once, however often it comes; returns its digest."""
+        """Store a text once, however often it occurs; returns its digest."""
         mark = digest_text(text)
         self.execute("INSERT OR IGNORE INTO texts (digest, text) VALUES (?, ?)", (mark, text))
         return mark
 
     def interned_text(self, digest: str) -> str:
-        """The text that ``intern_text`` kept. Raises RunCorrupt when it is missing or changed."""
+        """The text of a digest from ``intern_text``. Raises RunCorrupt if it is missing or
+        changed."""
         row = self.first_row("SELECT text FROM texts WHERE digest = ?", (digest,))
         if row is None or not isinstance(row[0], str) or digest_text(row[0]) != digest:
             state = "missing" if row is None else "damaged"
@@ -318,11 +318,11 @@ class Store:
     def migrate(
         self, part: str, version: int, migrations: Sequence[str], check: DamageCheck | None = None
     ) -> None:
-        """Bring the tables of ``part`` to ``version``.
+        """Migrate the tables of ``part`` to ``version``.
 
-        ``migrations[i]`` is the SQL that leads from version i to i + 1 (0: no tables yet).
-        ``check`` is run by ``verify``. Raises RunError when the file is newer than the code,
-        or older and opened for reading only.
+        ``migrations[i]`` is the SQL from version i to i + 1 (0: no tables). ``verify`` will run
+        ``check``. Raises RunError if the file is newer than the code, or older and opened for
+        reading only.
         """
         if check:
             self._checks[part] = check
@@ -346,14 +346,12 @@ class Store:
             self.put(_SCHEMA, schema_digest(self._connection))
 
     def reset_schema_digest(self) -> None:
-        """Take the present table definitions for the right ones: after carrying tables over
-        from another file."""
+        """Accept the present table definitions, after tables were copied from another file."""
         self.put(_SCHEMA, schema_digest(self._connection))
 
     def scrub(self) -> None:
-        """Write the file anew without what was deleted from it, and empty its log: nothing
-        of a deleted row is left in either. Raises RunLocked while somebody reads the file,
-        which keeps the old pages where they are."""
+        """Write the file anew and truncate its log, so that nothing of a deleted row is left in
+        either. Raises RunLocked while another process reads the file, which keeps old pages."""
         if self._depth:
             raise RunError(f"{self.name}: cannot be scrubbed inside a transaction")
         self.execute("PRAGMA secure_delete = 1")
@@ -366,7 +364,7 @@ class Store:
             )
 
     def version(self, part: str) -> int:
-        """The schema version of a part; 0 when the file has none of its tables."""
+        """The schema version of a part; 0 if the file has none of its tables."""
         row = self.first_row("SELECT version FROM parts WHERE part = ?", (part,))
         return int(row[0]) if row else 0
 
@@ -384,8 +382,8 @@ class Store:
     # -- the whole file -------------------------------------------------------------
 
     def verify(self) -> tuple[Damage, ...]:
-        """Everything wrong with the file: its structure, the checksums of header and texts,
-        and what the parts check. Empty when all is well."""
+        """All damage to the file: to its structure, header, texts and parts; empty if there is
+        none."""
         found: list[Damage] = []
         try:
             found.extend(store_damage(self._connection))
@@ -396,7 +394,7 @@ class Store:
         return tuple(found)
 
     def copy_to(self, path: Path | str) -> None:
-        """Write a consistent copy to a new file. Raises RunError when it exists."""
+        """Write a consistent copy to a new file. Raises RunError if it exists."""
         target = Path(path)
         if target.exists():
             raise RunError(f"{target}: exists already; choose another name for the copy")
@@ -406,16 +404,16 @@ class Store:
             with atomic_path(target) as part, closing(sqlite3.connect(part)) as copy:
                 self.refresh()
                 self._connection.backup(copy)
-                # Back to one file: a log beside the copy would not move with its name.
+                # One file without a log, which would not be moved with it.
                 copy.execute("PRAGMA journal_mode = DELETE")
         except SQLITE_ERRORS as error:
             self._fail(error)
 
     def close(self) -> None:
-        """Close the file and let the next writer in. May be called twice."""
+        """Close the file and release its lock; may be called twice."""
         connection = getattr(self, "_connection", None)
         if self.owner.is_forked:
-            # Closing it would take the parent's locks for gone, and might fold its log.
+            # Closing it would release the parent's locks, and might checkpoint its log.
             _INHERITED_CONNECTIONS.append((connection, self._lock))
             self._lock = None
             return

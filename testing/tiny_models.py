@@ -49,8 +49,8 @@ def write_tiny_model(
 
     library: Any = transformers
     tokenizer = _tokenizer()
-    name, own = ARCHITECTURES[kind]
-    usual = {
+    name, architecture = ARCHITECTURES[kind]
+    defaults = {
         "vocab_size": len(tokenizer),
         "hidden_size": 64,
         "num_hidden_layers": 2,
@@ -64,7 +64,7 @@ def write_tiny_model(
     }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = getattr(library, name)(**{**usual, **own, **settings})
+        config = getattr(library, name)(**{**defaults, **architecture, **settings})
         model = library.AutoModelForCausalLM.from_config(config)
         if kind != "llama":
             # Biases begin as zeros and norms as ones, which would hide what forgets them.

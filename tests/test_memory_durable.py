@@ -265,7 +265,7 @@ def statement(sql: str) -> Spoil:
         (statement("DELETE FROM memory_records WHERE agent = 'Bo' AND id = 5"), "record 5"),
         (
             statement("DELETE FROM memory_records WHERE agent = 'Bo' AND id = 12"),
-            "record 12 was written last",
+            "record 12 is missing",
         ),
         (statement("UPDATE memory_records SET step = step + 1 WHERE id = 12"), "chain"),
         (statement("DELETE FROM memory_touches WHERE n = 2"), "access log"),

@@ -153,7 +153,7 @@ def test_other_formats_say_how_to_convert(folder: Path) -> None:
 
 def test_a_file_of_a_folder_names_the_folder(folder: Path) -> None:
     """A weight file as the name, or GGUF in a folder without other weights: what to name."""
-    with pytest.raises(ModelError, match="name the folder that it lies in"):
+    with pytest.raises(ModelError, match="name the folder that contains it"):
         load_model(str(folder / "model.safetensors"))
     (folder / "model.safetensors").rename(folder / "tiny.gguf")
     assert f"name the file: {folder / 'tiny.gguf'}" in refused(folder)
@@ -234,7 +234,7 @@ def test_a_folders_code_is_never_run(folder: Path, monkeypatch: pytest.MonkeyPat
     load_model(str(folder))  # a llama by its model_type: the library's own class serves
     change(folder / "config.json", model_type="own")
     text = refused(folder)
-    assert "code that lies in the folder" in text
+    assert "code in the folder" in text
     change(folder / "config.json", model_type="llama", auto_map=...)
     change(
         folder / "tokenizer_config.json",

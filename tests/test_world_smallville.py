@@ -163,7 +163,7 @@ MAZE, BLOCKS = "the_ville/matrix/maze", "the_ville/matrix/special_blocks"
             lambda text: text[:-30],
             "cells where 140 x 100|cells; it needs",
         ),
-        (f"{MAZE}/sector_maze.csv", lambda text: text.replace("0", "x", 1), "not a block's id"),
+        (f"{MAZE}/sector_maze.csv", lambda text: text.replace("0", "x", 1), "no block's id"),
         (f"{MAZE}/sector_maze.csv", lambda text: "9" + text[1:], "block 9, which no file"),
         (f"{MAZE}/collision_maze.csv", lambda text: "0,0\n0\n" + text, "it needs one row"),
         (f"{MAZE}/game_object_maze.csv", lambda text: None, "cannot be read"),

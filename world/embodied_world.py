@@ -141,7 +141,6 @@ class EmbodiedWorld:
         return StepResult(observations, tuple(events))
 
     def _why_not_afforded(self, body: BodyState, action: Action) -> str:
-        """Why an action is not afforded; empty when it is."""
         verb, fields = action.verb, action.fields
         if verb in ("wait", "continue"):
             return ""
@@ -196,7 +195,6 @@ class EmbodiedWorld:
     def _open_conversations(
         self, allowed: list[tuple[BodyState, Action]], events: list[Event]
     ) -> None:
-        """Open or join the conversations of those who ``talk`` or ``join``."""
         for body, action in allowed:
             if action.verb not in ("talk", "join"):
                 continue
@@ -221,7 +219,6 @@ class EmbodiedWorld:
                 self._notify(member, event)
 
     def _act(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
-        """Begin the activities of those who ``act``."""
         for body, action in allowed:
             if action.verb != "act":
                 continue
@@ -244,7 +241,6 @@ class EmbodiedWorld:
                 self._arrive(body, events)
 
     def _walk(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
-        """Move those who ``act`` or ``continue`` along their routes."""
         for body, action in allowed:
             if action.verb not in ("act", "continue") or not body.route:
                 continue
@@ -372,9 +368,7 @@ class EmbodiedWorld:
             "bodies": [body.save() for body in state.bodies.values()],
             "states": {objects[n]: s for n, s in enumerate(state.object_states) if s != IDLE},
             "tellers": {objects[n]: list(s) for n, s in enumerate(state.object_sources) if s},
-            "users": {
-                objects[n]: list(users) for n, users in enumerate(state.object_users) if users
-            },
+            "users": {objects[n]: list(u) for n, u in enumerate(state.object_users) if u},
             "talks": state.conversations.save(),
         }
 
@@ -390,9 +384,7 @@ class EmbodiedWorld:
         try:
             self._use_state(self._loaded(state))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise WorldError(
-                f"the saved state is broken ({error!r}); load an earlier one"
-            ) from error
+            raise WorldError(f"the saved state is broken ({error!r}); load another") from error
 
     def _loaded(self, saved: Json) -> WorldState:
         limits = self._conversations.most_lines, self._conversations.patience

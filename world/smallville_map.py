@@ -179,7 +179,6 @@ def _is_id(cell: str) -> bool:
 
 
 def _block_ids(file: Path, width: int, height: int) -> list[int]:
-    """The block id of each tile."""
     rows = read_csv_rows(file)
     if len(rows) not in (1, height) or (len(rows) > 1 and any(len(r) != width for r in rows)):
         raise MapError(
@@ -194,9 +193,7 @@ def _block_ids(file: Path, width: int, height: int) -> list[int]:
         )
     bad = next((i for i, cell in enumerate(cells) if not _is_id(cell)), None)
     if bad is not None:
-        raise MapError(
-            f"{file}: cell {bad + 1} is {cells[bad]!r}, not a block's id; write 0 for none"
-        )
+        raise MapError(f"{file}: cell {bad + 1} is {cells[bad]!r}, no block's id; write 0 for none")
     return [int(cell) for cell in cells]
 
 

@@ -293,9 +293,7 @@ def integer_field(data: Json, field: str, file: Path, least: int = 0) -> int:
     """The value of a required field that holds an integer. Raises MapError."""
     value = require_field(data, field, file)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise MapError(
-            f"{file}: '{field}' is {value!r}; it must be a whole number of {least} or more"
-        )
+        raise MapError(f"{file}: '{field}' is {value!r}; it must be an integer of {least} or more")
     return value
 
 

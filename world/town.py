@@ -183,9 +183,7 @@ class TileGeometry:
             return at_home[0]
         free = self._free(sorted(tiles))
         if not free:
-            raise WorldError(
-                f"{body.who}: home '{body.home}' has no tile to stand on; choose another"
-            )
+            raise WorldError(f"{body.who}: home '{body.home}' has no free tile; choose another")
         return self._central_spot([i for i in free if i not in taken] or list(free))
 
     def _start_spot(self, body: Body, start: tuple[int, int]) -> Spot:

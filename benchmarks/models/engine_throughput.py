@@ -35,6 +35,7 @@ class EngineComparison:
 
     ours: LocalModel
     baseline: TransformersBaseline
+    progress: Callable[[str], None]
 
 
 def measure_engine(
@@ -62,7 +63,7 @@ def measure_engine(
     plain = TransformersBaseline(
         baseline_source(name), torch_dtype, str(device_used), ours.prompt_builder
     )
-    engines = EngineComparison(ours, plain)
+    engines = EngineComparison(ours, plain, progress)
     measures: dict[str, Callable[[EngineComparison, bool], dict[str, Json]]] = {
         "town_load": measure_town_load,
         "uniform_64": measure_uniform_load,
@@ -93,7 +94,9 @@ def measure_town_load(engines: EngineComparison, quick: bool) -> dict[str, Json]
     before = counts.reused, counts.passes, counts.sequences
     seconds = _seconds_for(engines.ours, asks)
     reused, passes, rows = counts.reused, counts.passes, counts.sequences
+    engines.progress(f"town_load: {len(asks)} asks by generate, in batches of 32")
     static = engines.baseline.run(asks, 32)
+    engines.progress("town_load: a sample by generate, one by one")
     sample = asks[:: len(asks) // 12]
     sequential = engines.baseline.run(sample, 1) / len(sample) * len(asks)
     prompt = sum(len(engines.ours.prompt_builder.ids(ask.messages)) for ask in asks)
@@ -116,6 +119,7 @@ def measure_uniform_load(engines: EngineComparison, quick: bool) -> dict[str, Js
     tokens = sum(ask.max_tokens for ask in asks)
     second_load = uniform_load(engines.ours.prompt_builder, 64, 128, asks[0].max_tokens, seed=2)
     first_seconds = _seconds_for(engines.ours, asks)
+    engines.progress(f"uniform_64: {len(asks)} asks by generate, in one batch")
     static = engines.baseline.run(asks, 64)
     seconds = (first_seconds + _seconds_for(engines.ours, second_load)) / 2
     figures: dict[str, Json] = {

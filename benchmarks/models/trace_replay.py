@@ -130,13 +130,19 @@ def replay_sequentially(model: Model, trace: AskTrace, share: int = 1) -> float:
     return (time.perf_counter() - start) * trace.asks / max(1, len(asks))
 
 
-def measure_trace(load: Callable[[], Model], folder: Path) -> dict[str, Json]:
+def measure_trace(
+    load: Callable[[], Model], folder: Path, *, progress: Callable[[str], None] = lambda line: None
+) -> dict[str, Json]:
     """The trace of a run as it was, then tiled to 25 agents, each time with a freshly loaded model
     and an empty cache; and the ratio to one ask at a time."""
     trace = read_trace(folder)
     if not trace.asks:
         raise SettingError(f"{folder}: nobody asked a model in this run; give another")
-    figures = {"trace": _figures(load(), trace), "trace_25": _figures(load(), trace.tiled(25))}
+    progress(f"replaying the asks of {folder}")
+    figures = {"trace": _figures(load(), trace)}
+    progress("replaying them for 25 agents")
+    figures["trace_25"] = _figures(load(), trace.tiled(25))
+    progress("replaying a sample one by one")
     alone = replay_sequentially(load(), trace, 4)
     figures["trace"]["vs_one_by_one"] = round(alone / float(figures["trace"]["seconds"]), 2)
     return dict(figures)

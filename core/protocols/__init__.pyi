@@ -31,8 +31,10 @@ from .asks import ToolResult as ToolResult
 from .asks import Vectors as Vectors
 from .asks import answer_from_json as answer_from_json
 from .asks import ask_from_json as ask_from_json
+from .asks import drop_order as drop_order
 from .asks import identifier_to_words as identifier_to_words
 from .asks import tool_option as tool_option
+from .asks import without_parts as without_parts
 from .direct_asks import answer_all as answer_all
 from .direct_asks import run_thoughts as run_thoughts
 from .model_protocol import Client as Client

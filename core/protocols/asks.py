@@ -7,7 +7,7 @@ of all agents are answered in batches.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -54,6 +54,30 @@ class Message:
     def text(self) -> str:
         """All parts, separated by line breaks."""
         return "\n".join(part.text for part in self.parts)
+
+
+def drop_order(messages: Sequence[Message]) -> list[tuple[int, int]]:
+    """The positions (message, part) of the parts that may be dropped, in the order of dropping:
+    the highest ``drop`` first, of equals the earlier one."""
+    parts = [
+        (-part.drop, index, part_index)
+        for index, message in enumerate(messages)
+        for part_index, part in enumerate(message.parts)
+        if part.drop > 0
+    ]
+    return [(index, part_index) for _, index, part_index in sorted(parts)]
+
+
+def without_parts(
+    messages: Sequence[Message], positions: Collection[tuple[int, int]]
+) -> tuple[Message, ...]:
+    """The messages without the parts at ``positions``, and without messages that lose all."""
+    kept = []
+    for index, message in enumerate(messages):
+        parts = [p for i, p in enumerate(message.parts) if (index, i) not in positions]
+        if parts or not message.parts:
+            kept.append(Message(message.role, tuple(parts), message.who))
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

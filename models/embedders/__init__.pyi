@@ -1,5 +1,4 @@
 from .embedder import Embedder as Embedder
-from .embedder import embedder_folder as embedder_folder
 from .embedder import load_embedder as load_embedder
 from .image_embedder import ImageEmbedder as ImageEmbedder
 

@@ -17,6 +17,7 @@ from ...core import (
     ModelError,
     replace_surrogates,
 )
+from ..engine import pick_device
 from ..files import (
     ProgressCallback,
     checked_encoders,
@@ -211,17 +212,26 @@ def _module_types(path: Path) -> list[str]:
         if not name.startswith("sentence_transformers."):
             raise ModelError(
                 f"{path}: wants the class {name} of the folder's own code, which is never run; "
-                "name an embedder that sentence-transformers knows by itself"
+                "name an embedder that sentence-transformers supports by itself"
             )
     return types
 
 
-def load_embedder(name: str = "minilm", device: str = "cpu") -> Embedder:
-    """The embedder of a packaged name or a folder."""
-    return Embedder(embedder_folder(name, None), torch.device(device))
+def load_embedder(
+    name: str = "minilm",
+    *,
+    device: str = "cpu",
+    alone: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Embedder:
+    """The embedder of a packaged model's name, a folder or a Hugging Face id.
+
+    Raises ModelError, ModelNotFound, ModelCorrupt, SettingError for an absent device.
+    """
+    return Embedder(_embedder_folder(name, progress), pick_device(device), alone=alone)
 
 
-def embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
+def _embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
     """The folder of an embedder: a packaged model, a folder or a Hugging Face id. Raises
     ModelError, ModelNotFound."""
     require_kind(name, "embedder")

@@ -8,8 +8,9 @@ windows, and anything else whose state cannot be cut or shared.
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,29 +27,31 @@ GENERATION_ROOM = 32  # tokens reserved behind a sequence for what it generates
 CACHE_ARGUMENTS = ("past_key_values", "cache_params", "state")  # names of a model's own cache
 
 
-class Backend(Protocol):
+class Backend(ABC):
     """Runs sequences and keeps what was computed of them.
 
-    ``whole_prompts``: a prompt cannot be computed in chunks.
+    ``whole_prompts``: a prompt cannot be computed in chunks. Without a prefix cache, its methods
+    do nothing.
     """
 
     whole_prompts: bool
 
+    @abstractmethod
     def allocate(self, sequence: TokenSequence, sharers: Mapping[int, int]) -> bool:
         """Reserve memory for a sequence and use what the cache has of it; False without room.
 
         ``sharers`` counts the waiting sequences of each prefix node, by ``id(node)``.
         """
 
+    @abstractmethod
     def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
         """Reserve memory for the next ``count`` tokens of a running sequence; False without."""
 
+    @abstractmethod
     def release(self, sequence: TokenSequence) -> None:
         """Free the memory of a running sequence."""
 
-    def cache_prefix(self, sequence: TokenSequence) -> None:
-        """Put the first ``cacheable`` tokens of a sequence into the prefix cache."""
-
+    @abstractmethod
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         """Run the next tokens of some sequences, without counting them as computed.
 
@@ -56,23 +59,30 @@ class Backend(Protocol):
         batch.
         """
 
+    @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits, float32 of shape (rows, vocabulary); the caller may change them."""
 
-    def cached_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens the prefix cache holds."""
-
-    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
-        """The nodes of the prefix cache that the sequence begins with."""
-
-    def clear_cache(self) -> None:
-        """Empty the prefix cache, except for what running sequences use."""
-
+    @abstractmethod
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
         """Memory that no running sequence uses, described; empty if there is none."""
 
+    def cache_prefix(self, sequence: TokenSequence) -> None:  # noqa: B027  optional
+        """Put the first ``cacheable`` tokens of a sequence into the prefix cache."""
 
-class PrefixCacheBackend:
+    def cached_length(self, ids: Sequence[int]) -> int:
+        """How many leading tokens the prefix cache holds."""
+        return 0
+
+    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
+        """The nodes of the prefix cache that the sequence begins with."""
+        return []
+
+    def clear_cache(self) -> None:  # noqa: B027  optional
+        """Empty the prefix cache, except for what running sequences use."""
+
+
+class PrefixCacheBackend(Backend):
     """Batches sequences over one KV cache, of at most ``limit`` tokens with the prefix cache.
 
     When it is full, the least recently used prefixes are evicted.
@@ -252,7 +262,7 @@ def min_cache_tokens(window: int) -> int:
     return 2 * slot_size(window + GENERATION_ROOM)
 
 
-class EagerBackend:
+class EagerBackend(Backend):
     """Runs each sequence alone with the model's own cache; nothing is shared.
 
     Logits stand for hidden states. ``limit``: bytes of all states together; 0 is unlimited.
@@ -320,9 +330,6 @@ class EagerBackend:
         sequence.state, sequence.computed = None, 0
         self._reserved.pop(id(sequence), None)
 
-    def cache_prefix(self, sequence: TokenSequence) -> None:
-        """Do nothing: there is no prefix cache."""
-
     @torch.inference_mode()
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         """Run the sequences one after the other; logits (wanted, vocabulary).
@@ -346,17 +353,6 @@ class EagerBackend:
     def logits(self, hidden: Tensor) -> Tensor:
         """A copy of the logits, which the caller may change."""
         return hidden.clone()
-
-    def cached_length(self, ids: Sequence[int]) -> int:
-        """Always 0: there is no prefix cache."""
-        return 0
-
-    def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
-        """Always empty: there is no prefix cache."""
-        return []
-
-    def clear_cache(self) -> None:
-        """Do nothing: there is no prefix cache."""
 
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
         """Reserved states that no running sequence uses, described; empty if none."""

@@ -34,7 +34,7 @@ REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What the text, schema or numbers of one ask may raise; any other error is the engine's own."""
 
 AGE_GROUP = 256  # requests within which those with an equal prefix may overtake others
-PREFIX_GROUP_TOKENS = 32  # tokens of a prompt by which its prefix group is told
+PREFIX_GROUP_TOKENS = 32  # tokens of a prompt that define its prefix group
 SINGLE_PASS_TARGET = 64  # tokens of a scored target up to which none of its keys are kept
 
 

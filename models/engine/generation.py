@@ -127,7 +127,7 @@ class GenerationState:
             self.text = self.config.text(self.token_ids)
         cut = self._find_stop()
         if cut >= 0:
-            # Decoded as a whole once more: the parts may have been decoded differently.
+            # Decoded as a whole: the parts may have been decoded differently.
             self.text = self.config.text(self.token_ids)
             cut = self._find_stop()
         finished = finished or cut >= 0

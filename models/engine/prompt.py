@@ -1,7 +1,7 @@
 """From chat messages to token ids: chat template, neutral special tokens, truncation.
 
 Every message appears in the prompt, which begins as the tokenizer begins a text (BOS), and
-templates that can are told to switch reasoning off.
+reasoning is switched off in templates that allow it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from ...core import ContextTooLong, Message, ModelError, Part, replace_surrogates
+from ...core import (
+    ContextTooLong,
+    Message,
+    ModelError,
+    drop_order,
+    replace_surrogates,
+    without_parts,
+)
 
 # Placeholders for the messages' texts, in private-use characters; never next to real text.
 MARK = "\ue000{}\ue001"
@@ -66,7 +73,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         name = getattr(tokenizer, "name_or_path", "") or "the model"
-        remedy = "mend or remove it (chat_template.jinja or tokenizer_config.json)"
+        remedy = "correct or remove it (chat_template.jinja or tokenizer_config.json)"
         try:
             source = tokenizer.get_chat_template() if tokenizer.chat_template else ""
             self._source = _with_fixed_date(source)
@@ -401,16 +408,10 @@ class PromptBuilder:
         ids = self.ids(messages)
         if len(ids) + reserve <= self.window:
             return Prompt(ids)
-        droppable = sorted(
-            (-part.drop, place, index)
-            for place, message in enumerate(messages)
-            for index, part in enumerate(message.parts)
-            if part.drop > 0
-        )
+        droppable = drop_order(messages)
 
         def without(count: int) -> tuple[int, ...]:
-            dropped = {(place, index) for _, place, index in droppable[:count]}
-            return self.ids(_without(messages, dropped))
+            return self.ids(without_parts(messages, set(droppable[:count])))
 
         def fits(count: int) -> bool:
             return len(without(count)) + reserve <= self.window
@@ -418,7 +419,7 @@ class PromptBuilder:
         # By bisection, since each attempt tokenises the chat and there may be thousands of parts.
         count = bisect_left(range(len(droppable)), True, lo=1, key=fits)
         ids = without(count)
-        texts = tuple(messages[place].parts[index].text for _, place, index in droppable[:count])
+        texts = tuple(messages[place].parts[index].text for place, index in droppable[:count])
         if len(ids) + reserve <= self.window:
             return Prompt(ids, texts)
         raise ContextTooLong(
@@ -440,14 +441,3 @@ class PromptBuilder:
             encoded = self._tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
             ids.extend(encoded.input_ids)
         return tuple(token for token in ids if token not in self._excluded)
-
-
-def _without(messages: Sequence[Message], dropped: set[tuple[int, int]]) -> list[Message]:
-    kept: list[Message] = []
-    for place, message in enumerate(messages):
-        parts: tuple[Part, ...] = tuple(
-            part for index, part in enumerate(message.parts) if (place, index) not in dropped
-        )
-        if parts or not message.parts:
-            kept.append(Message(message.role, parts, message.who))
-    return kept

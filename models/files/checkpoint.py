@@ -242,23 +242,25 @@ def require_tensors(source: str, report: Mapping[str, Any], *, encoder: Any = No
     )
     shapes = sorted((str(name), tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"])
     if encoder is not None:
-        own = {name.partition(".")[0] for name in encoder.state_dict()}
+        modules = {name.partition(".")[0] for name in encoder.state_dict()}
         prefix = f"{encoder.base_model_prefix}."
         missing = [name for name in missing if "pooler." not in name]
         if not missing:
             unexpected = [
                 name
                 for name in unexpected
-                if name.removeprefix(prefix).partition(".")[0] in own and "pooler." not in name
+                if name.removeprefix(prefix).partition(".")[0] in modules and "pooler." not in name
             ]
     faults = []
     if missing:
         faults.append(f"lacks {list_names(missing)}")
     if unexpected:
         faults.append(f"has {list_names(unexpected)}, which the model does not know")
-    for name, there, wanted in shapes[:1]:
-        more = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
-        faults.append(f"has {name} of shape {there}, not {wanted},{more or ' as'} by config.json")
+    for name, stored, wanted in shapes[:1]:
+        others = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
+        faults.append(
+            f"has {name} of shape {stored}, not {wanted},{others or ' as'} by config.json"
+        )
     if faults:
         raise ModelCorrupt(
             f"{source}: its weights are not those of the model: it {'; it '.join(faults)}"
@@ -279,8 +281,8 @@ def _common_prefix_hint(missing: list[str], unexpected: list[str]) -> str:
 def list_names(names: Iterable[str]) -> str:
     """The first names of a list, and how many more there are."""
     names = list(names)
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
+    others = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + others
 
 
 @contextmanager
@@ -326,29 +328,30 @@ def _explained_error(folder: Path, part: str, error: Exception) -> ModelError:
     if isinstance(error, StrictDataclassError):
         config = folder / "config.json"  # an embedder's encoder may be in a subfolder
         where = config if config.is_file() else folder
-        return ModelCorrupt(f"{where}: {_field_error(error)}; mend the file or fetch it again")
-    whole = " ".join(str(error).split())
-    text = whole if len(whole) <= 300 else whole[:300] + "..."
-    if "trust_remote_code" in whole:
+        return ModelCorrupt(f"{where}: {_field_error(error)}; correct the file or fetch it again")
+    message = " ".join(str(error).split())
+    excerpt = message if len(message) <= 300 else message[:300] + "..."
+    if "trust_remote_code" in message:
         return ModelError(
-            f"{folder}: {part} needs code that lies in the folder (auto_map), which is never run; "
-            "name a model that transformers knows by itself, or serve it with an engine that you "
-            "trust with the code and name it as openai:URL#name"
+            f"{folder}: {part} needs code in the folder (auto_map), which is never run; "
+            "name a model that transformers supports by itself, or serve it with an engine that "
+            "you trust with the code and name it as openai:URL#name"
         )
     if isinstance(error, ImportError):
         return ModelError(
-            f"{folder}: {part} needs a package that is not installed ({text}); install it, or "
+            f"{folder}: {part} needs a package that is not installed ({excerpt}); install it, or "
             "name the model unquantised or as GGUF"
         )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return ModelError(f"{folder}: does not fit into memory ({text}); name a smaller model")
-    if "does not recognize this architecture" in whole:
+        return ModelError(f"{folder}: does not fit into memory ({excerpt}); name a smaller model")
+    if "does not recognize this architecture" in message:
         return ModelError(
             f"{folder}: its model_type is unknown to the installed transformers; upgrade "
             "transformers, or serve the model and name it as openai:URL#name"
         )
     return ModelCorrupt(
-        f"{folder}: {part} cannot be loaded ({type(error).__name__}: {text}); fetch the model again"
+        f"{folder}: {part} cannot be loaded ({type(error).__name__}: {excerpt}); fetch the "
+        "model again"
     )
 
 

@@ -92,7 +92,7 @@ def _convert(gguf: Path, folder: Path, dtype: Any) -> list[str]:
     with _parsed_once(content):
         config = library.AutoConfig.from_pretrained(str(gguf.parent), **where)
         require_decoder(str(gguf), config)
-        length = _header_field(reader, "attention.key_length", own=True)
+        length = _header_field(reader, "attention.key_length", architecture=True)
         if length and "head_dim" not in content["config"] and hasattr(config, "head_dim"):
             config.head_dim = int(length)
         with torch.device("meta"):
@@ -235,13 +235,13 @@ def _read_tensors(
     return {name: _cast(tensor, dtypes[name]) for name, tensor in tensors.items()}, unknown
 
 
-def _header_field(reader: Any, name: str, *, own: bool = False) -> Any:
-    """A number or text of the header, with ``own`` under the architecture's prefix; None if it is
-    missing."""
+def _header_field(reader: Any, name: str, *, architecture: bool = False) -> Any:
+    """A number or text of the header, with ``architecture`` under the name of the model's
+    architecture; None if it is missing."""
     from transformers import modeling_gguf_pytorch_utils
 
     library: Any = modeling_gguf_pytorch_utils
-    prefix = library.read_field(reader, "general.architecture")[0] + "." if own else ""
+    prefix = library.read_field(reader, "general.architecture")[0] + "." if architecture else ""
     values = library.read_field(reader, prefix + name)
     return values[0] if values else None
 
@@ -249,15 +249,15 @@ def _header_field(reader: Any, name: str, *, own: bool = False) -> Any:
 def _apply_rope_scaling(reader: Any, config: Any) -> list[str]:
     """Set the header's RoPE scaling in the configuration, which transformers does not; the names of
     what cannot be used."""
-    scaling_type = _header_field(reader, "rope.scaling.type", own=True)
+    scaling_type = _header_field(reader, "rope.scaling.type", architecture=True)
     parameters = dict(getattr(config, "rope_parameters", None) or {})
     if scaling_type in (None, "none") or parameters.get("rope_type", "default") != "default":
         return []
-    factor = _header_field(reader, "rope.scaling.factor", own=True)
+    factor = _header_field(reader, "rope.scaling.factor", architecture=True)
     if scaling_type not in ("linear", "yarn") or not factor or not parameters:
         return [f"rope.scaling.type {scaling_type}"]
     scaling: dict[str, Any] = {"rope_type": str(scaling_type), "factor": float(factor)}
-    original = _header_field(reader, "rope.scaling.original_context_length", own=True)
+    original = _header_field(reader, "rope.scaling.original_context_length", architecture=True)
     if scaling_type == "yarn" and original:
         scaling["original_max_position_embeddings"] = int(original)
     config.rope_parameters = parameters | scaling

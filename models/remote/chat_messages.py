@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ...core import Choose, Message, Rate, replace_surrogates
+from ...core import Choose, Message, Rate, drop_order, replace_surrogates, without_parts
 
 # The control tokens of common chat templates. A server tokenizes them as such anywhere, so they are
 # broken up by a blank in text.
@@ -62,28 +62,15 @@ def drop_parts(
     Parts with the highest ``drop`` go first, of equals the earlier ones: at least one, and as many
     as reduce the length to ``share`` where that is known. Parts with ``drop`` 0 stay.
     """
-    parts = sorted(
-        (-part.drop, index, part_index)
-        for index, message in enumerate(messages)
-        for part_index, part in enumerate(message.parts)
-        if part.drop > 0
-    )
     length = sum(len(message.text) for message in messages)
     target = length if share is None else length * share
     dropped: dict[tuple[int, int], str] = {}
-    for _, index, part_index in parts:
+    for index, part_index in drop_order(messages):
         if dropped and length <= target:
             break
         dropped[index, part_index] = messages[index].parts[part_index].text
         length -= len(dropped[index, part_index]) + 1
-    kept = []
-    for index, message in enumerate(messages):
-        rest = tuple(
-            p for part_index, p in enumerate(message.parts) if (index, part_index) not in dropped
-        )
-        if rest or not message.parts:
-            kept.append(Message(message.role, rest, message.who))
-    return tuple(kept), tuple(dropped.values())
+    return without_parts(messages, dropped), tuple(dropped.values())
 
 
 def append_question(messages: Sequence[Message], text: str) -> tuple[Message, ...]:

@@ -61,10 +61,9 @@ class LocalEmbeddings:
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._embedder is None:
-            from ..embedders import Embedder, embedder_folder
-            from ..engine import pick_device
+            from ..embedders import load_embedder
 
-            self._embedder = Embedder(embedder_folder(self._name, None), pick_device(self._device))
+            self._embedder = load_embedder(self._name, device=self._device)
         rows: NDArray[np.float32] = self._embedder.vectors(texts)
         return rows
 
