@@ -150,7 +150,7 @@ class GuardedAgent(Agent):
 
     guards: list[ThoughtGuard]
 
-    def guard(self, **given: Any) -> ThoughtGuard:
+    def new_guard(self, **given: Any) -> ThoughtGuard:
         """As an agent's, and kept."""
         made = super().new_guard(**given)
         self.guards.append(made)
