@@ -1,4 +1,4 @@
-"""Planners at work without a model: what is asked is answered by the test, and counted."""
+"""Runs planners without a model: the test answers the asks, and counts them."""
 
 from __future__ import annotations
 
