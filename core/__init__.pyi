@@ -9,6 +9,7 @@ from .class_loader import require_class as require_class
 from .class_loader import require_unshadowed as require_unshadowed
 from .clock import Clock as Clock
 from .clock import time_error as time_error
+from .clock import to_seconds as to_seconds
 from .codec import canonical as canonical
 from .codec import digest as digest
 from .codec import digest_text as digest_text

@@ -29,6 +29,15 @@ class Clock:
         return max(0, -((self.start - moment) // timedelta(seconds=self.step_seconds)))
 
 
+_EPOCH = datetime(1970, 1, 1)
+
+
+def to_seconds(at: Time) -> float:
+    """Seconds of the world's clock since 1970, for arithmetic only."""
+    # Time zones are refused where times come in; a check here would run a million times.
+    return (at - _EPOCH).total_seconds()
+
+
 def time_error(at: object, name: str = "time") -> str:
     """The error message if a value is not a datetime without a time zone, else an empty text.
 

@@ -92,17 +92,14 @@ def build_simulation(
             record_versions(store, scenario)
             _plan_inputs(simulation, scenario)
         # Last, since it may take minutes: misspelt names are reported before.
-        if model is None and any(_asks_model(a.planner) for a in simulation.agents.values()):
+        if model is None and any(
+            getattr(a.planner, "asks_model", True) for a in simulation.agents.values()
+        ):
             for agent in simulation.agents.values():
                 agent.model = lazy.model
             if is_new:
                 record_models(store, simulation.agents)
     return simulation
-
-
-def _asks_model(planner: Planner) -> bool:
-    """Whether a planner asks a model; one without ``asks_model`` does."""
-    return bool(getattr(planner, "asks_model", True))
 
 
 def assemble_simulation(
@@ -240,7 +237,6 @@ def policy_of(scenario: Scenario, person: PersonEntry) -> Policy:
 
 
 def _merge_settings(cls: type[T], scenario: Scenario, person: PersonEntry, key: str) -> T:
-    """The settings of [minds] under a key, overridden by the person's own."""
     common, own = getattr(scenario.minds, key) or {}, getattr(person, key) or {}
     return build_settings(cls, {**common, **own}, f"{scenario.source}: {person.name}: {key}")
 
@@ -288,7 +284,6 @@ def make_world(scenario: Scenario, store: Store) -> World:
 
 
 def _world_by_name(scenario: Scenario) -> World:
-    """The world that ``package.module:function`` makes."""
     table, where = scenario.world, f"{scenario.source}: [world]"
     if ":" not in table.kind:
         raise SettingError(
@@ -330,7 +325,6 @@ def _store_map(scenario: Scenario, store: Store) -> TownMap:
 
 
 def _plan_inputs(simulation: Simulation, scenario: Scenario) -> None:
-    """Add the scenario's inputs at the steps of their times."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at {planned.at}"
         step = simulation.clock.steps_until(parse_scenario_time(planned.at, where))

@@ -258,7 +258,6 @@ def check_persona(persona: Persona, where: str) -> None:
 
 
 def _check_tables(scenario: Scenario) -> None:
-    """Raises SettingError for values that types do not exclude."""
     source = scenario.source
     _check_name(scenario.scenario.name, f"{source}: [scenario]")
     _check_name(scenario.world.name, f"{source}: [world]")
@@ -277,7 +276,6 @@ def _check_tables(scenario: Scenario) -> None:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Raises SettingError for a name that cannot name a folder and the root of addresses."""
     if not name:
         return
     # Joiners belong to the spelling of some scripts.
@@ -297,7 +295,6 @@ def _check_name(name: str, where: str) -> None:
 
 
 def _check_inputs(scenario: Scenario) -> None:
-    """Raises SettingError for inputs without valid time or table, and for wrong kinds."""
     for planned in scenario.inputs:
         where = f"{scenario.source}: [[inputs]] at"
         parse_scenario_time(planned.at, where)

@@ -107,7 +107,6 @@ class Simulation:
         self._open(start_of_run(self.seed, clock, self.agents, about))
 
     def _open(self, start: Json) -> None:
-        """Start a run in the store, or resume the one in it."""
         if not is_started(self.store, start, self.step):
             with self.store.transaction():
                 self.store.put("start", start)
@@ -341,7 +340,6 @@ class Simulation:
         recorder: Recorder,
         began: float,
     ) -> Tick:
-        """Write a step in one transaction."""
         step = self.step
         if self._replayed is not None:
             self.journal.copy_asks(self._replayed, step)
@@ -389,7 +387,6 @@ class Simulation:
 
 
 def _store_of(agents: Sequence[Agent], store: Store | None) -> Store:
-    """The store of a run. Raises SettingError for agents that cannot be in one run."""
     if not agents:
         raise SettingError("a simulation needs at least one agent; give it some")
     if len({agent.id for agent in agents}) != len(agents):

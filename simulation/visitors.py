@@ -39,12 +39,12 @@ class Visitors:
         try:
             from_json(Input, to_json(given))
         except ValueError as error:
-            raise SettingError(f"{what}: {_reason(error)}; mend it") from error
+            raise SettingError(f"{what}: {' '.join(str(error).split())}; mend it") from error
         world, lines = self._world.save(), self.save()
         try:
             self.apply((given,))
         except (DenizensError, ValueError) as error:
-            raise SettingError(f"{what}: {_reason(error)}") from error
+            raise SettingError(f"{what}: {' '.join(str(error).split())}") from error
         finally:
             self._world.load(world)
             self.load(lines)
@@ -129,7 +129,3 @@ def _event(given: Input) -> Event:
             "sources": [source_name(given.who)] if given.who else [],
         },
     )
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())

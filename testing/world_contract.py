@@ -86,7 +86,6 @@ class _WorldCheck:
         self._step_length = step
 
     def _new_world(self) -> World:
-        """A world that all bodies have entered."""
         world = self._make()
         for body in self._bodies:
             world.enter(body)
@@ -109,7 +108,6 @@ class _WorldCheck:
         _require(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
 
     def check_unknown_names(self) -> None:
-        """Unknown names raise WorldError."""
         world, nobody = self._new_world(), "nobody at all"
         clause = "an unknown name raises WorldError"
         _require_error(f"observe: {clause}", lambda: world.observe(nobody))
@@ -191,7 +189,6 @@ class _WorldCheck:
         return actions
 
     def _check_observation(self, world: World, who: AgentId) -> None:
-        """What a body observes and may do, between steps."""
         before = _saved_text(world)
         observation, offered = world.observe(who), world.affordances(who)
         _require(
@@ -227,7 +224,6 @@ class _WorldCheck:
         )
 
     def _check_planner_verbs(self, who: AgentId, offered: Sequence[Affordance]) -> None:
-        """Planners can use the verbs that they look for."""
         clause = "affordances: a verb that planners look for takes the fields they give"
         for affordance in offered:
             given = PLANNER_VERBS.get(affordance.verb)

@@ -10,7 +10,7 @@ import pytest
 from denizens.core import Cue, Record
 from denizens.memory import HYBRID, Memory, rule_set
 from denizens.memory.recall import logistic_probability, packaged_weights
-from denizens.memory.recall.rerank import (
+from denizens.memory.recall.single_recall import (
     estimate_tokens,
     fit_token_budget,
     maximal_marginal_relevance,

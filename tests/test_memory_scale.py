@@ -14,7 +14,7 @@ from denizens.core import Cue, Record, RecordKind
 from denizens.memory import PAPER, Memory, recall_many
 from denizens.memory.index import VectorIndex, unit_rows
 from denizens.memory.index import quantized_index as codes
-from denizens.memory.index.growable_arrays import VectorBlocks
+from denizens.memory.index.columns import VectorBlocks
 from denizens.memory.recall import RecallQuery
 from denizens.memory.recall import batch_recall as crowd
 from denizens.memory.recall import single_recall as recall
@@ -210,7 +210,7 @@ def test_crowd_equals_one_by_one(seed: int, cues: list[Cue]) -> None:
 
 def test_blocks_hold_rows_across_their_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows in many blocks come back by number, by range and in products as in one array."""
-    monkeypatch.setattr("denizens.memory.index.growable_arrays.BLOCK_ROWS", 128)
+    monkeypatch.setattr("denizens.memory.index.columns.BLOCK_ROWS", 128)
     chance = np.random.default_rng(0)
     whole = chance.normal(size=(1000, 8)).astype(np.float32)
     rows = VectorBlocks()

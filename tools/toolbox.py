@@ -355,7 +355,6 @@ def with_labels(result: ToolResult, labels: Iterable[Label], owner: AgentId) -> 
 
 @lru_cache(maxsize=256)
 def _warn_of_pattern(key: str, pattern: str, hint: str) -> None:
-    """Warn once about a pattern that matches no tool: a misspelt one forbids nothing."""
     log.warning("policy: '%s' holds '%s', which means none of the tools%s", key, pattern, hint)
 
 
@@ -378,14 +377,12 @@ def _error_text(error: BaseException) -> str:
 
 
 def _fault_kind(error: BaseException) -> ToolErrorReason:
-    """The ``reason`` of a result for an exception of its tool."""
     if isinstance(error, TimeoutError):
         return "timeout"
     return "gone" if isinstance(error, ConnectionError) else "failed"
 
 
 def _limits(tool: AnyTool) -> ToolLimits:
-    """The tool's limits; a tool need not have any."""
     limits = getattr(tool, "limits", None)
     return limits if isinstance(limits, ToolLimits) else ToolLimits()
 

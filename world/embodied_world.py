@@ -141,7 +141,6 @@ class EmbodiedWorld:
         return StepResult(observations, tuple(events))
 
     def _why_not_afforded(self, body: BodyState, action: Action) -> str:
-        """Why an action is not afforded; empty when it is."""
         verb, fields = action.verb, action.fields
         if verb in ("wait", "continue"):
             return ""
@@ -196,7 +195,6 @@ class EmbodiedWorld:
     def _open_conversations(
         self, allowed: list[tuple[BodyState, Action]], events: list[Event]
     ) -> None:
-        """Open or join the conversations of those who ``talk`` or ``join``."""
         for body, action in allowed:
             if action.verb not in ("talk", "join"):
                 continue
@@ -221,7 +219,6 @@ class EmbodiedWorld:
                 self._notify(member, event)
 
     def _act(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
-        """Begin the activities of those who ``act``."""
         for body, action in allowed:
             if action.verb != "act":
                 continue
@@ -244,7 +241,6 @@ class EmbodiedWorld:
                 self._arrive(body, events)
 
     def _walk(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
-        """Move those who ``act`` or ``continue`` along their routes."""
         for body, action in allowed:
             if action.verb not in ("act", "continue") or not body.route:
                 continue

@@ -45,7 +45,6 @@ class TileGrid:
         self._bytes = (len(blocked) // width * self._stride) // 8 + 1
 
     def _mask(self, tiles: Iterable[int]) -> int:
-        """The bit mask of some tiles."""
         bits = 0
         for tile in tiles:
             bits |= 1 << (tile + tile // self.width)

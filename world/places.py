@@ -100,7 +100,6 @@ class GraphGeometry:
         return (0,)
 
     def _hops_from(self, spot: Spot) -> list[int]:
-        """The distance of every node in hops."""
         hops = self._hops.get(spot)
         if hops is None:
             import networkx as nx

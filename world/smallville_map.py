@@ -179,7 +179,6 @@ def _is_id(cell: str) -> bool:
 
 
 def _block_ids(file: Path, width: int, height: int) -> list[int]:
-    """The block id of each tile."""
     rows = read_csv_rows(file)
     if len(rows) not in (1, height) or (len(rows) > 1 and any(len(r) != width for r in rows)):
         raise MapError(

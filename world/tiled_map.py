@@ -100,7 +100,6 @@ class _TiledTownReader:
         return town
 
     def _read_ground(self) -> None:
-        """Read the tile layers: kinds and blocked tiles."""
         if not self.tiled.layers:
             raise self.error("there is no tile layer", "draw the ground on one")
         for name, numbers in self.tiled.layers:
@@ -120,7 +119,6 @@ class _TiledTownReader:
                     )
 
     def _tile_properties(self, number: int, properties: dict[str, Json]) -> tuple[str, bool]:
-        """The kind of a tile, and whether it is blocked."""
         if number not in self._tile_cache:
             where = f"{self.source}: tile {number}"
             self._tile_cache[number] = (
@@ -156,7 +154,6 @@ class _TiledTownReader:
             )
 
     def _read_places(self, boxes: dict[str, list[TiledObject]], world: str) -> None:
-        """Assign tiles to sectors, arenas and objects."""
         for sector in boxes["sector"]:
             self._assign(self.sectors, sector)
         sector_of = {arena.id: self._enclosing(arena, boxes["sector"]) for arena in boxes["arena"]}
@@ -223,7 +220,6 @@ class _TiledTownReader:
             )
 
     def _read_object(self, box: TiledObject, address: Address) -> None:
-        """Read the properties of an object."""
         where = f"{self.source}: object {box.id} ('{box.name}')"
         if emoji := text_property(box.properties, "emoji", where):
             self.emoji[address] = emoji

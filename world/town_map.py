@@ -47,7 +47,6 @@ class TownMap:
     emoji: Mapping[Address, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the layers."""
         if self.width < 1 or self.height < 1:
             raise MapError(f"{self.name}: a map of {self.width} x {self.height} tiles; draw some")
         size = self.width * self.height
@@ -79,7 +78,6 @@ class TownMap:
 
     @cached_property
     def _index(self) -> dict[Address, tuple[int, ...]]:
-        """The tiles of each place, by address."""
         tiles: dict[Address, list[int]] = {self.world: []}
         for i in range(self.width * self.height):
             address = self.world

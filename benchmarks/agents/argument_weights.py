@@ -39,41 +39,43 @@ class LabelledField:
 
 def candidate_tables(model: LocalModel, items: Sequence[BfclItem]) -> list[list[FieldCandidates]]:
     """The candidates and features of all fields of each request's right tool."""
-    found: list[list[FieldCandidates]] = []
+    tables_by_item: list[list[FieldCandidates]] = []
     for start in range(0, len(items), BATCH_SIZE):
         part = items[start : start + BATCH_SIZE]
         specs = [next(s for s in item.specs() if s.name == item.right) for item in part]
         thoughts = [collect_candidates(s, i.request, seed=Seed.of(1)) for s, i in zip(specs, part)]
-        found += [tables for tables, _ in run_thoughts(model, thoughts)]
-    return found
+        tables_by_item += [tables for tables, _ in run_thoughts(model, thoughts)]
+    return tables_by_item
 
 
 def labelled_fields(
     items: Sequence[BfclItem], tables: Sequence[Sequence[FieldCandidates]]
 ) -> dict[str, list[LabelledField]]:
     """Training examples by group of weights: fields with right and wrong candidates."""
-    found: dict[str, list[LabelledField]] = {name: [] for name in FIELD_GROUPS}
+    groups: dict[str, list[LabelledField]] = {name: [] for name in FIELD_GROUPS}
     for item, fields in zip(items, tables):
         for table in fields:
             accepted = _accepted(item.accepted, table.field.path)
-            signs = list(table.features)
+            features = list(table.features)
             right = [accepts_value(accepted, one.value) for one in table.candidates]
             if not table.field.required:
-                signs.append(table.absence_features())
+                features.append(table.absence_features())
                 right.append("" in accepted)
             if any(right) and not all(right):
-                found[field_group(table.field)].append(LabelledField(tuple(signs), tuple(right)))
-    return found
+                groups[field_group(table.field)].append(
+                    LabelledField(tuple(features), tuple(right))
+                )
+    return groups
 
 
 def _accepted(values: Mapping[str, Any], path: tuple[str, ...]) -> list[Any]:
     """The accepted values of a field; a missing field accepts only absence ("")."""
-    found: Any = values
+    accepted: Any = values
     for name in path:
-        if isinstance(found, list):
-            found = next((one for one in found if isinstance(one, dict)), {})
-        found = found.get(name, [""])
-    return found if isinstance(found, list) else [found]
+        if isinstance(accepted, list):
+            accepted = next((value for value in accepted if isinstance(value, dict)), {})
+        accepted = accepted.get(name, [""])
+    return accepted if isinstance(accepted, list) else [accepted]
 
 
 def fit_weights(fields: Sequence[LabelledField], ridge: float = RIDGE) -> dict[str, float]:

@@ -34,21 +34,21 @@ def _simulate_day(
 ) -> list[tuple[str, Record]]:
     """The records of a day, each with its owner."""
     with Store(":memory:") as store:
-        quiet = scenario.with_overrides(max_tokens_per_day=0)
-        simulation = build_simulation(quiet, store=store, model=ImprovisedModel())
-        before = dict.fromkeys(simulation.agents, 0)
+        uncapped = scenario.with_overrides(max_tokens_per_day=0)
+        simulation = build_simulation(uncapped, store=store, model=ImprovisedModel())
+        first_ids = dict.fromkeys(simulation.agents, 0)
         if confided:
             _confide(simulation)
-            before = {name: len(agent.memory) for name, agent in simulation.agents.items()}
+            first_ids = {name: len(agent.memory) for name, agent in simulation.agents.items()}
         end = simulation.end() or 0
-        progress(f"living {end} steps{' after a confidence' if confided else ''}")
+        progress(f"running {end} steps{' after a confidence' if confided else ''}")
         for _ in simulation.run(progress=False):
             pass
         return [
             (name, record)
             for name, agent in simulation.agents.items()
             for record in agent.memory.records()
-            if record.id > before[name]
+            if record.id > first_ids[name]
         ]
 
 
@@ -64,16 +64,21 @@ def _confide(simulation: Simulation) -> None:
 
 
 def _figures(records: list[tuple[str, Record]]) -> dict[str, Json]:
-    own = [(owner, one) for owner, one in records if one.who in ("", owner)]
-    made = Counter(one.kind for _, one in own)
-    strange = Counter(one.kind for owner, one in own if record_sources(one, owner))
+    own = [(owner, record) for owner, record in records if record.who in ("", owner)]
+    by_kind = Counter(record.kind for _, record in own)
+    by_kind_of_others = Counter(
+        record.kind for owner, record in own if record_sources(record, owner)
+    )
     return {
         "records": len(records),
-        "open": _share(sum(not one.audience for _, one in records), len(records)),
+        "open": _share(sum(not record.audience for _, record in records), len(records)),
         "own": len(own),
         "of_others": {
-            "all": _share(strange.total(), len(own)),
-            **{kind: _share(strange[kind], count) for kind, count in sorted(made.items())},
+            "all": _share(by_kind_of_others.total(), len(own)),
+            **{
+                kind: _share(by_kind_of_others[kind], count)
+                for kind, count in sorted(by_kind.items())
+            },
         },
     }
 

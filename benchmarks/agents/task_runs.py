@@ -75,67 +75,67 @@ class ObservedAsks:
     """An ask handler that reports the outcomes of tool calls to a perfect model, if there is
     one."""
 
-    def __init__(self, minds: AskRouter, oracle: PerfectModel | None) -> None:
-        self._minds = minds
-        self._oracle = oracle
+    def __init__(self, router: AskRouter, perfect: PerfectModel | None) -> None:
+        self._router = router
+        self._perfect = perfect
         self._calls: dict[AskId, Call] = {}
 
     def submit(self, where: AskId, ask: Ask) -> None:
         """Forward an ask."""
         if isinstance(ask, Call):
             self._calls[where] = ask
-        self._minds.submit(where, ask)
+        self._router.submit(where, ask)
 
     def wait(self) -> Sequence[tuple[AskId, Answer]]:
         """Wait for answers."""
-        found = self._minds.wait()
-        for where, answer in found:
-            made = self._calls.pop(where, None)
-            if made is not None and self._oracle is not None:
+        answers = self._router.wait()
+        for where, answer in answers:
+            call = self._calls.pop(where, None)
+            if call is not None and self._perfect is not None:
                 worked = isinstance(answer, ToolResult) and answer.ok
-                self._oracle.outcomes[call_key(made.tool, made.arguments)] = worked
-        return found
+                self._perfect.outcomes[call_key(call.tool, call.arguments)] = worked
+        return answers
 
 
 def run_task(
-    problem: BenchmarkTask, worker: TaskWorker, *, model: Model | None = None, seed: int = 0
+    benchmark_task: BenchmarkTask, worker: TaskWorker, *, model: Model | None = None, seed: int = 0
 ) -> TaskRun:
     """Run a task once; without a model by the perfect one."""
-    office = TaskState()
-    box = Toolbox(problem.tools(office), policy=Policy(ask=problem.needs_approval))
-    oracle = PerfectModel(problem, box.specs()) if model is None else None
-    mind = oracle.as_model() if oracle is not None else model
-    assert mind is not None, "one of the two"
+    state = TaskState()
+    toolbox = Toolbox(benchmark_task.tools(state), policy=Policy(ask=benchmark_task.needs_approval))
+    perfect = PerfectModel(benchmark_task, toolbox.specs()) if model is None else None
+    model_used = perfect.as_model() if perfect is not None else model
+    assert model_used is not None, "one of the two"
     memory = Memory(":memory:", AGENT_NAME)
-    agent = Agent(Persona(name=AGENT_NAME), model=mind, memory=memory, planner=Routine(), tools=box)
+    agent = Agent(
+        Persona(name=AGENT_NAME), model=model_used, memory=memory, planner=Routine(), tools=toolbox
+    )
     task = Task(
-        goal=problem.goal,
-        seed=Seed.of(seed).child(problem.name),
+        goal=benchmark_task.goal,
+        seed=Seed.of(seed).child(benchmark_task.name),
         now=NOW,
         who=AGENT_NAME,
         tools=agent.tools.specs(),
     )
-    people = ToolExecutor(
-        {AGENT_NAME: agent}, NOW, approver=lambda one: one.tool not in problem.denied
+    executor = ToolExecutor(
+        {AGENT_NAME: agent}, NOW, approver=lambda request: request.tool not in benchmark_task.denied
     )
-    minds = ObservedAsks(AskRouter({AGENT_NAME: agent}, at=NOW, executor=people), oracle)
+    handler = ObservedAsks(AskRouter({AGENT_NAME: agent}, at=NOW, executor=executor), perfect)
     asks: list[AnsweredAsk] = []
     thought = run_guarded(worker.work(task), ThoughtGuard(AGENT_NAME, agent.tools), asks)
-    ended = drive({AGENT_NAME: thought}, minds)[AGENT_NAME]
-    outcome = (
-        TaskOutcome(status="stopped", why=ended.why) if isinstance(ended, StoppedThought) else ended
-    )
-    spoken = [one for one in asks if one.ask.kind in LANGUAGE_KINDS]
-    faults = [fault for one in spoken if (fault := failure_of(one.ask, one.answer))]
-    counted = Counter(str(getattr(one.ask, "role", one.ask.kind)) for one in asks)
+    end = drive({AGENT_NAME: thought}, handler)[AGENT_NAME]
+    outcome = TaskOutcome(status="stopped", why=end.why) if isinstance(end, StoppedThought) else end
+    model_asks = [pair for pair in asks if pair.ask.kind in LANGUAGE_KINDS]
+    failures = [fault for pair in model_asks if (fault := failure_of(pair.ask, pair.answer))]
+    roles = Counter(str(getattr(pair.ask, "role", pair.ask.kind)) for pair in asks)
     return TaskRun(
-        task=problem.name,
+        task=benchmark_task.name,
         outcome=outcome,
-        solved=problem.solved(outcome, office),
-        asks=dict(sorted(counted.items())),
-        model_asks=len(spoken),
-        failed=len(faults),
-        fault=f"{faults[-1].reason}: {faults[-1].detail}" if faults else "",
+        solved=benchmark_task.solved(outcome, state),
+        asks=dict(sorted(roles.items())),
+        model_asks=len(model_asks),
+        failed=len(failures),
+        fault=f"{failures[-1].reason}: {failures[-1].detail}" if failures else "",
     )
 
 
@@ -153,37 +153,38 @@ def measure_tasks(
     from ...models import load_model
 
     model = None if name == "perfect" else load_model(name, device=device, dtype=dtype)
-    found: dict[str, Json] = {"model": name}
+    figures: dict[str, Json] = {"model": name}
     for planner in planners:
         progress(f"{planner}: {len(tasks or BENCHMARK_TASKS)} tasks")
         rows: dict[str, Json] = {}
-        trials = []
-        for problem in BENCHMARK_TASKS:
-            if tasks and problem.name not in tasks:
+        results = []
+        for benchmark_task in BENCHMARK_TASKS:
+            if tasks and benchmark_task.name not in tasks:
                 continue
-            trial = run_task(problem, TASK_PLANNERS[planner](), model=model)
-            trials.append(trial)
-            rows[problem.name] = {
-                "solved": trial.solved,
-                "status": trial.outcome.status,
-                "calls": [f"{one.tool}{'' if one.ok else ' !'}" for one in trial.outcome.calls],
-                "asks": trial.asked,
-                "failed": trial.failed,
-                "answer": trial.outcome.answer,
-                "why": trial.outcome.why,
+            result = run_task(benchmark_task, TASK_PLANNERS[planner](), model=model)
+            results.append(result)
+            rows[benchmark_task.name] = {
+                "solved": result.solved,
+                "status": result.outcome.status,
+                "calls": [f"{call.tool}{'' if call.ok else ' !'}" for call in result.outcome.calls],
+                "asks": result.asked,
+                "failed": result.failed,
+                "answer": result.outcome.answer,
+                "why": result.outcome.why,
             }
-        require_answers(planner, trials)
+        require_answers(planner, results)
         solved = sum(bool(row["solved"]) for row in rows.values())
-        found[planner] = {"solved": solved, "of": len(rows), "tasks": rows}
-    return found
+        figures[planner] = {"solved": solved, "of": len(rows), "tasks": rows}
+    return figures
 
 
-def require_answers(planner: str, trials: Sequence[TaskRun]) -> None:
+def require_answers(planner: str, results: Sequence[TaskRun]) -> None:
     """Raise AsksFailed when all asks of a planner failed: there is nothing to score."""
-    asked, failed = sum(one.model_asks for one in trials), sum(one.failed for one in trials)
+    asked = sum(result.model_asks for result in results)
+    failed = sum(result.failed for result in results)
     if asked and failed == asked:
-        last = next(one.fault for one in reversed(trials) if one.fault)
+        fault = next(result.fault for result in reversed(results) if result.fault)
         raise AsksFailed(
-            f"{planner}: all {asked} asks failed ({last}), so there is nothing to score; check the "
-            "model, its server, key and account"
+            f"{planner}: all {asked} asks failed ({fault}), nothing can be scored; "
+            "check the model, its server, key and account"
         )

@@ -61,35 +61,41 @@ def measure_tools(
 
     Raises SettingError without the data or the package jsonschema."""
     model = load_local(name, device=device, dtype=dtype)
-    about = model.describe()
-    found: dict[str, Json] = {key: about[key] for key in ("name", "device", "dtype", "threads")}
-    most = QUICK_REQUESTS if quick else None
-    wanted = [part for part in parts if part in SETS]
-    # What is there is measured; where nothing is, the first part says which file is missing.
-    absent = [part for part in wanted if not bfcl_files(data, part)]
-    if len(absent) < len(wanted):
-        for part in absent:
+    description = model.describe()
+    figures: dict[str, Json] = {
+        key: description[key] for key in ("name", "device", "dtype", "threads")
+    }
+    limit = QUICK_REQUESTS if quick else None
+    bfcl_parts = [part for part in parts if part in SETS]
+    # Available parts are measured; if none is, loading the first names the missing file.
+    missing = [part for part in bfcl_parts if not bfcl_files(data, part)]
+    if len(missing) < len(bfcl_parts):
+        for part in missing:
             progress(f"{part}: left out, {data} holds no BFCL_v4_{part}*.jsonl")
-        parts = tuple(part for part in parts if part not in absent)
+        parts = tuple(part for part in parts if part not in missing)
     if any(part in CATEGORIES for part in parts):
-        found |= {"invalid": 0, "invented": 0}
+        figures |= {"invalid": 0, "invented": 0}
     if receipts is not None:
         receipts.write_text("", encoding="utf-8")
     for part in (part for part in CATEGORIES if part in parts):
-        items = load_bfcl(data, part)[:most]
-        found[part], calls = measure_calls(model, items, part, progress)
-        found["invalid"] += sum(one.invalid for one in calls)
-        found["invented"] += sum(one.invented for one in calls)
+        items = load_bfcl(data, part)[:limit]
+        figures[part], calls = measure_calls(model, items, part, progress)
+        figures["invalid"] += sum(call.invalid for call in calls)
+        figures["invented"] += sum(call.invented for call in calls)
         if receipts is not None:
             with receipts.open("a", encoding="utf-8") as out:
                 write_results(out, part, items, calls)
     if "irrelevance" in parts:
-        progress("irrelevance: requests that the function on offer does not serve")
-        beside, fitting = (load_bfcl(data, one)[:most] for one in ("irrelevance", "simple_python"))
-        found["irrelevance"] = measure_irrelevance(model, beside, fitting, methods=("fused",))
+        progress("irrelevance: requests for which no function is relevant")
+        irrelevant, relevant = (
+            load_bfcl(data, one)[:limit] for one in ("irrelevance", "simple_python")
+        )
+        figures["irrelevance"] = measure_irrelevance(
+            model, irrelevant, relevant, methods=("fused",)
+        )
     if "search" in parts:
-        found["search"] = measure_search(model, data, quick=quick, progress=progress)
-    return found
+        figures["search"] = measure_search(model, data, quick=quick, progress=progress)
+    return figures
 
 
 def measure_calls(
@@ -101,14 +107,14 @@ def measure_calls(
     spent = {"call": 0.0, "plain": 0.0}
     for start in range(0, len(items), BATCH_SIZE):
         progress(f"{part}: {start} of {len(items)} requests")
-        some = items[start : start + BATCH_SIZE]
-        specs = [item.specs() for item in some]
-        drafts = timed_thoughts(spent, "call", model, [_draft(i, s) for i, s in zip(some, specs)])
+        batch = items[start : start + BATCH_SIZE]
+        specs = [item.specs() for item in batch]
+        drafts = timed_thoughts(spent, "call", model, [_draft(i, s) for i, s in zip(batch, specs)])
         chosen = [_chosen_spec(own, draft) for own, draft in zip(specs, drafts)]
         plains = timed_thoughts(
-            spent, "plain", model, [_whole_schema_call(i, s) for i, s in zip(some, chosen)]
+            spent, "plain", model, [_whole_schema_call(i, s) for i, s in zip(batch, chosen)]
         )
-        calls += [judge_call(*one) for one in zip(some, chosen, drafts, plains)]
+        calls += [judge_call(*case) for case in zip(batch, chosen, drafts, plains)]
     cosine = right_choices(model, items, [item.choose_ask() for item in items], "cosine")
     seconds = {name: round(value / len(items), 3) for name, value in spent.items()}
     return call_figures(calls, cosine) | {"seconds_per_call": seconds}, calls
@@ -118,10 +124,10 @@ def timed_thoughts(
     spent: dict[str, float], name: str, model: LocalModel, thoughts: Sequence[Thought[T]]
 ) -> list[T]:
     """Drive thoughts and add the time to ``spent[name]``."""
-    began = time.perf_counter()
-    found = run_thoughts(model, thoughts)
-    spent[name] += time.perf_counter() - began
-    return found
+    start = time.perf_counter()
+    results = run_thoughts(model, thoughts)
+    spent[name] += time.perf_counter() - start
+    return results
 
 
 def _draft(item: BfclItem, specs: Sequence[ToolSpec]) -> Thought[ProposedCall | None]:
@@ -143,7 +149,7 @@ def judge_call(
     """The result of a request; a failed call has no arguments and is invalid."""
     name = draft.tool.name if draft else ""
     arguments = draft.arguments if draft else None
-    told = None if isinstance(plain, Failed) else plain
+    plain_arguments = None if isinstance(plain, Failed) else plain
     return CallResult(
         tool=name,
         arguments=arguments,
@@ -151,28 +157,29 @@ def judge_call(
         right=arguments is not None and is_right_call(item, name, arguments),
         invented=bool(name) and name not in {one["name"] for one in item.functions},
         invalid=arguments is None or not validator(spec.parameters).is_valid(arguments),
-        plain=told,
-        plain_right=told is not None and is_right_call(item, name, told),
-        plain_invalid=told is None or not validator(spec.parameters).is_valid(told),
+        plain=plain_arguments,
+        plain_right=plain_arguments is not None and is_right_call(item, name, plain_arguments),
+        plain_invalid=plain_arguments is None
+        or not validator(spec.parameters).is_valid(plain_arguments),
     )
 
 
 def call_figures(calls: Sequence[CallResult], cosine: Sequence[bool]) -> dict[str, Json]:
     """Shares of right tools and calls: all, odd and even requests; paired with the choice by cosine
     and with the whole-schema prompt."""
-    tools, whole = [one.right_tool for one in calls], [one.right for one in calls]
-    plain = [one.plain_right for one in calls]
+    tools, whole = [call.right_tool for call in calls], [call.right for call in calls]
+    plain = [call.plain_right for call in calls]
     return {
         "items": len(calls),
         **call_shares(calls),
         "call_interval": bootstrap_interval(whole),
         "odd": call_shares(calls[1::2]),
         "even": call_shares(calls[::2]),
-        "invalid": sum(one.invalid for one in calls),
-        "invented": sum(one.invented for one in calls),
+        "invalid": sum(call.invalid for call in calls),
+        "invented": sum(call.invented for call in calls),
         "whole_schema": {
             "call_accuracy": float(np.mean(plain)),
-            "invalid": sum(one.plain_invalid for one in calls),
+            "invalid": sum(call.plain_invalid for call in calls),
             "against_it": asdict(compare_paired(whole, plain)),
         },
         "cosine": {
@@ -186,11 +193,13 @@ def call_shares(calls: Sequence[CallResult]) -> dict[str, Json]:
     """Shares of right tools, of right calls, and of right arguments where the tool is right."""
     if not calls:
         return {}
-    rightly = [one.right for one in calls if one.right_tool]
+    right_where_tool_right = [call.right for call in calls if call.right_tool]
     return {
-        "tool_accuracy": float(np.mean([one.right_tool for one in calls])),
+        "tool_accuracy": float(np.mean([call.right_tool for call in calls])),
         "call_accuracy": float(np.mean([one.right for one in calls])),
-        "arguments_accuracy": float(np.mean(rightly)) if rightly else 0.0,
+        "arguments_accuracy": float(np.mean(right_where_tool_right))
+        if right_where_tool_right
+        else 0.0,
     }
 
 
@@ -198,9 +207,9 @@ def write_results(
     out: TextIO, part: str, items: Sequence[BfclItem], calls: Sequence[CallResult]
 ) -> None:
     """Write a line of JSON for each request."""
-    for place, (item, one) in enumerate(zip(items, calls)):
-        line = {"category": part, "index": place, "request": item.request, "wanted": item.right}
-        out.write(json.dumps({**line, **asdict(one)}, ensure_ascii=False) + "\n")
+    for index, (item, call) in enumerate(zip(items, calls)):
+        line = {"category": part, "index": index, "request": item.request, "wanted": item.right}
+        out.write(json.dumps({**line, **asdict(call)}, ensure_ascii=False) + "\n")
 
 
 def calibrate_arguments(

@@ -38,28 +38,28 @@ def measure_search(
     """Accuracy (first, and among the best eight) on the synthetic tools and on all functions of
     BFCL; the time of a choice among 1,000 tools divided by that among 10."""
     tools = synthetic_tools()
-    # Drawn, for the tools lie in an order: every fifth is of the same action.
-    asked = Seed.of(1).child("asked").rng().sample(tools, 20 if quick else SYNTHETIC_REQUESTS)
-    progress(f"search: {len(asked)} requests among {len(tools)} made tools")
-    found: dict[str, Json] = {
+    # Sampled at random, because every fifth tool has the same action.
+    sample = Seed.of(1).child("asked").rng().sample(tools, 20 if quick else SYNTHETIC_REQUESTS)
+    progress(f"search: {len(sample)} requests among {len(tools)} synthetic tools")
+    figures: dict[str, Json] = {
         "made": search_accuracy(
             model,
             [option for option, _ in tools],
-            [(request, option.name) for option, request in asked],
+            [(request, option.name) for option, request in sample],
         )
     }
     if any(bfcl_files(data, part) for part in POOLED):
         pool, requests = pooled_functions(data, 20 if quick else None)
         progress(f"search: {len(requests)} requests among {len(pool)} functions of BFCL")
-        found["bfcl"] = search_accuracy(model, pool, requests)
+        figures["bfcl"] = search_accuracy(model, pool, requests)
     progress("search: seconds among 10 and among 1,000")
-    return found | search_latency(model, tools)
+    return figures | search_latency(model, tools)
 
 
 POOLED = ("multiple", "live_multiple", "simple_python")
 
 
-def pooled_functions(data: Path, most: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
+def pooled_functions(data: Path, limit: int | None) -> tuple[list[Option], list[tuple[str, str]]]:
     """All functions of BFCL by name, and the requests with their right function. Of functions that
     share a name only the first is kept, and requests for the others are left out."""
     known: dict[str, Option] = {}
@@ -71,7 +71,7 @@ def pooled_functions(data: Path, most: int | None) -> tuple[list[Option], list[t
                 known.setdefault(option.name, option)
         requests += [
             (item.request, item.right)
-            for item in items[:most]
+            for item in items[:limit]
             if any(known[item.right] == option for option in item.options())
         ]
     return [*known.values()], requests
@@ -82,16 +82,16 @@ def search_accuracy(
 ) -> dict[str, Json]:
     """How often the right tool is first, and among the eight likeliest."""
     asks = [_ask(options, request) for request, _ in requests]
-    first, eight = [], []
+    first, in_best_eight = [], []
     for choice, (_, right) in zip(choices(model, asks, "auto"), requests):
         ranked = np.argsort(-np.array(choice.probabilities), kind="stable")
         first.append(options[choice.index].name == right)
-        eight.append(right in {options[place].name for place in ranked[:8]})
+        in_best_eight.append(right in {options[index].name for index in ranked[:8]})
     return {
         "tools": len(options),
         "requests": len(requests),
         "top_1": float(np.mean(first)),
-        "top_8": float(np.mean(eight)),
+        "top_8": float(np.mean(in_best_eight)),
     }
 
 
@@ -100,18 +100,18 @@ def search_latency(model: LocalModel, tools: Sequence[tuple[Option, str]]) -> di
     request; embeddings of tools are cached before."""
     options = [option for option, _ in tools]
     rng = Seed.of(1).child("search").rng()
-    spent: dict[int, list[float]] = {FEW: [], MANY: []}
-    places = rng.sample(range(len(tools)), 2 * TIMED + 2)
-    for turn, place in enumerate(places):
-        size = (FEW, MANY)[turn % 2]
+    seconds: dict[int, list[float]] = {FEW: [], MANY: []}
+    indexes = rng.sample(range(len(tools)), 2 * TIMED + 2)
+    for number, index in enumerate(indexes):
+        size = (FEW, MANY)[number % 2]
         others = rng.sample(options, FEW - 1)
-        few = [options[place], *(one for one in others if one != options[place])]
-        ask = _ask(few if size == FEW else options, tools[place][1] + " Thank you.")
-        began = time.perf_counter()
+        small_set = [options[index], *(one for one in others if one != options[index])]
+        ask = _ask(small_set if size == FEW else options, tools[index][1] + " Thank you.")
+        start = time.perf_counter()
         choices(model, [ask], "auto")
-        if turn > 1:  # the first of each warms up
-            spent[size].append(time.perf_counter() - began)
-    few_s, many_s = (statistics.median(spent[size]) for size in (FEW, MANY))
+        if number > 1:  # the first of each warms up
+            seconds[size].append(time.perf_counter() - start)
+    few_s, many_s = (statistics.median(seconds[size]) for size in (FEW, MANY))
     return {
         "seconds": {"among_10": round(few_s, 4), "among_1000": round(many_s, 4)},
         "times_as_long": round(many_s / few_s, 2),

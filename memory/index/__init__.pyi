@@ -3,7 +3,6 @@ from .bulk_construct import gc_paused as gc_paused
 from .date_spans import DateSpan as DateSpan
 from .date_spans import find_date_spans as find_date_spans
 from .date_spans import time_proximity as time_proximity
-from .date_spans import to_seconds as to_seconds
 from .index_loader import IndexLoader as IndexLoader
 from .lexical_index import LexicalIndex as LexicalIndex
 from .lexical_index import inverse_document_frequency as inverse_document_frequency

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ...core import to_seconds
 from ...core.text import MONTH_NUMBERS, NUMBER_WORDS, ORDINALS, WEEKDAY_NAMES
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ MAX_TEXT_LENGTH = 20_000
 BEFORE_WEIGHT = 0.5
 """Factor of the proximity of what lies before a time: people mention things afterwards."""
 
-_EPOCH = datetime(1970, 1, 1)
 _DAYS = [name.lower() for name in WEEKDAY_NAMES]
 _NUMBERS = {word: number for word, number in NUMBER_WORDS.items() if number}
 _NUMBERS |= {"a": 1, "an": 1, "few": 3, "couple": 2, "several": 4, "dozen": 12}
@@ -72,12 +72,6 @@ def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
                 spans.append((match.start(), span))
                 taken[match.start() : match.end()] = b"\x01" * len(match[0])
     return tuple(span for _, span in sorted(spans, key=lambda pair: pair[0]))
-
-
-def to_seconds(at: Time) -> float:
-    """Seconds of the world's clock since 1970, for arithmetic only."""
-    # Time zones are refused where times come in; a check here would run a million times.
-    return (at - _EPOCH).total_seconds()
 
 
 def time_proximity(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.text import STOP_WORDS, split_words, stem
-from .growable_arrays import Column
+from .columns import Column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import RECORD_KINDS, AgentId, Record, RecordId, RecordKind, Time
+from ...core import RECORD_KINDS, AgentId, Record, RecordId, RecordKind, Time, to_seconds
 from ...store import Store
 from ..storage import (
     RecordAccess,
@@ -24,10 +24,8 @@ from ..storage import (
     read_record_batches,
     unlabelled_count,
 )
-from .date_spans import to_seconds
-from .growable_arrays import Column
+from .columns import Column, RecordBuffer
 from .lexical_index import LexicalIndex
-from .record_buffer import RecordBuffer
 from .vector_index import VectorIndex
 
 if TYPE_CHECKING:

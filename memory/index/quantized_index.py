@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .growable_arrays import VectorBlocks
+    from .columns import VectorBlocks
 
     Ints = NDArray[np.int64]
     Singles = NDArray[np.float32]

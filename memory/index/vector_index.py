@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .growable_arrays import VectorBlocks
+from .columns import VectorBlocks
 from .quantized_index import QuantizedIndex
 
 if TYPE_CHECKING:

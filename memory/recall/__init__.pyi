@@ -15,8 +15,8 @@ from .recall_rules import PAPER as PAPER
 from .recall_rules import REVERIE as REVERIE
 from .recall_rules import RuleSet as RuleSet
 from .recall_rules import rule_set as rule_set
-from .rerank import candidate_limit as candidate_limit
-from .rerank import select_hits as select_hits
+from .single_recall import candidate_limit as candidate_limit
 from .single_recall import recall_one as recall_one
+from .single_recall import select_hits as select_hits
 
 __all__: list[str]

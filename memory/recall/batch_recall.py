@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...core import AgentId, Cue, Hit, Record
+from ...core import AgentId, Cue, Hit, Record, to_seconds
 from ...store import Store
 from ..index import (
     IndexLoader,
@@ -23,7 +23,6 @@ from ..index import (
     construct_many,
     gc_paused,
     quantization_scale,
-    to_seconds,
     unit_rows,
 )
 from ..storage import Vector, hiding_log_sizes

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core import RECORD_KINDS, AgentId, Cue, Record, RecordId, Time, intersect_audiences
-from ..index import IndexLoader, MemoryIndex, to_seconds
+from ...core import (
+    RECORD_KINDS,
+    AgentId,
+    Cue,
+    Record,
+    RecordId,
+    Time,
+    intersect_audiences,
+    to_seconds,
+)
+from ..index import IndexLoader, MemoryIndex
 from ..storage import check_cue, vector_fault
 from .scoring import min_max_scale, recency_decay
 

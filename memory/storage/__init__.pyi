@@ -10,8 +10,14 @@ from .auxiliary_logs import FACT_LOG as FACT_LOG
 from .auxiliary_logs import NOTE_LOG as NOTE_LOG
 from .auxiliary_logs import SUMMARY_LOG as SUMMARY_LOG
 from .auxiliary_logs import LogEntry as LogEntry
+from .auxiliary_logs import document_contents as document_contents
+from .auxiliary_logs import hidden_id_array as hidden_id_array
+from .auxiliary_logs import hidden_ids as hidden_ids
+from .auxiliary_logs import hiding_log_sizes as hiding_log_sizes
 from .auxiliary_logs import line_fault as line_fault
 from .auxiliary_logs import record_numbers as record_numbers
+from .auxiliary_logs import summaries_in_force as summaries_in_force
+from .auxiliary_logs import write_log_line as write_log_line
 from .embeddings import EmbedFunction as EmbedFunction
 from .embeddings import Vector as Vector
 from .embeddings import as_vector as as_vector
@@ -19,12 +25,6 @@ from .embeddings import as_vectors as as_vectors
 from .embeddings import embed_texts as embed_texts
 from .embeddings import vector_fault as vector_fault
 from .embeddings import vector_faults as vector_faults
-from .hidden_records import document_contents as document_contents
-from .hidden_records import hidden_id_array as hidden_id_array
-from .hidden_records import hidden_ids as hidden_ids
-from .hidden_records import hiding_log_sizes as hiding_log_sizes
-from .hidden_records import summaries_in_force as summaries_in_force
-from .hidden_records import write_log_line as write_log_line
 from .memory_tables import prepare_store as prepare_store
 from .memory_tables import rewind_memories as rewind_memories
 from .person_matcher import PersonMatcher as PersonMatcher

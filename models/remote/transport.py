@@ -104,8 +104,7 @@ class ServerDialect:
         if error is None or level <= self.format:
             return
         names_format = re.search(
-            r"response_format|json_schema|json_object|json schema|requested parameters",
-            str(error),
+            r"response_format|json_schema|json_object|json schema|requested parameters", str(error)
         )
         if names_format or error.status == 422:
             self.format = level
@@ -229,9 +228,7 @@ class OpenAITransport:
         is_remote = not is_loopback(urlsplit(endpoint.url).hostname or "")
         # A redirect would send prompts and the key to a server that the user did not name.
         http = self._sdk.DefaultAsyncHttpxClient(
-            trust_env=is_remote,
-            follow_redirects=False,
-            event_hooks={"request": [self._authorize]},
+            trust_env=is_remote, follow_redirects=False, event_hooks={"request": [self._authorize]}
         )
         self._http_errors = _transport_errors(http)
         try:

@@ -142,7 +142,6 @@ def floor_hour(at: Time) -> Time:
 
 
 def _fraction_in_run(hour: Time, start: Time, end: Time) -> float:
-    """The fraction of an hour that lies in the run."""
     return (min(hour + HOUR, end) - max(hour, start)) / HOUR
 
 
