@@ -173,7 +173,6 @@ def _ask_text(ask: Ask) -> str:
 
 
 def _answer_text(ask: Ask, answer: Answer) -> str:
-    """An answer as short text."""
     if isinstance(answer, Completion):
         return answer.text
     if isinstance(answer, Choice) and isinstance(ask, Choose):
@@ -232,10 +231,7 @@ TABLES: Mapping[str, CsvTable] = {
         ),
         _people,
     ),
-    "positions.csv": CsvTable(
-        _columns("step time agent x y place doing emoji target"),
-        _positions,
-    ),
+    "positions.csv": CsvTable(_columns("step time agent x y place doing emoji target"), _positions),
     "events.csv": CsvTable(("step", "time", *_EVENT), _events),
     "conversations.csv": CsvTable(
         _columns("talk step time speaker text members place"), _conversations

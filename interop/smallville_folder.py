@@ -188,7 +188,6 @@ def read_smallville_folder(folder: Path | str) -> SmallvilleFolder:
 
 
 def _warn_of_others(home: Path, names: list[str]) -> None:
-    """Warn of persona folders that meta.json does not list."""
     for memory in sorted((home / "personas").glob("*/bootstrap_memory")):
         if not any(same_name(memory.parent.name, name) for name in names):
             log.warning(
@@ -331,7 +330,6 @@ def _starts(home: Path, names: list[str]) -> dict[AgentId, Tile]:
 
 
 def _saved_tiles(home: Path, names: list[str], steps: int) -> dict[AgentId, Tile]:
-    """The tiles of people in a run saved after ``steps`` steps."""
     file = home / "environment" / f"{steps}.json"
     if file.exists():
         return _tiles(file, read_settings(file), names)

@@ -181,7 +181,6 @@ def _scratch(span: RunSpan, persona: Persona, town: TownMap, body: list[Json]) -
 
 
 def _cooldowns(span: RunSpan, state: AgentState) -> dict[AgentId, int]:
-    """Remaining steps of the conversation cool-downs, by person."""
     step = timedelta(seconds=span.clock.step_seconds)
     return {who: max(0, -((span.end - until) // step)) for who, until in state.cooldowns.items()}
 
@@ -383,7 +382,6 @@ def _node(record: Record, agent: AgentId, kind: str, number: int) -> Json:
 
 
 def _keywords(*parts: str) -> list[str]:
-    """The last part of each address; other texts unchanged."""
     return list(dict.fromkeys(part.rpartition(":")[2] for part in parts if part))
 
 

@@ -232,7 +232,6 @@ class Compaction:
                     yield sorted(lightest[: excess + 1], key=lambda record: record.id), "per_day"
 
     def _counts(self, at: Time) -> Counter[Audience]:
-        """Number of recallable records by audience."""
         return Counter(record.audience for record in self._recallable(at))
 
     def _audiences(self, at: Time) -> list[Audience]:

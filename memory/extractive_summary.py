@@ -61,7 +61,6 @@ def _sentences(texts: Sequence[str]) -> list[str]:
 
 
 def _word_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Unit rows of word sets, shape (texts, words)."""
     lists = [name_key(text).split() if text.isascii() else words(text) for text in texts]
     lists = [found[:_MAX_SENTENCE_WORDS] for found in lists]
     columns = {word: i for i, word in enumerate(sorted({w for found in lists for w in found}))}

@@ -137,7 +137,6 @@ class Notes:
         return notes
 
     def _label(self, line: dict[str, Any]) -> Label:
-        """Sources and audience of a note."""
         owner, recipient = self._memory.agent, line.get("person", "")
         given = line.get("audience")
         recipients = () if recipient == EVERYBODY else (recipient,)
@@ -160,12 +159,7 @@ class Notes:
         return bool(key) and any((e.body or {}).get("key") == key for e in self._entries())
 
     def _append(
-        self,
-        line: dict[str, str],
-        at: Time,
-        person: AgentId,
-        key: str,
-        label: dict[str, list[str]],
+        self, line: dict[str, str], at: Time, person: AgentId, key: str, label: dict[str, list[str]]
     ) -> None:
         memory = self._memory
         if memory.as_of_step is not None:

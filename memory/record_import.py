@@ -165,7 +165,6 @@ def _node_record(node: Json, number: RecordId, numbers: dict[str, RecordId], own
 
 
 def _node_text(node: Json, key: str) -> str:
-    """A text field of a node; null is an empty text."""
     value = node[key]
     if value is not None and not isinstance(value, str):
         raise TypeError(f"its {key} is {value!r}, no text")

@@ -102,7 +102,6 @@ def _rows(text: str, delimiter: str, escape: str | None) -> Iterator[list[str]]:
 
 
 def _used_cells(row: list[str]) -> int:
-    """Number of cells of a row up to the last non-empty one."""
     return next((place for place in range(len(row), 0, -1) if row[place - 1]), 0)
 
 

@@ -157,7 +157,6 @@ class OpenTags:
 def _inner_style(
     outer: _Style, name: str, attributes: str, styled: bool, sheet: Mapping[str, bool]
 ) -> _Style:
-    """The style of a tag's content."""
     if styled and not outer.styled:
         outer = replace(outer, styled=True)
     keywords = (*_STYLE_ATTRIBUTES, "class", "width", "&")
@@ -220,7 +219,6 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _declarations(style: str) -> dict[str, str]:
-    """The declarations of a style attribute, by property."""
     plain = _ESCAPE.sub(_unescaped, _COMMENT.sub("", style))
     pairs = (part.partition(":") for part in plain.split(";"))
     return {name.strip(): value.replace("!important", "").strip() for name, _, value in pairs}
@@ -299,7 +297,6 @@ def _color(value: str) -> str:
 
 
 def _near_white(color: str) -> str:
-    """The colour, with shades next to white as white."""
     try:
         near = len(color) == 6 and all(int(color[at : at + 2], 16) >= 0xF0 for at in (0, 2, 4))
     except ValueError:

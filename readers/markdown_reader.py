@@ -199,7 +199,6 @@ def _is_delimiter_row(line: str, above: str) -> bool:
 
 
 def _heading_text(heading: str) -> str:
-    """A heading without closing marks."""
     text = heading.strip()
     bare = text.rstrip("#")
     return bare.rstrip() if not bare or bare[-1] in " \t" else text

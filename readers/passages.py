@@ -165,7 +165,6 @@ def _split_text(text: str, words: int) -> Iterator[str]:
 
 
 def _split_points(text: str, words: int) -> Iterator[int]:
-    """Positions at which a text may be split."""
     start = 0
     for stop in sentence_ends(text):
         if embedder_length(text[start:stop]) <= words:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from denizens.core import Json, SettingError, ToolError
+from denizens.core import Json, ToolError
 from denizens.tools import Toolbox, ToolContext, tools_from_openapi
 from denizens.tools.external.openapi import OperationRequest
 from hypothesis import given
@@ -274,14 +273,6 @@ def test_a_real_service_is_called() -> None:
         missing = box.call("getPet", {"id": "7"}, context=BO, key="2")
         assert missing.reason in ("failed", "gone")
         assert not missing.ok
-
-
-def test_without_the_extra_no_tool_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the library that checks arguments is missing, that is said when the tools are made,
-    with the extra's name; no call of a toolbox raises it later."""
-    monkeypatch.setitem(sys.modules, "jsonschema", None)
-    with pytest.raises(SettingError, match=r"pip install 'denizens\[mcp\]'"):
-        tools_from_openapi(PETS, send=lambda request: None, allow=[API])
 
 
 def test_documents_of_other_editors(tmp_path: Path) -> None:

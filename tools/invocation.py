@@ -86,7 +86,6 @@ async def _await_within(result: Awaitable[object], seconds: float) -> object:
 
 
 def _run_to_end(result: object) -> object:
-    """The result, awaited if it is awaitable."""
     if not inspect.isawaitable(result):
         return result
     try:

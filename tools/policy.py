@@ -256,7 +256,6 @@ class Policy:
 
 
 def _display_source(source: str) -> str:
-    """A source as shown in the reason of a refusal."""
     return f"somebody unknown ('{UNKNOWN_SOURCE}')" if source == UNKNOWN_SOURCE else source
 
 
@@ -361,7 +360,6 @@ def is_trusted(source: str, patterns: Iterable[str]) -> bool:
 
 
 def _name_and_effects(tool: ToolSpec | str) -> tuple[str, tuple[str, ...]]:
-    """The name of a tool, and the patterns of its effect."""
     if not isinstance(tool, ToolSpec):
         return normalize_name(str(tool)), ()
     marks = (f"@{tool.effect}", *(("@outside",) if tool.outside else ()))
@@ -375,7 +373,6 @@ def _split(source: str) -> tuple[str, str]:
 
 
 def _matches_parts(name: str, pattern: str) -> bool:
-    """Whether a name matches a pattern part by part between dots."""
     parts, wanted = name.split("."), pattern.split(".")
     if wanted[-1] == "*" and len(parts) > len(wanted):
         parts = parts[: len(wanted)]

@@ -218,7 +218,6 @@ class Documents:
         return f"{record.episode}, {places.get(record.id, record.source)}"
 
     def _contents(self) -> dict[str, list[tuple[RecordId, str]]]:
-        """Record ids and places by document, as of the memory's step."""
         step = self.memory.as_of_step
         return document_contents(self.memory.store, self.memory.agent, step=step)
 

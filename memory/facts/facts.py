@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,11 +80,7 @@ class Facts:
     """
 
     def __init__(
-        self,
-        memory: Memory,
-        *,
-        functional: Collection[str] | None = None,
-        step: int | None = None,
+        self, memory: Memory, *, functional: Collection[str] | None = None, step: int | None = None
     ) -> None:
         """``functional`` names the relations with one object at a time (default:
         ``is_functional``). ``step`` is the step to which new statements belong (default: the
@@ -189,28 +185,11 @@ class Facts:
     def _assert_extracted(self, fact: ExtractedFact, record: Record, who: AgentId) -> None:
         at = record.created
         since = min(fact.since, at) if fact.since else at
+        parts: dict[str, Any] = {"at": at, "since": since, "sources": [record.id], "who": who}
         if fact.replaces:
-            self.assert_fact(
-                fact.subject,
-                fact.relation,
-                "",
-                at=at,
-                since=since,
-                sources=[record.id],
-                denies=True,
-                who=who,
-            )
-        self.assert_fact(
-            fact.subject,
-            fact.relation,
-            fact.object,
-            at=at,
-            since=since,
-            sources=[record.id],
-            confidence=fact.confidence,
-            who=who,
-            denies=fact.denies,
-        )
+            self.assert_fact(fact.subject, fact.relation, "", denies=True, **parts)
+        certainty: dict[str, Any] = {"confidence": fact.confidence, "denies": fact.denies}
+        self.assert_fact(fact.subject, fact.relation, fact.object, **certainty, **parts)
 
     def _dedup_key(
         self, fact: ExtractedFact | Statement, source: RecordId
@@ -476,7 +455,6 @@ class Facts:
         ]
 
     def _believed(self, statements: Iterable[Statement]) -> list[Statement]:
-        """The statements that rest on no quarantined source."""
         quarantined = self.memory.quarantined
         if not quarantined:
             return list(statements)

@@ -310,7 +310,6 @@ def _subject(match: re.Match[str], line: SpokenLine, reported: bool) -> str:
 
 
 def _without_openers(name: str) -> str:
-    """A name without words before it that open the sentence."""
     words = name.split()
     while words and words[0].casefold() in _SENTENCE_OPENERS:
         words = words[1:]

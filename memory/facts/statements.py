@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from ...core import AgentId, Json, RecordId, Time, is_visible
+from ...core import AgentId, Json, RecordId, Time, from_json, is_visible, to_json
 from ..storage import LogEntry
 
 # Relations with one object at a time: a later statement ends the earlier one.
 FUNCTIONAL = frozenset(
-    {
-        "address",
-        "age",
-        "birthday",
-        "drives",
-        "email",
-        "feels",
-        "is at",
-        "lives in",
-        "office",
-        "partner",
-        "phone number",
-        "plays",
-        "studies",
-        "works as",
-        "works at",
-    }
+    (
+        *("address", "age", "birthday", "drives", "email", "feels", "is at", "lives in"),
+        *("office", "partner", "phone number", "plays", "studies", "works as", "works at"),
+    )
 )
 
 
@@ -99,41 +85,12 @@ class Fact:
 
 def statement_to_json(statement: Statement) -> Json:
     """A statement as the body of a log entry; the entry holds its id and step."""
-    line: dict[str, Any] = {
-        "subject": statement.subject,
-        "relation": statement.relation,
-        "object": statement.object,
-        "since": statement.since.isoformat(),
-        "learned": statement.learned.isoformat(),
-        "until": statement.until.isoformat() if statement.until else None,
-        "sources": list(statement.sources),
-        "confidence": statement.confidence,
-        "who": statement.who,
-        "audience": list(statement.audience),
-        "denies": statement.denies,
-        "words_of": list(statement.words_of),
-    }
-    return line
+    return {k: v for k, v in to_json(statement).items() if k not in ("id", "step")}
 
 
 def statement_from_json(number: int, step: int, line: dict[str, Any]) -> Statement:
     """The inverse of ``statement_to_json``."""
-    return Statement(
-        id=number,
-        step=step,
-        subject=line["subject"],
-        relation=line["relation"],
-        object=line["object"],
-        since=datetime.fromisoformat(line["since"]),
-        learned=datetime.fromisoformat(line["learned"]),
-        until=datetime.fromisoformat(line["until"]) if line["until"] else None,
-        sources=tuple(line["sources"]),
-        confidence=line["confidence"],
-        who=line["who"],
-        audience=tuple(line["audience"]),
-        denies=line["denies"],
-        words_of=tuple(line.get("words_of", ())),
-    )
+    return from_json(Statement, {**line, "id": number, "step": step})
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,7 @@ class TemporalQA:
         best = max(valid, key=lambda one: (one.since, one.record.created, one.record.id))
         value = next((fact.object for fact in best.facts if fact.relation == relation), "")
         others = sorted(
-            (one for one in matching if one is not best),
-            key=lambda one: (one.since, one.record.id),
+            (one for one in matching if one is not best), key=lambda one: (one.since, one.record.id)
         )
         return TemporalAnswer(
             record=best.record,
@@ -229,7 +228,6 @@ def question_date(question: str) -> Time | None:
 
 
 def _in_third_person(words: str) -> str:
-    """A first-person statement as one about "someone"."""
     words = re.sub(r"\bI(?:'m|’m| am)\b", "someone is", words)
     words = re.sub(r"\b[Mm]y\b", "someone's", words)
     return re.sub(r"\b(?:I|me)\b", "someone", words)
@@ -240,6 +238,5 @@ def _names(text: str, name: str) -> bool:
 
 
 def _may_be_same_name(first: str, second: str) -> bool:
-    """Whether one name begins with all words of the other."""
     shorter, longer = sorted((name_key(first).split(), name_key(second).split()), key=len)
     return bool(shorter) and longer[: len(shorter)] == shorter

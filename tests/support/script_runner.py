@@ -1,4 +1,4 @@
-"""Living a script: who was told what, what was done, and on whose words."""
+"""Runs a script: what was disclosed to whom, what was done, and on whose words."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class GuardedAgent(Agent):
 
     guards: list[ThoughtGuard]
 
-    def guard(self, **given: Any) -> ThoughtGuard:
+    def new_guard(self, **given: Any) -> ThoughtGuard:
         """As an agent's, and kept."""
         made = super().new_guard(**given)
         self.guards.append(made)

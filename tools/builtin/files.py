@@ -187,7 +187,6 @@ def _require_regular_file(path: str, info: os.stat_result) -> os.stat_result:
 
 
 def _os_error(path: str, error: OSError) -> ValueError:
-    """An error message with the path inside the folder only."""
     if isinstance(error, FileNotFoundError):
         return ValueError(f"there is no '{path}'; list_files shows what there is")
     if isinstance(error, NotADirectoryError):

@@ -215,7 +215,6 @@ def _extract_field(text: str, name: str, kind: FieldKind) -> Thought[Json]:
 
 
 def _is_grounded(value: Json, text: str) -> bool:
-    """Whether the text contains the extracted value."""
     if isinstance(value, str):
         # Whole words: "art" is not contained in "party".
         return f" {' '.join(words(value))} " in f" {' '.join(words(text))} " and bool(words(value))
@@ -268,7 +267,6 @@ def _best_quote(question: str, hits: Sequence[Hit]) -> Thought[tuple[str, int]]:
 
 
 def _generate_text(order: str, text: str, limit: int) -> Thought[str]:
-    """The model's text for a system prompt and a text, empty if it fails."""
     text_out, _ = yield from _generate_with_cut(order, text, limit)
     return text_out
 
@@ -289,7 +287,6 @@ def _generate_with_cut(order: str, text: str, limit: int) -> Thought[tuple[str, 
 
 
 def _sentences(text: str) -> list[str]:
-    """The sentences of a text, each with single blanks."""
     return [" ".join(sentence.split()) for sentence in sentences(text)]
 
 

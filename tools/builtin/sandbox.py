@@ -103,7 +103,6 @@ def _run(code: str, context: ToolContext, seconds: float, memory: int, output: i
 
 
 def _program_error(error: Any, printed: str, output: int) -> ValueError:
-    """The error with its line, and what was printed before."""
     frames = error.traceback()
     where = f"line {frames[-1].line}: " if frames else ""
     before = (

@@ -266,7 +266,6 @@ def _check_limits(name: str, effect: Effect, limits: ToolLimits) -> None:
 
 
 def _is_method(function: Callable[..., object]) -> bool:
-    """Whether the function is defined in a class body and takes ``self``."""
     scope = getattr(function, "__qualname__", "").rpartition(".")[0]
     within = bool(scope) and not scope.endswith("<locals>") and inspect.isfunction(function)
     first = next(iter(inspect.signature(function).parameters), "") if within else ""
@@ -306,13 +305,11 @@ def _name_of(function: Callable[..., object]) -> str:
 
 
 def _doc_of(function: Callable[..., object]) -> str:
-    """The docstring of the inner function, else the callable's own."""
     own = "" if isinstance(function, partial) else inspect.getdoc(function)
     return inspect.getdoc(_inner(function)) or own or ""
 
 
 def _description(doc: Docstring) -> str:
-    """The first paragraph of a docstring."""
     parts = [doc.short_description or ""]
     if doc.long_description and not doc.blank_after_short_description:
         parts.append(re.split(r"\n\s*\n", doc.long_description, maxsplit=1)[0])
@@ -320,7 +317,6 @@ def _description(doc: Docstring) -> str:
 
 
 def _parsed(doc: str) -> Docstring:
-    """A docstring in Google's, NumPy's, Sphinx's or Epydoc's style."""
     import docstring_parser
 
     return docstring_parser.parse(doc)
@@ -384,7 +380,6 @@ def _pydantic_type(kind: Any) -> Any:
 
 
 def _add_units(schema: Json, parameters: Mapping[str, tuple[Any, object]]) -> None:
-    """Append the units of parameters to their descriptions in the schema."""
     for name, (kind, _) in parameters.items():
         for mark in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
             if isinstance(mark, Unit):

@@ -35,7 +35,6 @@ class ExternalTool:
 
     Its schema and texts are untrusted: the schema is sanitized, the texts are cleaned, and results
     are marked as outside words. ``run`` makes the call with the arguments and a progress callback.
-    Raises SettingError without the extra ``mcp``, which validates arguments.
     """
 
     # No argument can have this name: names of properties consist of visible characters.
@@ -50,8 +49,6 @@ class ExternalTool:
         effect: Effect,
         run: Callable[[dict[str, Json], ProgressCallback], object],
     ) -> None:
-        # Now, not at the first call, because calls of a toolbox do not raise.
-        import_optional("jsonschema")
         self.name = checked_name(name)
         text = clean_text(description, _MAX_DESCRIPTION_CHARS) or name.replace("_", " ").replace(
             ".", ": "
@@ -82,7 +79,6 @@ class ExternalTool:
 
     @cached_property
     def _validator(self) -> Any:
-        """Validates arguments; patterns are matched in linear time."""
         return schema_validator(self.spec.parameters, keywords={"pattern": _pattern_errors})
 
 
@@ -128,7 +124,6 @@ def unique_tool_name(namespace: str, name: object, taken: Collection[str]) -> st
 def _pattern_errors(
     validator: Any, pattern: str, instance: Json, schema: Json
 ) -> Iterator[Exception]:
-    """The keyword ``pattern`` for jsonschema."""
     from pydantic_core import ValidationError
 
     checker = linear_time_pattern(pattern)
@@ -138,7 +133,7 @@ def _pattern_errors(
         checker.validate_python(instance)
     except ValidationError:
         message = f"{instance[:40]!r} does not match {pattern!r}"
-        yield import_optional("jsonschema").ValidationError(message)
+        yield import_module("jsonschema").ValidationError(message)
 
 
 def _fault_texts(error: Any, known: Mapping[str, Json]) -> Iterator[str]:

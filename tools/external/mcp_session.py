@@ -183,7 +183,6 @@ class McpSession:
         )
 
     async def _connected(self) -> Any:
-        """The connected client. Raises ToolUnavailable."""
         assert self._connecting is not None, "made with the loop"
         async with self._connecting:
             if self._client is not None and not self._ended():
@@ -257,7 +256,6 @@ class McpSession:
         self.changed = True
 
     def _close_connection(self) -> None:
-        """Close the current connection without waiting for it."""
         self._stop.set()
         self._client = None
 

@@ -116,7 +116,6 @@ def fetch_tool(
 
 
 def _validate(allow: Collection[str], least: float) -> None:
-    """Raises SettingError for settings that allow nothing."""
     if isinstance(allow, str) or not allow:
         raise SettingError('fetch_tool: allow names the hosts, for example allow=("example.org",)')
     for host in allow:
@@ -191,12 +190,7 @@ def _request(
             backend.enforce_deadline(),
             # The backend is one by its methods; importing the base class would slow the start.
             httpcore2.ConnectionPool(network_backend=cast(Any, backend), retries=0) as pool,
-            pool.stream(
-                "GET",
-                target.url,
-                headers=_HEADERS,
-                extensions=extensions,
-            ) as response,
+            pool.stream("GET", target.url, headers=_HEADERS, extensions=extensions) as response,
         ):
             headers = {
                 key.decode("latin-1").lower(): value.decode("latin-1")
