@@ -43,24 +43,24 @@ def approve(
     from ..memory import ToolCallLog
     from ..simulation import open_store
 
-    listing = show or not key
-    if not listing and yes is None:
+    only_list = show or not key
+    if not only_list and yes is None:
         raise SettingError("approve: say --yes or --no")
-    with open_store(folder, write=not listing) as store:
+    with open_store(folder, write=not only_list) as store:
         book = ToolCallLog(store)
-        if not listing:
+        if not only_list:
             book.record_approval(key, Approval(bool(yes), note, by))
         waiting = book.pending_approvals()
     if json:
-        answered = {} if listing else {"answered": key, "yes": bool(yes)}
+        answered = {} if only_list else {"answered": key, "yes": bool(yes)}
         print_json({**answered, "waiting": [to_json(request) for request in waiting]})
         return
-    if not listing:
+    if not only_list:
         print_line(f"{key}: {'allowed' if yes else 'not allowed'}")
     print_requests(folder, waiting)
     if not waiting:
         print_line(
-            "nothing waits" if listing else f"go on with: denizens resume {shell_quote(folder)}"
+            "nothing waits" if only_list else f"go on with: denizens resume {shell_quote(folder)}"
         )
 
 
@@ -104,11 +104,11 @@ def _receipt_line(one: CallReceipt) -> str:
     what = f"{one.at:%Y-%m-%d %H:%M:%S} {one.where.agent}: {one.call.tool}({given})"
     result = one.result
     if result is None:
-        came = one.state
+        outcome = one.state
     else:
-        came = f"{result.value!r}" if result.ok else f"{result.reason}: {result.error}"
-    took = f" in {one.entry.seconds:.3f} s" if one.entry and one.entry.seconds else ""
+        outcome = f"{result.value!r}" if result.ok else f"{result.reason}: {result.error}"
+    duration = f" in {one.entry.seconds:.3f} s" if one.entry and one.entry.seconds else ""
     why = f" ({one.call.why})" if one.call.why else ""
-    leave = one.entry.approval if one.entry else None
-    by = f", on the word of {leave.by}" if leave and leave.by else ""
-    return f"{what}{why} -> {came}{took}{by}"
+    approval = one.entry.approval if one.entry else None
+    by = f", on the word of {approval.by}" if approval and approval.by else ""
+    return f"{what}{why} -> {outcome}{duration}{by}"

@@ -47,9 +47,9 @@ def interview(
     reply = ask(folder, agent, question, at=at, model=model, person=person, allow_code=allow_code)
     if json:
         used = list(reply.step.used)
-        told = {"agent": agent, "question": question, "answer": reply.text, "used": used}
+        figures = {"agent": agent, "question": question, "answer": reply.text, "used": used}
         failure = {"failure": reply.failure.detail} if reply.failure else {}
-        print_json({**told, **failure})
+        print_json({**figures, **failure})
     elif reply.failure is None:
         print_line(f"{agent}: {reply.text}")
     if reply.failure:
@@ -73,9 +73,9 @@ def chat(
     from ..simulation import agent_from_scenario
     from ..store import Store
 
-    wanted = load_scenario(scenario).with_overrides(model=model)
+    settings = load_scenario(scenario).with_overrides(model=model)
     with Store(memory if memory is not None else ":memory:") as store:
-        mind = agent_from_scenario(wanted, agent, store)
+        mind = agent_from_scenario(settings, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")
         session: list[Utterance] = []
         failed = answered = 0

@@ -34,16 +34,16 @@ def verify(file: FileArgument, json: JsonOption = False) -> None:
 
     with Store(file, write=False) as store:
         prepare_store(store)
-        found = [str(damage) for damage in store.verify()]
-        names = list(agents_in(store)) if not found else []
+        results = [str(damage) for damage in store.verify()]
+        names = list(agents_in(store)) if not results else []
     if json:
-        print_json({"whole": not found, "agents": names, "damage": found})
+        print_json({"whole": not results, "agents": names, "damage": results})
     else:
-        for line in found:
+        for line in results:
             print_line(line)
-        said = "damaged; mend it with: denizens memory repair" if found else "whole"
-        print_line(f"{file}: {said}")
-    if found:
+        message = "damaged; mend it with: denizens memory repair" if results else "whole"
+        print_line(f"{file}: {message}")
+    if results:
         raise typer.Exit(EXIT_USER_ERROR)
 
 
@@ -52,21 +52,21 @@ def repair(file: FileArgument, json: JsonOption = False) -> None:
     """Move damaged records aside and keep the others; the original stays as FILE.damaged."""
     from ..memory.storage import repair_file as mend
 
-    done = mend(file)
+    report = mend(file)
     if json:
-        places = {"original": done.original, "aside": done.aside}
+        paths = {"original": report.original, "aside": report.aside}
         print_json(
-            {"kept": done.kept, "lost": list(done.lost)}
-            | {name: str(place) if place else None for name, place in places.items()}
+            {"kept": report.kept, "lost": list(report.lost)}
+            | {name: str(place) if place else None for name, place in paths.items()}
         )
         return
-    if done.original is None:
-        print_line(f"{file}: is whole ({done.kept} records); nothing to repair")
+    if report.original is None:
+        print_line(f"{file}: is whole ({report.kept} records); nothing to repair")
         return
-    for line in done.lost:
+    for line in report.lost:
         print_line(line)
-    print_line(f"{file}: {done.kept} records kept; the original is {done.original}")
-    print_line(f"what was set aside: {done.aside}")
+    print_line(f"{file}: {report.kept} records kept; the original is {report.original}")
+    print_line(f"what was set aside: {report.aside}")
 
 
 @memory.command("export")
@@ -79,8 +79,8 @@ def export(
     """Write a memory as JSON Lines: all of it, or what one person may see."""
     from ..memory import export_lines
 
-    with open_memory(file, agent, write=False) as held:
-        count = export_lines(held, to, person=person or "")
+    with open_memory(file, agent, write=False) as agent_memory:
+        count = export_lines(agent_memory, to, person=person or "")
     print_line(f"{to}: {count} lines")
 
 
@@ -95,8 +95,8 @@ def import_command(
 
     # Checked before the file is created, so that invalid lines leave no empty file behind.
     read_lines(source)
-    with Memory(file, agent) as made:
-        count = import_lines(made, source)
+    with Memory(file, agent) as summaries:
+        count = import_lines(summaries, source)
     print_line(f"{file}: {count} lines")
 
 
@@ -113,33 +113,35 @@ def forget(
     """Erase what a person said and asked, and what only they may see; then verify the erasure."""
     from ..memory.erasure import erase_person as erase
 
-    done = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
-    total = sum(done.records.values())
+    report = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
+    erased = sum(report.records.values())
     if json:
-        more = {"beside": done.beside, "named": done.named, "unclear": done.unclear}
+        extra = {"beside": report.beside, "named": report.named, "unclear": report.unclear}
         print_json(
-            {"records": done.records, "searched": done.searched, "found": done.found}
-            | {"shared": done.shared}
-            | {name: count for name, count in more.items() if count}
-            | ({"left": list(done.left)} if done.left else {})
+            {"records": report.records, "searched": report.searched, "found": report.found}
+            | {"shared": report.shared}
+            | {name: count for name, count in extra.items() if count}
+            | ({"left": list(report.left)} if report.left else {})
         )
     else:
-        beside = "".join(f", {count} of {part}" for part, count in sorted(done.beside.items()))
-        print_line(f"{file}: {total} records erased{beside}")
-        print_line(f"searched the file for their {done.searched} texts: {done.found} found")
-        if done.shared:
-            print_line(f"{done.shared} of them are also said by what was kept")
-        if done.named and not mentions:
-            print_line(f"{done.named} kept texts name them; --mentions erases these too")
-        if done.unclear:
+        erased_elsewhere = "".join(
+            f", {count} of {part}" for part, count in sorted(report.beside.items())
+        )
+        print_line(f"{file}: {erased} records erased{erased_elsewhere}")
+        print_line(f"searched the file for their {report.searched} texts: {report.found} found")
+        if report.shared:
+            print_line(f"{report.shared} of them are also said by what was kept")
+        if report.named and not mentions:
+            print_line(f"{report.named} kept texts name them; --mentions erases these too")
+        if report.unclear:
             given = person.split()[0]
             print_line(
-                f"{done.unclear} kept texts may mean them ('{given}' alone, who may be another, or "
-                "the name in another form): look at them"
+                f"{report.unclear} kept texts may mean them ('{given}' alone, or the name in "
+                "another form): review them"
             )
-        for line in done.left:
+        for line in report.left:
             print_line(line)
-    if done.found:
+    if report.found:
         raise typer.Exit(EXIT_USER_ERROR)
 
 
@@ -196,16 +198,16 @@ def claims(
     from ..memory import Facts
 
     then = _parse_time(as_of) if as_of else None
-    with open_memory(file, agent, write=learn) as held:
-        known = Facts(held)
-        count = known.learn(held.records()) if learn else 0
-        found = known.find(about, as_of=then, person=person or "", past=past)
+    with open_memory(file, agent, write=learn) as agent_memory:
+        known = Facts(agent_memory)
+        count = known.learn(agent_memory.records()) if learn else 0
+        results = known.find(about, as_of=then, person=person or "", past=past)
     if json:
-        print_json({"learned": count, "claims": [to_json(claim) for claim in found]})
+        print_json({"learned": count, "claims": [to_json(claim) for claim in results]})
         return
     if learn:
         print_line(f"{file}: {count} facts learned")
-    for claim in found:
+    for claim in results:
         until = f" until {claim.until:%Y-%m-%d}" if claim.until else ""
         print_line(f"{claim} (since {claim.since:%Y-%m-%d}{until})")
 
@@ -226,20 +228,24 @@ def documents(
     if deed not in ("", "add", "remove") or bool(deed) != bool(what):
         asked = f"{deed} {what}".strip()
         raise SettingError(f"documents: '{asked}': say add PATH, remove NAME, or nothing")
-    with open_memory(file, agent, write=bool(deed)) as held:
-        known = Documents(held, _embedder_for(held) if deed == "add" else None)
-        said = ""
+    with open_memory(file, agent, write=bool(deed)) as agent_memory:
+        known = Documents(agent_memory, _embedder_for(agent_memory) if deed == "add" else None)
+        message = ""
         if deed == "add":
-            done = known.add(Path(what), at=datetime.now().replace(microsecond=0))
-            counts = (len(done.added), len(done.kept), len(done.replaced))
-            said = "{}: {} pieces added, {} kept, {} replaced".format(done.document, *counts)
+            report = known.add(Path(what), at=datetime.now().replace(microsecond=0))
+            counts = (len(report.added), len(report.kept), len(report.replaced))
+            message = "{}: {} pieces added, {} kept, {} replaced".format(report.document, *counts)
         elif deed == "remove":
-            said = f"{what}: {len(known.remove(what))} pieces are no longer recalled"
-        listed = {name: len(known.passages(name)) for name in known.names()}
+            message = f"{what}: {len(known.remove(what))} pieces are no longer recalled"
+        counts_by_document = {name: len(known.passages(name)) for name in known.names()}
     if json:
-        print_json({"documents": listed})
+        print_json({"documents": counts_by_document})
         return
-    for line in [said] if said else [f"{name}: {count} pieces" for name, count in listed.items()]:
+    for line in (
+        [message]
+        if message
+        else [f"{name}: {count} pieces" for name, count in counts_by_document.items()]
+    ):
         print_line(line)
 
 
@@ -266,18 +272,18 @@ def fold(
     from ..memory import Compaction, CompactionBudget
 
     bounds = CompactionBudget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
-    with open_memory(file, agent, write=True) as held:
-        folding = Compaction(held, _embedder_for(held))
-        at = held.index.latest_time(held.index.count_at(None))
+    with open_memory(file, agent, write=True) as agent_memory:
+        folding = Compaction(agent_memory, _embedder_for(agent_memory))
+        at = agent_memory.index.latest_time(agent_memory.index.count_at(None))
         before = folding.recallable_count(at)
-        with held.store.transaction():
-            made = folding.compact(bounds, at=at)
+        with agent_memory.store.transaction():
+            summaries = folding.compact(bounds, at=at)
         left = folding.recallable_count(at)
     if json:
-        print_json({"summaries": [s.id for s in made], "before": before, "records": left})
+        print_json({"summaries": [s.id for s in summaries], "before": before, "records": left})
     else:
         print_line(f"{file}: {before} records recalled before, {left} now")
-        for summary in made:
+        for summary in summaries:
             print_line(
                 f"summary {summary.id} of {len(summary.evidence)} records: {summary.text[:60]}"
             )
@@ -292,33 +298,34 @@ def unfold(
     """Restore the records of a summary."""
     from ..memory import Compaction
 
-    with open_memory(file, agent, write=True) as held:
-        back = Compaction(held).expand(
-            summary, at=held.index.latest_time(held.index.count_at(None))
+    with open_memory(file, agent, write=True) as agent_memory:
+        restored = Compaction(agent_memory).expand(
+            summary, at=agent_memory.index.latest_time(agent_memory.index.count_at(None))
         )
-    print_line(f"{file}: {len(back)} records of summary {summary} are recalled again")
+    print_line(f"{file}: {len(restored)} records of summary {summary} are recalled again")
 
 
-def _embedder_for(held: Memory) -> EmbedFunction | None:
+def _embedder_for(agent_memory: Memory) -> EmbedFunction | None:
     """The packaged embedder if the memory has embeddings, else None."""
-    columns = held.index.vectors.columns
+    columns = agent_memory.index.vectors.columns
     if not columns:
         return None
     from ..models import load_embedder
 
     if columns != 384:
         raise MemoryFault(
-            f"{held.store.name}: memory of {held.agent}: its embeddings have {columns} numbers, "
-            "the packaged embedder's 384; do this in Python with the embedder they were made by"
+            f"{agent_memory.store.name}: memory of {agent_memory.agent}: its embeddings have "
+            f"{columns} dimensions, those of the packaged embedder 384; do this in Python with the "
+            "embedder of the memory"
         )
     return load_embedder().vectors
 
 
 def _parse_time(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        results = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingError(f"--as-of: '{text}' is not a time; write it as 2023-03-01") from error
-    if found.tzinfo is not None:
+    if results.tzinfo is not None:
         raise SettingError(f"--as-of: '{text}' has a time zone, and a memory's times have none")
-    return found
+    return results

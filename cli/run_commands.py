@@ -93,7 +93,7 @@ def run(
     """Run a scenario from its beginning and record it in a folder."""
     from ..interop import load_scenario
 
-    wanted = load_scenario(scenario).with_overrides(
+    settings = load_scenario(scenario).with_overrides(
         seed=seed,
         model=model,
         planner=planner,
@@ -101,14 +101,14 @@ def run(
         device=device,
         max_tokens_per_day=max_tokens_per_day,
     )
-    end = _end_time(wanted, until, steps)
-    if end is not None and end <= wanted.start:
-        raise SettingError(f"run: --until {end} is not after the scenario's start {wanted.start}")
+    end = _end_time(settings, until, steps)
+    if end is not None and end <= settings.start:
+        raise SettingError(f"run: --until {end} is not after the scenario's start {settings.start}")
     if forecast:
-        _print_forecast(wanted, end, steps, json)
+        _print_forecast(settings, end, steps, json)
         return
-    place = folder or _free_folder(f"{wanted.scenario.name or 'run'}-{wanted.scenario.seed}")
-    _run_to_end(_begin_run(wanted, place, keep_going), place, end, steps, json)
+    target = folder or _free_folder(f"{settings.scenario.name or 'run'}-{settings.scenario.seed}")
+    _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
 
 
 def _begin_run(scenario: Scenario, folder: Path, keep_going: bool) -> Simulation:
@@ -134,11 +134,11 @@ def _print_forecast(scenario: Scenario, end: Time | None, steps: int | None, jso
     ends = [] if end is None else [end]
     if steps is not None:
         ends.append(scenario.clock.at(steps))
-    found = forecast_cost(scenario, min(ends), progress=console().print)
+    stats = forecast_cost(scenario, min(ends), progress=console().print)
     if json:
-        print_json({"forecast": found.as_json()})
+        print_json({"forecast": stats.as_json()})
         return
-    for line in forecast_lines(found):
+    for line in forecast_lines(stats):
         print_line(line)
 
 
@@ -183,10 +183,10 @@ def _end_time(scenario: Scenario, until: str | None, steps: int | None) -> Time 
 
 def _free_folder(name: str) -> Path:
     """``runs/NAME``, or the first of ``runs/NAME-2``, ... that does not exist."""
-    place, number = Path("runs") / name, 2
-    while place.exists():
-        place, number = Path("runs") / f"{name}-{number}", number + 1
-    return place
+    target, number = Path("runs") / name, 2
+    while target.exists():
+        target, number = Path("runs") / f"{name}-{number}", number + 1
+    return target
 
 
 def _run_to_end(
@@ -208,18 +208,18 @@ def _run_to_end(
                 failed = error
         if not simulation.keep_going:
             failed = failed or simulation.failures.all_failed()
-        found = run_stats(simulation.store)
+        stats = run_stats(simulation.store)
     if json:
-        _print_figures(simulation, folder, found, failed)
+        _print_figures(simulation, folder, stats, failed)
     else:
-        _print_summary(simulation, folder, found)
+        _print_summary(simulation, folder, stats)
     if failed:
         print_error(str(failed))
         raise typer.Exit(EXIT_ASKS_FAILED)
 
 
 def _print_figures(
-    simulation: Simulation, folder: Path, found: dict[str, Json], failed: AsksFailed | None
+    simulation: Simulation, folder: Path, stats: dict[str, Json], failed: AsksFailed | None
 ) -> None:
     from ..simulation import CAP_KEY
 
@@ -237,23 +237,23 @@ def _print_figures(
         extra["cap"] = simulation.budget.stats(simulation.step)
     if failed:
         extra["error"] = str(failed)
-    print_json({**found, "run": str(folder), "stopped": stopped, **extra})
+    print_json({**stats, "run": str(folder), "stopped": stopped, **extra})
 
 
-def _print_summary(simulation: Simulation, folder: Path, found: dict[str, Json]) -> None:
+def _print_summary(simulation: Simulation, folder: Path, stats: dict[str, Json]) -> None:
     from ..simulation import failure_lines
 
     halted = simulation.halted
-    for line in usage_lines(found["ledger"]):
+    for line in usage_lines(stats["ledger"]):
         print_line(line)
     print_line(
-        f"{found['steps']} steps of {found['agents']} people, "
-        f"{found['agent_steps_per_s']} agent-steps/s, {found['model_calls']} model calls, "
-        f"{found['prompt_tokens']} tokens read, {found['generated_tokens']} written"
+        f"{stats['steps']} steps of {stats['agents']} people, "
+        f"{stats['agent_steps_per_s']} agent-steps/s, {stats['model_calls']} model calls, "
+        f"{stats['prompt_tokens']} tokens read, {stats['generated_tokens']} written"
     )
-    for line in failure_lines(found["failures"]):
+    for line in failure_lines(stats["failures"]):
         print_line(line)
-    print_line(f"hash {found['hash']}")
+    print_line(f"hash {stats['hash']}")
     if isinstance(halted, ApprovalRequired):
         print_requests(folder, halted.requests)
     elif isinstance(halted, AsksFailed):
@@ -276,19 +276,19 @@ def verify(
 
     try:
         with open_store(folder) as store:
-            damage = [f"{folder}: {one}" for one in check_run(store, allow_code=allow_code)]
-            found = {} if damage else run_stats(store)
+            damage = [f"{folder}: {finding}" for finding in check_run(store, allow_code=allow_code)]
+            stats = {} if damage else run_stats(store)
     except RunError as error:
         # A file too broken to be opened is a finding too.
-        damage, found = [str(error)], {}
+        damage, stats = [str(error)], {}
     if json:
-        print_json({"ok": not damage, "damage": damage, **found})
+        print_json({"ok": not damage, "damage": damage, **stats})
     elif not damage:
-        print_line(f"{folder}: {found['steps']} steps, all well; hash {found['hash']}")
-        for line in failure_lines(found["failures"]):
+        print_line(f"{folder}: {stats['steps']} steps, all well; hash {stats['hash']}")
+        for line in failure_lines(stats["failures"]):
             print_line(line)
-    for one in damage:
-        print_error(one)
+    for finding in damage:
+        print_error(finding)
     if damage:
         raise typer.Exit(EXIT_USER_ERROR)
 
@@ -301,15 +301,22 @@ def replay(
     from ..simulation import failure_lines
     from ..simulation import replay as live_again
 
-    done = live_again(folder, allow_code=allow_code)
+    result = live_again(folder, allow_code=allow_code)
     if json:
-        figures = {"steps": done.steps, "hash": done.hash, "asks": done.asks, "model_calls": 0}
-        print_json({**figures, "agrees": True, "failures": done.failures})
+        figures = {
+            "steps": result.steps,
+            "hash": result.hash,
+            "asks": result.asks,
+            "model_calls": 0,
+        }
+        print_json({**figures, "agrees": True, "failures": result.failures})
     else:
-        print_line(f"{folder}: {done.steps} steps and {done.asks} asks agree; no model was called")
-        for line in failure_lines(done.failures):
+        print_line(
+            f"{folder}: {result.steps} steps and {result.asks} asks agree; no model was called"
+        )
+        for line in failure_lines(result.failures):
             print_line(line)
-        print_line(f"hash {done.hash}")
+        print_line(f"hash {result.hash}")
 
 
 @app.command()

@@ -26,20 +26,20 @@ def view(
     from ..interop import load_smallville_page
     from ..viewer import collect_page_data, write_page
 
-    ours = (folder / "run.db").is_file() or folder.is_file()
-    if not ours and not (folder / "master_movement.json").is_file():
+    is_run = (folder / "run.db").is_file() or folder.is_file()
+    if not is_run and not (folder / "master_movement.json").is_file():
         raise SettingError(
             f"{folder}: neither a run's folder (run.db) nor a finished Smallville run "
             "(master_movement.json); check the path"
         )
     if html is None:
-        html = folder / "run.html" if ours else Path(f"{folder.name}.html")
-    data, heads = (collect_page_data(folder) if ours else load_smallville_page(folder)), 12
+        html = folder / "run.html" if is_run else Path(f"{folder.name}.html")
+    data, shown = (collect_page_data(folder) if is_run else load_smallville_page(folder)), 12
     path = write_page(data, html)
-    for step, text in data.headlines[:heads]:
+    for step, text in data.headlines[:shown]:
         print_line(f"  step {step}: {text}")
-    if len(data.headlines) > heads:
-        print_line(f"  ... and {len(data.headlines) - heads} more")
+    if len(data.headlines) > shown:
+        print_line(f"  ... and {len(data.headlines) - shown} more")
     print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -69,7 +69,7 @@ def doctor(json: JsonOption = False) -> None:
     """Report on the environment: Python, libraries, device, models, disk space."""
     from ..models import cache_home, is_installed, known_models
 
-    found: dict[str, Json] = {
+    report: dict[str, Json] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cache": str(cache_home()),
@@ -77,20 +77,20 @@ def doctor(json: JsonOption = False) -> None:
     }
     for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
         try:
-            found[name] = version(name)
+            report[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
+            report[name] = None
     existing = cache_home()
     while not existing.exists():
         existing = existing.parent
-    found["disk_free_gb"] = round(shutil.disk_usage(existing).free / 1e9, 1)
-    found["device"] = _device()
-    ready = sys.version_info >= (3, 11) and all(found[name] for name in ("torch", "transformers"))
-    found["ready"] = bool(ready)
+    report["disk_free_gb"] = round(shutil.disk_usage(existing).free / 1e9, 1)
+    report["device"] = _device()
+    ready = sys.version_info >= (3, 11) and all(report[name] for name in ("torch", "transformers"))
+    report["ready"] = bool(ready)
     if json:
-        print_json(found)
+        print_json(report)
     else:
-        for key, value in found.items():
+        for key, value in report.items():
             print_line(f"{key:24} {value}")
     if not ready:
         raise typer.Exit(1)

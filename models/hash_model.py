@@ -181,11 +181,9 @@ class ImprovisedModel:
         self._salt = seed.to_bytes(8, "little", signed=True)
 
     def client(self) -> InstantClient:
-        """A new client."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """Name and seed."""
         return {"name": "improvised", "seed": int.from_bytes(self._salt, "little", signed=True)}
 
     def _answer(self, ask: ModelAsk) -> Answer:

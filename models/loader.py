@@ -101,8 +101,10 @@ def load_local_model(
     text_embedder = load_embedder(
         embedder, device=str(torch_device), alone=exact, progress=progress
     )
-    dtype_name = "int8" if int8 else str(torch_dtype)
-    about = describe_model(name, digest, dtype_name, torch_device, tokens, exact, embedder)
+    dtype_name = "int8" if int8 else str(torch_dtype).removeprefix("torch.")
+    about: dict[str, Json] = {"name": name, "digest": digest, "dtype": dtype_name}
+    about |= {"device": str(torch_device), "window": tokens, "exact": exact, "embedder": embedder}
+    about |= _environment()
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
     about["calibration"] = calibration.source
     decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
@@ -242,16 +244,8 @@ def _folder_digest(folder: Path) -> str:
     return sha256("".join(lines).encode()).hexdigest()
 
 
-def describe_model(
-    name: str,
-    digest: str,
-    dtype: str,
-    device: torch.device,
-    window: int,
-    exact: bool,
-    embedder: str,
-) -> dict[str, Json]:
-    """What a run records about its model."""
+def _environment() -> dict[str, Json]:
+    """Threads, processors and library versions, which a run records about its model."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions: dict[str, Json] = {}
@@ -260,15 +254,4 @@ def describe_model(
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "not installed"
-    return {
-        "name": name,
-        "digest": digest,
-        "dtype": dtype.removeprefix("torch."),
-        "device": str(device),
-        "window": window,
-        "exact": exact,
-        "embedder": embedder,
-        "threads": torch.get_num_threads(),
-        "cpus": os.cpu_count(),
-        "versions": versions,
-    }
+    return {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "versions": versions}

@@ -45,7 +45,6 @@ class LocalModel:
         self._embeds: list[tuple[Ticket, Embed, str]] = []
 
     def client(self) -> LocalClient:
-        """A new client."""
         return LocalClient(self)
 
     def describe(self) -> dict[str, Json]:
@@ -70,12 +69,10 @@ class LocalModel:
 
     @property
     def prompt_builder(self) -> PromptBuilder:
-        """Builds token ids of messages."""
         return self.engine.prompt_builder
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """How the model generates."""
         return self.engine.generation_config
 
     # -- called by clients ----------------------------------------------------------

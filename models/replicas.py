@@ -40,7 +40,6 @@ class ReplicaModel:
         self._finalizer = weakref.finalize(self, _stop_replicas, self._replicas)
 
     def client(self) -> ReplicaClient:
-        """A new client over all replicas."""
         return ReplicaClient(self)
 
     def describe(self) -> dict[str, Json]:
@@ -107,7 +106,6 @@ class Replica:
 
     @property
     def open(self) -> int:
-        """Number of open asks."""
         return self._open
 
     def count_open(self) -> None:
@@ -194,7 +192,6 @@ class ReplicaClient:
         self._tickets = count(1)
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Submit an ask to the replica of its owner."""
         ticket = next(self._tickets)
         replica = self._model.replica_for(owner)
         request = ReplicaRequest(ask, owner, priority, ticket, self._inbox, replica)
@@ -203,13 +200,11 @@ class ReplicaClient:
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Cancel an ask."""
         request = self._inbox.open.pop(ticket, None)
         if request is not None:
             request.replica.command(("cancel", request))
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """The events of all replicas."""
         return self._inbox.wait(timeout)
 
 

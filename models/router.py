@@ -28,7 +28,6 @@ class Router:
         self.ledger = UsageLedger([one for one in ledgers.values() if isinstance(one, UsageLedger)])
 
     def client(self) -> RouterClient:
-        """A new client over a client of each model."""
         return RouterClient(self._models, self._default, self.ledger)
 
     def describe(self) -> dict[str, Json]:
@@ -59,7 +58,6 @@ class RouterClient:
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Submit an ask to the model of its role."""
         model = self._models.get(ask.role, self._default)
         if model is None:
             raise SettingError(
@@ -78,7 +76,6 @@ class RouterClient:
         return self._next
 
     def cancel(self, ticket: Ticket) -> None:
-        """Cancel an ask."""
         inner = self._inner_tickets.pop(ticket, None)
         self._unmetered.pop(ticket, None)
         if inner is not None:
@@ -86,7 +83,6 @@ class RouterClient:
             self._clients[inner[0]].cancel(inner[1])
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """The events of all models with open asks."""
         end = None if timeout is None else monotonic() + timeout
         events: list[Delta | Done] = []
         for key in dict.fromkeys(key for key, _ in self._inner_tickets.values()):

@@ -69,7 +69,6 @@ class ScriptedModel:
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """The model's name."""
         return {"name": "scripted"}
 
     def done(self) -> None:
@@ -121,11 +120,9 @@ class ReplayModel:
         self._asked = 0
 
     def client(self) -> InstantClient:
-        """A new client."""
         return InstantClient(self._answer)
 
     def describe(self) -> dict[str, Json]:
-        """The model's name."""
         return {"name": "replay"}
 
     def _answer(self, ask: ModelAsk) -> Answer:

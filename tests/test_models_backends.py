@@ -23,7 +23,7 @@ from denizens.models.engine import make_backend
 from denizens.models.engine.backend_factory import PROBE, supports_prefix_cache
 from denizens.models.engine.backends import EagerBackend, PrefixCacheBackend, min_cache_tokens
 from denizens.models.engine.decoder import FusedDecoder, TransformersDecoder
-from denizens.models.engine.sequence import TokenSequence
+from denizens.models.engine.request import TokenSequence
 from denizens.testing import write_tiny_model
 from denizens.testing.tiny_models import ARCHITECTURES
 from denizens.tests.support.engine_fuzzer import words

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from denizens.core import Choose, Completion, Delta, Done, Failed, Message, ModelAsk, Option, Rate
 from denizens.models.engine.backends import PrefixCacheBackend, min_cache_tokens
+from denizens.models.engine.request import TokenSequence
 from denizens.models.engine.scheduler import BatchLimits
-from denizens.models.engine.sequence import TokenSequence
 from denizens.testing.tiny_models import WORDS
 from denizens.tests.support.tiny_models import forgetful, generate_ask, load_engine, write
 

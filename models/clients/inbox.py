@@ -79,17 +79,14 @@ class BatchClient:
         self._next = 0
 
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
-        """Queue an ask."""
         self._next += 1
         self._queue[self._next] = (priority, owner, ask)
         return self._next
 
     def cancel(self, ticket: Ticket) -> None:
-        """Remove an ask from the queue."""
         self._queue.pop(ticket, None)
 
     def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """The answers of all queued asks."""
         queue, self._queue = self._queue, {}
         tickets = sorted(queue, key=lambda ticket: (queue[ticket][0], ticket))
         if not tickets:

@@ -28,7 +28,6 @@ class Usage:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Agent, kind and role."""
         return (self.agent, self.kind, self.role)
 
     @property

@@ -165,11 +165,7 @@ def rating_examples(role: str, low: int, high: int) -> tuple[Anchor, ...]:
 
 
 def _method_json(method: ScoringMethod) -> dict[str, Json]:
-    return {
-        "weights": dict(method.weights),
-        "temperature": method.temperature,
-        "none": method.none,
-    }
+    return {"weights": dict(method.weights), "temperature": method.temperature, "none": method.none}
 
 
 def _from_json(body: Any, source: str) -> Calibration:

@@ -25,13 +25,7 @@ from ...core import (
     tool_option,
 )
 from ..embedders import Embedder
-from .calibration import (
-    DECISION_KINDS,
-    Calibration,
-    RatingRule,
-    calibration_data,
-    decision_kind,
-)
+from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
 from .decider import Decider
 from .scoring_method import (
     METHOD_NAMES,

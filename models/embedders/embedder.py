@@ -12,11 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core import (
-    ModelCorrupt,
-    ModelError,
-    replace_surrogates,
-)
+from ...core import ModelCorrupt, ModelError, replace_surrogates
 from ..engine import pick_device
 from ..files import (
     ProgressCallback,

@@ -6,11 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core import (
-    ModelCorrupt,
-    ModelError,
-    SettingError,
-)
+from ...core import ModelCorrupt, ModelError, SettingError
 from ..files import checked_encoders, silence_libraries
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from .prompt import PromptBuilder as PromptBuilder
 from .request import PairScores as PairScores
 from .request import PairSums as PairSums
 from .request import ScoringPlan as ScoringPlan
+from .request import TokenPair as TokenPair
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens
-from .sequence import TokenPair as TokenPair
 
 __all__: list[str]

@@ -176,7 +176,6 @@ class DecodeAttention:
         self._compact = self._copies or in_order
 
     def run(self, call: LayerCall) -> None:
-        """Write the outputs of the chunks' tokens."""
         shape = self._shape
         q = group_heads(call.q[self._tokens], shape)
         if not self._compact:
@@ -213,7 +212,6 @@ class PrefillAttention:
         self._has_prefix = any(chunk.prefix_kvs for chunk in chunks)
 
     def run(self, call: LayerCall) -> None:
-        """Write the outputs of the chunks' tokens."""
         shape = self._shape
         q = group_heads(call.q[self._tokens], shape)
         keys, values = split_keys_values(call.kv[self._tokens].transpose(1, 2), shape)
@@ -239,7 +237,6 @@ class ChunkAttention:
         self._mask = causal_mask(size, chunk.start + size, group, shape.dtype, shape.device)
 
     def run(self, call: LayerCall) -> None:
-        """Write the outputs of the chunk's tokens."""
         chunk, shape = self._chunk, self._shape
         if self._pool is not None and chunk.slot is not None:
             length = chunk.cached + len(chunk.ids)

@@ -12,9 +12,15 @@ from torch import Tensor
 from ...core import SettingError
 from .attention import ForwardPass, TokenChunk
 from .backends import Backend, EagerBackend, PrefixCacheBackend, min_cache_tokens
-from .decoder import FUSED_ARCHITECTURES, Decoder, DecoderShape, FusedDecoder, TransformersDecoder
+from .decoder import (
+    FUSED_ARCHITECTURES,
+    Decoder,
+    DecoderShape,
+    FusedDecoder,
+    TransformersDecoder,
+    quantize_int8,
+)
 from .kv_cache import KVCache
-from .linear import quantize_int8
 from .scheduler import BatchLimits
 
 CACHEABLE_LAYERS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}

@@ -18,7 +18,7 @@ from torch import Tensor
 from .attention import ForwardPass, TokenChunk
 from .decoder import Decoder
 from .kv_cache import CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
-from .sequence import TokenSequence
+from .request import TokenSequence
 
 MIN_NODE_SHARERS = 8  # sequences from which on a prefix node is read in place, not copied
 MIN_SHARED_NODE_TOKENS = 32  # tokens; a shorter prefix node is always copied
@@ -151,7 +151,6 @@ class PrefixCacheBackend(Backend):
         return True
 
     def release(self, sequence: TokenSequence) -> None:
-        """Free the slot of a sequence and its prefix nodes."""
         if sequence.slot is not None:
             self.kv_cache.free(sequence.slot)
         for node in sequence.prefix_nodes:
@@ -180,7 +179,6 @@ class PrefixCacheBackend(Backend):
         self.prefix_cache.insert(ids, read)
 
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
-        """Run one forward pass; hidden states (wanted, width)."""
         chunks = [
             TokenChunk(
                 sequence.ids[sequence.computed : sequence.computed + count],
@@ -194,24 +192,19 @@ class PrefixCacheBackend(Backend):
         return ForwardPass(chunks, self.kv_cache, self.decoder.shape).run(self.decoder)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Next-token logits, float32 of shape (rows, vocabulary)."""
         return self.decoder.logits(hidden)
 
     def cached_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens the prefix cache holds."""
         return self.prefix_cache.match_length(ids)
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
-        """The nodes of the prefix cache that the sequence begins with."""
         return self.prefix_cache.match(sequence.ids[: sequence.logits_from])
 
     def clear_cache(self) -> None:
-        """Empty the prefix cache and give free slots back."""
         self.prefix_cache.clear()
         self.kv_cache.shrink()
 
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
-        """Inconsistencies between the caches and the running sequences; empty if none."""
         problems = []
         slots = [sequence.slot for sequence in running if sequence.slot is not None]
         if self.kv_cache.used_slots != len(slots):
@@ -317,16 +310,13 @@ class EagerBackend(Backend):
             self._cache = None
 
     def allocate(self, sequence: TokenSequence, sharers: Mapping[int, int]) -> bool:
-        """Reserve memory for the state of a sequence; False without room."""
         sequence.state, sequence.computed = None, 0
         return self._reserve(sequence, len(sequence.ids) + GENERATION_ROOM)
 
     def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
-        """Reserve memory for the next ``count`` tokens; False without room."""
         return self._reserve(sequence, max(len(sequence.ids), sequence.computed + count))
 
     def release(self, sequence: TokenSequence) -> None:
-        """Drop the state of a sequence."""
         sequence.state, sequence.computed = None, 0
         self._reserved.pop(id(sequence), None)
 
@@ -351,11 +341,9 @@ class EagerBackend(Backend):
         return torch.cat(outputs)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """A copy of the logits, which the caller may change."""
         return hidden.clone()
 
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
-        """Reserved states that no running sequence uses, described; empty if none."""
         if set(self._reserved) != {id(sequence) for sequence in running}:
             return [f"{len(self._reserved)} states are held, {len(running)} are used"]
         return []
@@ -388,7 +376,6 @@ class EagerBackend(Backend):
 
 
 def _tensor_bytes(state: Any) -> int:
-    """Bytes of all tensors in a state."""
     if isinstance(state, Tensor):
         return state.nbytes
     if isinstance(state, Mapping):

@@ -23,12 +23,14 @@ from .request import (
     EngineRequest,
     ModelEvents,
     PendingDecision,
+    SchedulingKey,
     ScoringJob,
+    TokenPair,
+    TokenSequence,
     shared_prefix,
 )
 from .sampling import apply_penalties, sample_tokens
 from .scheduler import BatchLimits, Scheduler
-from .sequence import SchedulingKey, TokenPair, TokenSequence
 
 REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What the text, schema or numbers of one ask may raise; any other error is the engine's own."""

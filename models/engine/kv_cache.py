@@ -255,7 +255,6 @@ class PrefixCache:
         return freed
 
     def clear(self) -> None:
-        """Remove all nodes without users."""
         self.evict(self.tokens + 1)
 
     def __iter__(self) -> Iterator[PrefixNode]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .backends import Backend
-from .sequence import SchedulingKey, TokenSequence
+from .request import SchedulingKey, TokenSequence
 
 MIN_LEAD_TOKENS = 24  # tokens that a sequence must share with one ahead to wait for it
 STEP_COST = 2  # one generated token costs as much as so many tokens of a prompt

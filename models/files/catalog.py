@@ -76,7 +76,6 @@ CATALOG = (
 
 
 def known_models() -> tuple[ModelInfo, ...]:
-    """All packaged models."""
     return CATALOG
 
 
@@ -257,7 +256,6 @@ def _download(info: ModelInfo, work: Path, progress: ProgressCallback) -> Path:
 
 
 def _folder_bytes(path: Path) -> int:
-    """Bytes of all files below a folder."""
     total = 0
     for file in path.rglob("*"):
         try:

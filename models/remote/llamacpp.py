@@ -12,13 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ...core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, did_you_mean
-from ..files import (
-    ProgressCallback,
-    check_sizes,
-    file_sha256,
-    find_model,
-    known_models,
-)
+from ..files import ProgressCallback, check_sizes, file_sha256, find_model, known_models
 from .client import RemoteClient, RemoteModel, connect
 from .endpoint import parse_number
 

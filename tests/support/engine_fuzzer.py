@@ -1,4 +1,4 @@
-"""Asks in a random crowd at a tiny engine, and the same asks each alone."""
+"""Random asks against a tiny engine, compared with the same asks alone."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def words(random: Random, count: int) -> str:
 
 
 def prompt(random: Random) -> str:
-    """One of a few beginnings of up to 90 tokens, cut anywhere, and an end of its own."""
+    """One of a few beginnings of up to 90 tokens, cut anywhere, and a unique end."""
     beginning = words(Random(random.randrange(3)), 60)
     cut = random.choice([0, 10, 120, len(beginning), len(beginning)])
     return beginning[:cut] + " " + words(random, random.randint(1, 30))
 
 
 def random_ask(random: Random, seed: int, longest: int = 110) -> ModelAsk:
-    """An ask of any kind; Generates have the seed that they are watched by."""
+    """A random ask; Generates have the seed by which they are recorded."""
     text = prompt(random)
     kind = random.randrange(8)
     if kind == 6:

@@ -1,4 +1,4 @@
-"""A server that speaks the OpenAI protocol, in every mood, for the tests of its client."""
+"""A fake server of the OpenAI protocol, with many failure modes."""
 
 from __future__ import annotations
 

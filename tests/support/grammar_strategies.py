@@ -1,4 +1,5 @@
-"""Grammars without a model: a small tokenizer of JSON, and tokens drawn from noise."""
+"""Grammars without a model: a small JSON tokenizer, tokens drawn from noise, and Hypothesis
+strategies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mind with tools whose thought a test writes itself."""
+"""An agent with tools whose thought the test writes itself."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def send(text: str) -> str:
 
 @dataclass
 class FunctionPlanner:
-    """A planner whose thought is ``body``; what it returned is kept in ``ends``."""
+    """A planner whose thought is ``body``; its results are in ``ends``."""
 
     body: Body
     ends: list[Any] = field(default_factory=list)
@@ -94,7 +94,7 @@ def make_agent(
     records: Iterable[Record] = (),
     model: Model | None = None,
 ) -> Agent:
-    """Bo Li, who thinks as it is written and remembers ``records``."""
+    """Bo Li with a thought of the test and a memory of ``records``."""
     memory = Memory(":memory:", "Bo Li")
     memory.add(tuple(records))
     return Agent(
@@ -109,7 +109,7 @@ def make_agent(
 
 
 def run_step(bo: Agent, *, said: Iterable[str] = (), spoke: Iterable[str] = ()) -> Step:
-    """One step, in which others ``said`` something nearby, or ``spoke`` with Bo."""
+    """One step in which others ``said`` something nearby, or ``spoke`` with Bo."""
     lines = tuple(Utterance(who, "Hm.", NINE) for who in spoke)
     seen = Observation(
         "Bo Li",
@@ -123,7 +123,7 @@ def run_step(bo: Agent, *, said: Iterable[str] = (), spoke: Iterable[str] = ()) 
 
 
 def sent(text: str = "hello", sources: tuple[str, ...] = ()) -> Thought[str]:
-    """Send a letter; the value or the reason why not."""
+    """Send a letter; the value or the reason of refusal."""
     return _tool_result(Call(tool="send", arguments={"text": text}, sources=sources))
 
 
@@ -136,12 +136,12 @@ def _tool_result(ask: Call) -> Thought[str]:
 
 
 def call_result(name: str, **arguments: object) -> Thought[str]:
-    """Call a tool; the value or the reason why there is none."""
+    """Call a tool; its value or the reason of failure."""
     return _tool_result(Call(tool=name, arguments=arguments))
 
 
 def ends(bo: Agent) -> list[Any]:
-    """What the thoughts of this mind came to."""
+    """The results of this agent's thoughts."""
     assert isinstance(bo.planner, FunctionPlanner)
     return bo.planner.ends
 

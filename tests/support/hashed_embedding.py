@@ -1,4 +1,4 @@
-"""An embedding that needs no model."""
+"""A text embedding without a model."""
 
 from __future__ import annotations
 

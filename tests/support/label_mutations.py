@@ -43,11 +43,11 @@ FILES = (
     "tests/test_memory_claims.py",
     "tests/test_memory_documents.py",
     "tests/test_memory_compaction.py",
-    "tests/test_memory_forgetting.py",
+    "tests/test_memory_person_erasure.py",
     "tests/test_memory_exports.py",
     "tests/test_tools_notes.py",
     "tests/test_tools_skills.py",
-    "tests/test_planners_meeting.py",
+    "tests/test_planners_encounters.py",
     "tests/test_server_agent_service.py",
 )
 

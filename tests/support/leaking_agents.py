@@ -1,5 +1,5 @@
-"""The worst minds there are, for lives that must not tell: what they are given goes into all
-that they answer, write and do."""
+"""Models and planners that leak everything: their input goes into all that they answer, write and
+do."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ after the answer is in the journal; or as soon as it waits."""
 
 
 def die() -> None:
-    """End this process as ``kill -9`` does."""
+    """End this process like ``kill -9``."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -73,13 +73,13 @@ def postbox(letters: Path, spot: str = "") -> AnyTool:
 
 @tool(effect="acts", name="post")
 def fake_post(text: str) -> int:
-    """Post a letter, as far as anybody can see."""
+    """A tool that only claims to post a letter."""
     return len(text)
 
 
 @dataclass(frozen=True)
 class LetterPlanner:
-    """Asks the model for a line each step, and posts a letter in every third one."""
+    """Generates a line each step, and posts a letter in every third one."""
 
     every: int = 3
 
@@ -113,7 +113,7 @@ def make_run(
     approver: Approver | None = None,
     listener: ProgressListener | None = None,
 ) -> Simulation:
-    """The run in ``store``; with ``request_approval`` each letter needs a person's leave."""
+    """The simulation in ``store``; with ``ask`` each letter needs approval."""
     agents = [
         Agent(
             Persona(name=name, home="town:house:hall"),
@@ -170,7 +170,7 @@ def _arm(spot: str) -> None:
 
 
 def main(folder: Path, steps: int, spot: str, ask: bool) -> None:
-    """Live in a folder to the ``steps``-th step, or as far as it goes."""
+    """Run in a folder until step ``steps``, or as far as it goes."""
     _arm(spot)
     with Store(folder / "run.db") as store:
         made = make_run(store, folder / "letters", ask=ask, spot=spot)

@@ -1,4 +1,4 @@
-"""Clients of agents that are served over MCP, for tests: real ones, of the official SDK."""
+"""Real MCP clients (of the official SDK) for agents served in tests."""
 
 from __future__ import annotations
 

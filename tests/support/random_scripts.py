@@ -1,4 +1,4 @@
-"""Random lives as scripts: from one number who there is, and what happens one after the other."""
+"""Random scenarios of agents and events, as scripts made from a number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Living a script: who was told what, what was done, and on whose words."""
+"""Runs a script: what was disclosed to whom, what was done, and on whose words."""
 
 from __future__ import annotations
 

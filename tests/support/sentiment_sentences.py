@@ -1,5 +1,4 @@
-"""Sentences of our own with their tone, as people write them of works, places, people and
-days: 1 glad or praising, -1 sad, angry or blaming, 0 neither."""
+"""Sentences with their sentiment: 1 positive, -1 negative, 0 neutral."""
 
 from __future__ import annotations
 

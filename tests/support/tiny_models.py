@@ -1,4 +1,4 @@
-"""Tiny models for the tests of the engine: loading, asking, watching their logits."""
+"""Tiny models for engine tests: loading, asking, recording their logits."""
 
 from __future__ import annotations
 
