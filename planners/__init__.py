@@ -1,8 +1,8 @@
-"""Planners: stateless minds that decide by yielding asks.
+"""Planners: stateless deciders that yield asks.
 
-The rooms: `daily` (generative agents that live a day), `goals` (ReAct, plan-and-execute,
-Reflexion, tree of thoughts), `dialogue` (one turn of a chat), `arguments` (which tool to
-call, and with which arguments), `text` (sentences and speech).
+`daily` (generative agents and routines), `goals` (ReAct, plan-and-execute, Reflexion, tree of
+thoughts), `dialogue` (one turn of a chat), `arguments` (tool calls and their arguments), `steps`
+(what all planners share) and `text` (sentences and generated lines).
 """
 
 import lazy_loader

@@ -30,12 +30,9 @@ from .planner_registry import planner_by_name as planner_by_name
 from .scripted import Scripted as Scripted
 from .steps import IMPORTANCE_ANCHORS as IMPORTANCE_ANCHORS
 from .steps import StepBuilder as StepBuilder
-from .steps import action_from_call as action_from_call
-from .steps import identity_text as identity_text
 from .steps import idle_action as idle_action
 from .steps import render_prompt as render_prompt
 from .steps import to_offered_action as to_offered_action
 from .steps import world_tools as world_tools
-from .text import to_first_person as to_first_person
 
 __all__: list[str]

@@ -186,7 +186,6 @@ class GoalsInRoutine:
 
 
 def _merge_decisions(first: Decision, second: Decision) -> Decision:
-    """Two decisions of one step as one; the second was made in the state of the first."""
     return Decision(
         action=second.action,
         state=second.state,

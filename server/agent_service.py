@@ -296,9 +296,7 @@ def _check_text(text: str) -> None:
     if not text.strip():
         raise ValueError("the text is empty")
     if len(text) > _MAX_TEXT:
-        raise ValueError(
-            f"the text has {len(text)} characters; at most {_MAX_TEXT} are taken at once"
-        )
+        raise ValueError(f"the text has {len(text)} characters; at most {_MAX_TEXT} are accepted")
 
 
 def _discard_text(text: str) -> None:

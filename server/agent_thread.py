@@ -103,7 +103,7 @@ class AgentThread(Generic[H]):
         ends at its next text. Raises AgentBusy where too many wait.
         """
         if self._closed:
-            raise AgentBusy("the agent is not served any more")
+            raise AgentBusy("the agent is no longer served")
         if self.waiting >= MAX_WAITING:
             raise AgentBusy(f"{MAX_WAITING} calls wait for the agent already; try again later")
         loop = asyncio.get_running_loop()

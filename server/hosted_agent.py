@@ -116,13 +116,13 @@ def _pick_name(where: object, name: str, names: Sequence[str]) -> str:
         return match_name(name, names)
     if len(names) == 1:
         return names[0]
-    raise SettingError(f"{where}: say who is served; there are {', '.join(names)}")
+    raise SettingError(f"{where}: name the agent to serve; there are {', '.join(names)}")
 
 
 def _reject_options(where: object, reason: str, **options: object) -> None:
     for option, value in options.items():
         if value:
-            raise SettingError(f"{where}: {reason}; leave out --{option}")
+            raise SettingError(f"{where}: {reason}; omit --{option}")
 
 
 def _now() -> Time:

@@ -195,8 +195,8 @@ def serve_http(
     tokens = None if tokens is None else check_tokens(tokens, "tokens")
     if not is_loopback(host) and not tokens:
         raise SettingError(
-            f"serving at {host} lets other machines in; give everybody a token (--tokens FILE), or "
-            "serve at 127.0.0.1"
+            f"serving at {host} is open to other machines; give everybody a token (--tokens FILE), "
+            "or serve at 127.0.0.1"
         )
     listening = _listen(host, port)
     open_service = _service_factory(open_host, authenticated=person is not None or bool(tokens))
@@ -333,7 +333,9 @@ def _check_person(person: str | None) -> None:
     """Raises SettingError for a blank name, for instance from an unset variable: it must not let
     clients name their person themselves."""
     if person is not None and not person.strip():
-        raise SettingError("mcp: --person is blank; give the name of whom clients speak for")
+        raise SettingError(
+            "mcp: --person is blank; give the name of the person that clients speak for"
+        )
 
 
 def _bracketed(host: str) -> str:

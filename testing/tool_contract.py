@@ -6,11 +6,9 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from importlib.util import find_spec
 
 from ..core import (
     Json,
-    SettingError,
     ToolError,
     ToolResult,
     canonical,
@@ -33,7 +31,7 @@ def check_tool(tool: AnyTool, examples: Sequence[Json] = ()) -> None:
 
     ``examples`` are arguments that must work. The tool is really called with them, so give none
     with unwanted effects. It is called with invalid arguments too, which must be refused before
-    it runs. Raises SettingError without the package jsonschema.
+    it runs.
     """
     contract = Contract(f"check_tool: '{tool.name}'", ToolError, "docs/tools.md")
     box = Toolbox([tool])
@@ -48,8 +46,6 @@ def _check_schema(tool: AnyTool, contract: Contract) -> None:
     spec = tool.spec
     contract.require(spec.name == tool.name, "its spec has its name", spec.name)
     contract.require(bool(spec.description.strip()), "it has a description", "no description")
-    if find_spec("jsonschema") is None:
-        raise SettingError("check_tool needs the package jsonschema: pip install jsonschema")
     problem = schema_problem(spec.parameters)
     contract.require(not problem, "its schema is valid JSON Schema", problem)
     contract.require(

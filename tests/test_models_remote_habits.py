@@ -302,7 +302,7 @@ def test_keys_as_they_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         assert resolve_credential("https://example.org/v1").key == "sk-mine"
     for odd in ("sk-mi\nne", "sk-míne", "sk-mi ne"):
         monkeypatch.setenv("OPENAI_API_KEY", odd)
-        with pytest.raises(SettingError, match="copy it anew") as found:
+        with pytest.raises(SettingError, match="copy it again") as found:
             resolve_credential("https://example.org/v1")
         assert "sk-" not in str(found.value)
     monkeypatch.setenv("OPENAI_API_KEY", " ")
@@ -333,5 +333,5 @@ def test_lists_of_hosts_that_are_none(monkeypatch: pytest.MonkeyPatch, hosts: st
     """What is no list of hosts agrees to nothing, and is told."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-mine")
     monkeypatch.setenv("DENIZENS_KEY_HOSTS", hosts)
-    with pytest.raises(SettingError, match="divided by commas"):
+    with pytest.raises(SettingError, match="separate hosts by commas"):
         resolve_credential("https://a.example/v1", send_key=False)

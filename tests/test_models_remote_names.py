@@ -57,7 +57,7 @@ def test_names(server: FakeOpenAIServer) -> None:
         (server.url + "?timeout=soon", SettingError, "must be a number"),
         (server.url + "?concurrency=0", SettingError, "at least 1"),
         ("ftp://here", SettingError, "names no server"),
-        ("http://\u2603.invalid/v1", SettingError, "mend its address"),
+        ("http://\u2603.invalid/v1", SettingError, "correct its address"),
         ("http://me:pw@here/v1", SettingError, "OPENAI_API_KEY"),
     ]:
         with pytest.raises(error, match=said) as found:

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from denizens.benchmarks.models import validator
-from denizens.core import Json
+from denizens.core import Json, schema_validator
 from denizens.models.grammar import GrammarMatcher, SchemaError
 from denizens.models.grammar.completion import JsonCompleter, PartialJson
 from denizens.models.grammar.schema import normalize_schema, restrict_schema
@@ -53,7 +52,7 @@ def test_noise_gives_valid_json(schema: Json, seed: int, limit: int) -> None:
     outcome: Any = matcher.result()
     assert tokenizer().decode(matcher.tokens) == outcome[0]
     with suppress(RecursionError):  # the validator's own, on {"$ref": itself} within anyOf
-        assert validator(schema).is_valid(found), found
+        assert schema_validator(schema, formats=True).is_valid(found), found
     json.dumps(found, allow_nan=False).encode()
 
 
@@ -77,7 +76,7 @@ def test_sets_hold_nothing_twice(schema: Json, size: int) -> None:
     if matcher is None:
         return
     write(matcher, size, most=151)
-    assert validator(bound).is_valid(value(matcher)), value(matcher)
+    assert schema_validator(bound, formats=True).is_valid(value(matcher)), value(matcher)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +174,7 @@ def test_what_is_left_out(schema: Json, good: str, bad: str) -> None:
 
     assert accepted(good)
     assert not accepted(bad)
-    assert validator(schema).is_valid(json.loads(good))
+    assert schema_validator(schema, formats=True).is_valid(json.loads(good))
 
 
 @given(

@@ -29,8 +29,7 @@ from denizens.core import (
 from denizens.memory import Memory
 from denizens.planners import Dialogue, DialogueInput, DialogueReply, Intent, Routine, StepBuilder
 from denizens.testing import ScriptedModel
-from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
-from denizens.tests.test_planners_react import situation
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers, situation, spec
 from denizens.tools import tool
 
 BOOKING: Json = {

@@ -27,9 +27,9 @@ from denizens.core import (
     Thought,
     Vectors,
 )
-from denizens.planners import IMPORTANCE_ANCHORS, StepBuilder, identity_text, render_prompt
+from denizens.planners import IMPORTANCE_ANCHORS, StepBuilder, render_prompt
+from denizens.planners.steps import identity_text, remember_events
 from denizens.planners.steps import prompt_templates as prompt_files
-from denizens.planners.steps import remember_events
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,39 +13,38 @@ from denizens.core import (
     Failed,
     Input,
     Json,
-    Observation,
-    Persona,
-    Seed,
-    Situation,
     canonical,
     from_json,
     to_json,
 )
 from denizens.planners import (
-    Goal,
     React,
     ToolCallRecord,
-    action_from_call,
     goals_of,
-    with_goals,
     world_tools,
 )
 from denizens.planners.goals import accept_goals
+from denizens.planners.steps import action_from_call
 from denizens.planners.text import is_grounded
 from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
 from denizens.testing.adversarial_models import FAILURE_REASONS
-from denizens.tests.support.planner_driver import AT, ScriptedAnswers, ThoughtDriver, spec, task
+from denizens.tests.support.planner_driver import (
+    AT,
+    CAN,
+    DOING,
+    PLACES,
+    PRICE,
+    ScriptedAnswers,
+    ThoughtDriver,
+    situation,
+    spec,
+    task,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-PRICE = spec("price", "thing")
 STOCK = spec("stock", "thing")
 WHOLE = React(way="whole")
-DOING = {
-    "type": "object",
-    "properties": {"doing": {"type": "string", "minLength": 1}},
-    "required": ["doing"],
-}
 
 
 def cheap(arguments: Json) -> Json:
@@ -276,25 +275,6 @@ def test_failures_end(reason: str) -> None:
 
 
 # -- in a world -----------------------------------------------------------------------
-
-
-def situation(*goals: str, can: tuple[Affordance, ...] = (), **more: object) -> Situation:
-    base = Situation(
-        persona=Persona(name="Bo Li"),
-        state=with_goals(AgentState(records=2), [Goal(text=text) for text in goals]),
-        seen=Observation("Bo Li", AT, "v:Bakery:room"),
-        fresh=(),
-        can=can,
-        tools=(PRICE,),
-        inputs=(),
-        now=AT,
-        seed=Seed.of(3),
-    )
-    return replace(base, **more)  # type: ignore[arg-type]
-
-
-PLACES = ("v:Bakery:room:oven", "v:Park:lawn:bench")
-CAN = (Affordance("wait"), *(Affordance("act", place, DOING) for place in PLACES))
 
 
 def test_the_world_is_offered_as_tools() -> None:

@@ -9,8 +9,13 @@ from denizens.core import Hit, Recalled, Record
 from denizens.planners import React, Reflexion, goals_of
 from denizens.testing import RandomAnswerer, RefusingAnswerer, RepeatingAnswerer
 from denizens.testing.adversarial_models import FAILURE_REASONS
-from denizens.tests.support.planner_driver import ScriptedAnswers, ThoughtDriver, spec, task
-from denizens.tests.test_planners_react import situation
+from denizens.tests.support.planner_driver import (
+    ScriptedAnswers,
+    ThoughtDriver,
+    situation,
+    spec,
+    task,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

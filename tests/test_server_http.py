@@ -166,13 +166,13 @@ def test_a_persona_file_is_served(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["nowhere"], "nowhere"),
-        (["crossroads"], "say who is served; there are Hanna Brook, Otto Lind"),
+        (["crossroads"], "name the agent to serve; there are Hanna Brook, Otto Lind"),
         (["crossroads", "Anna"], "Hanna Brook"),
-        (["crossroads", "Hanna", "--tool", "clock"], "leave out --tool\n"),
+        (["crossroads", "Hanna", "--tool", "clock"], "omit --tool\n"),
         (["crossroads", "Hanna", "--name", "x"], "are for --http"),
         (["crossroads", "Hanna", "--port", "8421"], "are for --http"),
-        (["crossroads", "Hanna", "--http", "--host", "0.0.0.0"], "lets other machines in"),
-        (["crossroads", "Hanna", "--http", "--host", "999.1.1.1"], "lets other machines in"),
+        (["crossroads", "Hanna", "--http", "--host", "0.0.0.0"], "is open to other machines"),
+        (["crossroads", "Hanna", "--http", "--host", "999.1.1.1"], "is open to other machines"),
         (["bo.toml", "Eve"], "Bo Lind"),
         (["bo.toml", "--tool", "clck"], "did you mean 'clock'"),
     ],
@@ -208,7 +208,7 @@ def test_wrong_tokens_are_refused(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(SettingError, match=told):
             read_tokens(file)
-    with pytest.raises(SettingError, match="lets other machines in"):
+    with pytest.raises(SettingError, match="is open to other machines"):
         serve_http(lambda: open_hosted_agent("crossroads", "Hanna"), host="::")
 
 

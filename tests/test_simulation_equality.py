@@ -203,6 +203,6 @@ def test_a_run_says_when_to_stop(tmp_path: Path) -> None:
     simulation.until = simulation.clock.at(7)
     assert [tick.step for tick in simulation.run()] == [5, 6]
     simulation.until = None
-    with pytest.raises(SettingError, match="how many steps"):
+    with pytest.raises(SettingError, match="give until or steps"):
         list(simulation.run())
     assert lived("crossroads", 0).until == datetime(2026, 5, 2, 12)

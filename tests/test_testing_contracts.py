@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -314,12 +313,3 @@ def test_a_recorded_run_is_read(tmp_path: Path) -> None:
     simulation.store.close()
     assert seen
     assert dict(recorded_asks(tmp_path / "run", who)) == seen
-
-
-def test_the_page_of_planners_runs() -> None:
-    """Every Python block of docs/planners.md runs as it stands."""
-    page = Path(__file__).resolve().parent.parent / "docs" / "planners.md"
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```", page.read_text(encoding="utf-8"))
-    assert len(blocks) == 3
-    for block in blocks:
-        exec(compile(block, "planners.md", "exec"), {"__name__": "planners_md"})

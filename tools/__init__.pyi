@@ -31,7 +31,6 @@ from .external import tools_from_openapi as tools_from_openapi
 from .invocation import TERMINATION_ERRORS as TERMINATION_ERRORS
 from .policy import Policy as Policy
 from .policy import Release as Release
-from .policy import Ruling as Ruling
 from .policy import UsageLimits as UsageLimits
 from .policy import is_trusted as is_trusted
 from .policy import matches as matches
@@ -44,7 +43,6 @@ from .registry import tool_by_name as tool_by_name
 from .toolbox import ProgressListener as ProgressListener
 from .toolbox import Toolbox as Toolbox
 from .toolbox import ToolProgress as ToolProgress
-from .toolbox import rename_tool as rename_tool
 from .toolbox import with_labels as with_labels
 from .web import fetch_tool as fetch_tool
 

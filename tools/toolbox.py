@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 from ..core import (
     AgentId,
@@ -387,30 +388,14 @@ def _limits(tool: AnyTool) -> ToolLimits:
     return limits if isinstance(limits, ToolLimits) else ToolLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class _Renamed:
-    """A tool under another name."""
-
-    tool: AnyTool
-    name: str
-    spec: ToolSpec
-
-    @property
-    def context(self) -> str:
-        return self.tool.context
-
-    @property
-    def function(self) -> Callable[..., object]:
-        return self.tool.function
-
-    @property
-    def limits(self) -> ToolLimits:
-        return _limits(self.tool)
-
-    def arguments(self, given: Mapping[str, Json]) -> dict[str, Any]:
-        return self.tool.arguments(given)
-
-
 def rename_tool(tool: AnyTool, name: str) -> AnyTool:
     """The same tool under another name, for tools of several servers."""
-    return _Renamed(tool, name, replace(tool.spec, name=name))
+    renamed = SimpleNamespace(
+        name=name,
+        spec=replace(tool.spec, name=name),
+        context=tool.context,
+        function=tool.function,
+        limits=_limits(tool),
+        arguments=tool.arguments,
+    )
+    return cast(AnyTool, renamed)

@@ -12,11 +12,11 @@ from typing import TextIO, TypeVar
 
 import numpy as np
 
-from ...core import Failed, Json, Seed, Thought, ToolSpec, run_thoughts
+from ...core import Failed, Json, Seed, Thought, ToolSpec, run_thoughts, schema_validator
 from ...models import LocalModel, load_local
 from ...planners import ProposedCall, fill_arguments, propose_call
 from ..bfcl import SETS, BfclItem, bfcl_files, is_right_call, load_bfcl
-from ..models import measure_irrelevance, right_choices, validator
+from ..models import measure_irrelevance, right_choices
 from ..statistics import bootstrap_interval, compare_paired
 from .argument_weights import candidate_tables, fit_all_groups
 from .tool_search import measure_search
@@ -59,7 +59,7 @@ def measure_tools(
     """The figures of the parts as nested JSON; ``receipts`` receives a line of JSON for each
     request.
 
-    Raises SettingError without the data or the package jsonschema."""
+    Raises SettingError without the data."""
     model = load_local(name, device=device, dtype=dtype)
     description = model.describe()
     figures: dict[str, Json] = {
@@ -156,11 +156,12 @@ def judge_call(
         right_tool=name == item.right,
         right=arguments is not None and is_right_call(item, name, arguments),
         invented=bool(name) and name not in {one["name"] for one in item.functions},
-        invalid=arguments is None or not validator(spec.parameters).is_valid(arguments),
+        invalid=arguments is None
+        or not schema_validator(spec.parameters, formats=True).is_valid(arguments),
         plain=plain_arguments,
         plain_right=plain_arguments is not None and is_right_call(item, name, plain_arguments),
         plain_invalid=plain_arguments is None
-        or not validator(spec.parameters).is_valid(plain_arguments),
+        or not schema_validator(spec.parameters, formats=True).is_valid(plain_arguments),
     )
 
 

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from json import loads
 from typing import Any
 
@@ -17,7 +16,6 @@ from ...core import (
     Json,
     Message,
     Seed,
-    SettingError,
     answer_all,
     schema_validator,
 )
@@ -51,18 +49,6 @@ class SchemaCase:
 def schema_cases() -> list[SchemaCase]:
     """The fifty schemas of the benchmark."""
     return [SchemaCase(**case) for case in packaged_data("schemas")]
-
-
-def validator(schema: Json) -> Any:
-    """The jsonschema package's judge of a schema's values, formats included.
-
-    Raises SettingError where the package is missing.
-    """
-    if find_spec("jsonschema") is None:
-        raise SettingError("validation needs the package jsonschema: pip install jsonschema")
-    validator = schema_validator(schema, formats=True)
-    validator.check_schema(schema)
-    return validator
 
 
 @dataclass(slots=True)
@@ -107,7 +93,7 @@ def measure_schemas(
     of tokens that the grammar forced. ``closed_by_limit``: the share of answers that were completed
     early because of the token limit."""
     cases = schema_cases()
-    validators = [validator(case.schema) for case in cases]
+    validators = [schema_validator(case.schema, formats=True) for case in cases]
     rng = Seed.of(seed)
     seeds = [rng.child("schemas", n).number for n in range(generations)]
     asks = [(n % len(cases), cases[n % len(cases)].ask(own)) for n, own in enumerate(seeds)]

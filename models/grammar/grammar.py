@@ -96,7 +96,7 @@ class GrammarCompiler:
                 self._table = from_tokenizer(self._tokenizer, self.vocab_size, self.end_token)
             except ValueError as error:
                 raise SchemaError(
-                    f"this model's tokenizer takes no grammar ({error}); use another model"
+                    f"this model's tokenizer supports no grammar ({error}); use another model"
                 ) from error
         return self._table
 
@@ -144,7 +144,7 @@ class GrammarCompiler:
         try:
             key = json.dumps(schema)
         except (TypeError, ValueError, RecursionError) as error:
-            raise SchemaError(f"a schema must be plain JSON: {error}; mend it") from error
+            raise SchemaError(f"a schema must be plain JSON: {error}; correct it") from error
         if key not in self._compiled:
             try:
                 self._compiled[key] = self._compile(schema)

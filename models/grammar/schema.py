@@ -26,8 +26,8 @@ KNOWN_FORMATS = _word_set(
     "regex"
 )
 REMEDIES = (
-    ("Unimplemented keys", "no grammar can hold it; leave the keyword out and check the answer"),
-    ("Unknown format", "describe the text by a pattern, or leave the format out"),
+    ("Unimplemented keys", "no grammar supports it; omit the keyword and check the answer"),
+    ("Unknown format", "describe the text by a pattern, or omit the format"),
     ("oneOf constraints", "use anyOf, or give each alternative a property of another const"),
     ("regex parse error", "a pattern may not look around or refer back; write it without"),
     ("Unsatisfiable", "no value can satisfy it; widen it"),
@@ -71,7 +71,7 @@ def check_schema(schema: Json) -> None:
         for key in ("enum", "anyOf", "oneOf", "allOf", "type"):
             if subschema.get(key) == []:
                 raise schema_error(
-                    path, f"{key} is empty, so no value fits", "name what may be written"
+                    path, f"{key} is empty, so no value fits", "list what is allowed"
                 )
         _check_reference(schema, path, subschema)
 
@@ -164,7 +164,7 @@ def drop_unsupported(schema: Json, compile_error: Callable[[Json], str]) -> Json
     while message := compile_error(schema):
         path = locate_error(schema, message, compile_error)
         problem = " ".join(message.split())
-        remedy = next((r for start, r in REMEDIES if start in message), "mend it")
+        remedy = next((r for start, r in REMEDIES if start in message), "correct it")
         if "anyOf" not in path or message.startswith("Unsatisfiable"):
             raise schema_error(path, problem, remedy)
         index = max(i for i, part in enumerate(path) if part == "anyOf")

@@ -171,8 +171,8 @@ class SchemaIR:
                 ]
                 if "array" in element_kinds or "object" in element_kinds:
                     raise SchemaError(
-                        "uniqueItems is kept for texts, numbers and listed values only, not for "
-                        "objects and arrays; leave it out and drop the doubles"
+                        "uniqueItems is supported for strings, numbers and enums only, not for "
+                        "objects and arrays; omit it and remove duplicates afterwards"
                     )
                 traits.add("unique")
             if shape.multiple_of:

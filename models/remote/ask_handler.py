@@ -55,7 +55,7 @@ class RemoteAskHandler:
         finally:
             if usage.estimated and not (isinstance(ask, Generate) and ask.stream):
                 self._chat.warn_once(
-                    "tells no counts of tokens; they are estimated, three bytes for one"
+                    "reports no token counts; they are estimated at three bytes per token"
                 )
 
     async def _embed(self, ask: Embed, usage: RequestUsage) -> Answer:
@@ -135,7 +135,7 @@ class RemoteAskHandler:
             complete = prefilled and not reply.has_reasoning and reply.finish_reason == "stop"
             if not text.strip() and not complete:
                 failed = _empty_reply(reply)
-                self._chat.warn_once("gives no text to speak", failed.detail)
+                self._chat.warn_once("sends replies without text", failed.detail)
                 return failed
         # vLLM and SGLang report the stop string that ended the text.
         at_stop = stopped or isinstance(reply.stop_string, str)

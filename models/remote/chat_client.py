@@ -145,8 +145,8 @@ class ChatClient:
     def _learn_reasoning(self, reply: ChatCompletion) -> None:
         if not self.transport.endpoint.settings.thinking:
             self.warn_once(
-                "reasons before it answers although it is asked not to; the reasoning is taken "
-                "out, and costs tokens"
+                "reasons before it answers although it is asked not to; the reasoning is "
+                "removed, but costs tokens"
             )
         self._reasons = True
         self._reasoning_unopened |= reply.unopened

@@ -210,10 +210,10 @@ def parse_chat_completion(reply: dict[str, Any], *, begun: bool = False) -> Chat
     text, has_reasoning = message_text(message)
     text = replace_surrogates(text)
     if finish_reason in FILTER_REASONS:
-        raise UnusableReply("refused", f"the server withheld its answer ({finish_reason})")
+        raise UnusableReply("refused", f"the server filtered its answer ({finish_reason})")
     if finish_reason in ("error", "abort", "aborted", "cancelled"):
         cause = str(choice.get("error") or finish_reason)[:200]
-        raise RequestError("engine", f"the server broke off its answer: {cause}")
+        raise RequestError("engine", f"the server ended its answer early: {cause}")
     if (refusal := message.get("refusal")) and not text.strip():
         raise UnusableReply("refused", f"the model refuses to answer: {str(refusal)[:200]}")
     closed = any(mark in text.lower() for mark in REASONING_CLOSINGS)
@@ -400,7 +400,7 @@ class ChatStreamReader:
             if not self.done:
                 self._handle_event(data)
         if not self.done and not self._choice.get("finish_reason"):
-            raise RequestError("engine", f"{self._address} broke off its answer; ask again")
+            raise RequestError("engine", f"{self._address} ended its answer early; try again")
         return self.reply()
 
     def reply(self) -> dict[str, Any]:
@@ -424,7 +424,7 @@ class ChatStreamReader:
             chunk = json.loads(data)
         except ValueError as error:
             raise RequestError(
-                "engine", f"{self._address} sent what cannot be read: {error}"
+                "engine", f"{self._address} sent an unreadable reply: {error}"
             ) from error
         if not isinstance(chunk, dict):
             return

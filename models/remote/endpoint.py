@@ -159,7 +159,7 @@ def resolve_credential(url: str, key: str | None = None, *, send_key: bool = Tru
     if not all(" " < character <= "~" for character in secret):
         raise SettingError(
             f"{KEY_VARIABLE if not key else 'the key'} holds blanks, line breaks or characters "
-            "that no key has; copy it anew"
+            "that no key has; copy it again"
         )
     agreed, allows_http = _environment_consent(url)
     private = is_secure(url) or allows_http
@@ -176,8 +176,8 @@ def resolve_credential(url: str, key: str | None = None, *, send_key: bool = Tru
     if key or send_key or agreed:
         return Credential(secret, ambient=not key)
     return Credential(
-        withheld=f"your {KEY_VARIABLE} was not sent, for a file names this server and not you; "
-        f"agree with {HOSTS_VARIABLE}={host}, or name the model yourself where there is --model"
+        withheld=f"your {KEY_VARIABLE} was not sent, because a file chose this server; "
+        f"allow it with {HOSTS_VARIABLE}={host}, or give the model name yourself (--model)"
     )
 
 
@@ -235,7 +235,7 @@ def _matches_host(entry: str, url: str) -> bool:
     """Whether ``host`` or ``host:port`` matches a server's URL; without a port any port does."""
     if re.search(r"[\s;@*]", entry):
         raise SettingError(
-            f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port; hosts are divided by commas"
+            f"{HOSTS_VARIABLE}: '{entry}' is no host or host:port; separate hosts by commas"
         )
     try:
         allowed, server = urlsplit(f"//{entry}"), urlsplit(url)

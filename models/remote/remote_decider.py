@@ -56,7 +56,7 @@ from .transport import RequestUsage, parse_count
 
 MAX_ABOUT_CHARACTERS = 640  # longer texts do not change decisions, but cost a prefill
 MAX_OPTION_CHARACTERS = 1280
-UNUSABLE_WARNING = "answers a decision with what cannot be used"
+UNUSABLE_WARNING = "answers decisions in a form that cannot be used"
 
 TextPair: TypeAlias = tuple[str, str]
 """A prompt's context and its target, whose log-probability is wanted."""
@@ -115,13 +115,13 @@ class RemoteDecider:
         if name not in ("cosine", "parts") and await self._find_logprob_source(usage) == "none":
             if name not in ("auto", "direct"):
                 detail = (
-                    f"{self._chat.transport.endpoint.url} tells no probabilities of prompts, which "
-                    f"method '{name}' needs; use method auto, direct, cosine or parts"
+                    f"{self._chat.transport.endpoint.url} gives no log-probabilities of prompts, "
+                    f"which method '{name}' needs; use method auto, direct, cosine or parts"
                 )
                 return Failed(reason="refused", detail=detail)
             if name == "direct" or not self._chat.served.is_small:
                 required = name == "direct"
-                with self._unusable_allowed(not required, "it goes by nearness of meaning"):
+                with self._unusable_allowed(not required, "the embeddings decide instead"):
                     return await self._guided_choice(ask, usage)
             name = "parts"
         method = self._calibration.method(ask.role, name)
@@ -149,7 +149,7 @@ class RemoteDecider:
         share = rule.own if anchors else 1.0
         reply = anchored = None
         if share > 0:
-            with self._unusable_allowed(bool(anchors), "it goes by nearness to examples"):
+            with self._unusable_allowed(bool(anchors), "the examples decide instead"):
                 reply = await self._reply_distribution(ask, usage)
             share = share if reply is not None else 0.0
         if share < 1:
@@ -217,7 +217,7 @@ class RemoteDecider:
         for pair, tokens in zip(pairs, await asyncio.gather(*prompts)):
             logprobs = suffix_logprobs(tokens, pair[1])
             if not logprobs:
-                raise RequestError("engine", "the server's tokens of a prompt do not spell it")
+                raise RequestError("engine", "the server's tokens do not spell the prompt")
             scores[pair] = TargetScore(fsum(logprobs), len(logprobs))
         return scores
 

@@ -109,16 +109,18 @@ class ServerDialect:
         if names_format or error.status == 422:
             self.format = level
             log.warning(
-                "%s takes no JSON schemas (%s); JSON is asked for %s and checked here",
+                "%s rejects JSON schemas (%s); JSON is requested %s and validated here",
                 self._address,
                 str(error)[-160:],
-                "as any object" if JSON_FORMATS[level] else "in words",
+                "as any object" if JSON_FORMATS[level] else "in the prompt",
             )
 
     def _warn(self, names: Iterable[str]) -> None:
         for name in sorted(names):
             if OPTIONAL_FIELDS[name]:
-                log.warning("%s takes no '%s'; it is left out from now on", self._address, name)
+                log.warning(
+                    "%s rejects the field '%s', which is omitted from now on", self._address, name
+                )
 
 
 def _names_field(message: str, name: str) -> bool:
@@ -238,7 +240,7 @@ class OpenAITransport:
                 http_client=http,
             )
         except self._http_errors as error:
-            raise SettingError(f"model '{endpoint}': {error}; mend its address") from error
+            raise SettingError(f"model '{endpoint}': {error}; correct its address") from error
         self._semaphore = asyncio.Semaphore(endpoint.settings.concurrency)
 
     async def close(self) -> None:
@@ -407,7 +409,7 @@ class OpenAITransport:
         try:
             yield
         except TimeoutError as error:
-            detail = f"{self.endpoint.url} gave no answer within {seconds:g} s"
+            detail = f"{self.endpoint.url} did not answer within {seconds:g} s"
             raise RequestError("engine", detail) from error
         except self._sdk.APIStatusError as error:
             raise self._error_of_response(error) from error
@@ -417,16 +419,14 @@ class OpenAITransport:
             raise RequestError("engine", self._redacted(detail)) from error
         except (self._sdk.OpenAIError, ValueError) as error:
             # Not the JSON of the protocol, or an error within a stream.
-            detail = f"{self.endpoint.url} sent what cannot be read: {error}"
+            detail = f"{self.endpoint.url} sent an unreadable reply: {error}"
             raise RequestError("engine", self._redacted(detail)) from error
 
     def _error_of_response(self, error: Any) -> RequestError:
         status = int(error.status_code)
         if 300 <= status < 400:
             location = self._redacted(error.response.headers.get("location", "another address"))
-            detail = (
-                f"{self.endpoint.url} sends requests on to {location}; name that address yourself"
-            )
+            detail = f"{self.endpoint.url} redirects to {location}; use that address"
             return RequestRejected(status, detail)
         body = error.body
         if isinstance(body, list) and body and isinstance(body[0], dict):
@@ -463,7 +463,7 @@ class OpenAITransport:
         if status in (401, 403):
             detail = f"{detail}; {self.credential.remedy}"
         if status == 402:
-            detail = f"{detail}; the server wants to be paid: top up the account of your key"
+            detail = f"{detail}; the account of your key has no credit: top it up"
         return error_from_status(status, detail)
 
     def redact(self, failed: Failed) -> Failed:

@@ -1,8 +1,7 @@
-"""Tool calls: which tool a request means, and the arguments that it gives.
+"""Tool calls: which tool a request means, and the arguments that it states.
 
-Candidates for each field are read off the request (numbers, dates, names, lists), scored by
-weighted features, and chosen together; nothing that the request does not state is made up for
-a tool that acts.
+Candidates for each field are read from the request (numbers, dates, names, lists), scored by
+weighted features, and selected together.
 """
 
 import lazy_loader

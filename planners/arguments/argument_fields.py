@@ -133,7 +133,6 @@ def resolve_schema(schema: Json, root: Json) -> Json:
 
 
 def _alternatives(schema: Json, root: Json) -> list[Json]:
-    """The resolved alternatives of a union, without null."""
     union = schema.get("anyOf") or schema.get("oneOf") or ()
     resolved = [resolve_schema(inner, root) for inner in union if isinstance(inner, Mapping)]
     return [alternative for alternative in resolved if alternative.get("type") != "null"]

@@ -245,7 +245,6 @@ def generate_arguments(
 
 
 def _value_at(generated: Json | Failed, path: Path) -> Json:
-    """The value at a path of generated arguments; None if there is none."""
     value: Json = None if isinstance(generated, Failed) else generated
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
@@ -253,7 +252,6 @@ def _value_at(generated: Json | Failed, path: Path) -> Json:
 
 
 def _equal_values(first: Json, second: Json) -> bool:
-    """Whether two values are equal, ignoring the case of texts."""
     if isinstance(first, str) and isinstance(second, str):
         return first.strip().lower() == second.strip().lower()
     return first == second and isinstance(first, bool) == isinstance(second, bool)
@@ -296,7 +294,6 @@ def _complete_names(
 def _with_generated(
     field: ArgumentField, candidates: list[ArgumentCandidate], value: Json
 ) -> list[ArgumentCandidate]:
-    """The candidates, and a generated value that is valid and not among them."""
     known = any(_equal_values(candidate.value, value) for candidate in candidates)
     if value is None or value in ("", []) or known or not satisfies_schema(value, field.schema):
         return candidates
@@ -347,7 +344,6 @@ def select_values(
 def _overlap_penalty(
     candidate: ArgumentCandidate | None, chosen: Iterable[ArgumentCandidate | None]
 ) -> float:
-    """The penalty for words of the request that chosen candidates take already."""
     if candidate is None or candidate.start < 0 or candidate.kind == "choice":
         return 0.0
     overlaps = sum(

@@ -64,7 +64,6 @@ _NEGATION = re.compile(
 
 
 def _share(words: set[str], others: set[str]) -> float:
-    """The share of ``words`` that are among the others."""
     return len(words & others) / max(1, len(words))
 
 
@@ -133,7 +132,6 @@ class FeatureExtractor:
     def _common_features(
         self, field: ArgumentField, candidate: ArgumentCandidate, similarity: TextSimilarity
     ) -> Features:
-        """The features of every kind of candidate."""
         features = {
             "window": 3 * similarity(field.text, self.window(candidate)),
             "like": 3 * similarity(field.text, candidate.label),
@@ -162,7 +160,6 @@ class FeatureExtractor:
         return features
 
     def _is_assigned(self, field: ArgumentField, candidate: ArgumentCandidate) -> bool:
-        """Whether "name = value" or "name: value" stands in the request."""
         words = r"[\s_-]*".join(map(re.escape, field.label.split()))
         before = self.parsed.text[: candidate.start]
         return bool(re.search(rf"(?<!\w){words}(?: is| of)?\s*[=:]?\s*[\[('\"$]?$", before, re.I))

@@ -148,7 +148,6 @@ def _digits(text: str) -> Iterator[ParsedNumber]:
 
 
 def _in_code(text: str, start: int, end: int) -> bool:
-    """Whether a number is part of a date, a time of day or a code."""
     before = re.search(r"[\w#/:_.-]*$", text[max(0, start - _MAX_CODE_CHARS) : start])
     after = re.match(r"[-–/:_.](?=\w)[\w/:_.-]*", text[end : end + _MAX_CODE_CHARS])
     whole = (before[0] if before else "") + text[start:end] + (after[0] if after else "")
@@ -168,7 +167,6 @@ def _unit(text: str, end: int) -> str:
 
 
 def _scaled(text: str, end: int, value: float) -> tuple[int, float]:
-    """End and value of a number with a following scale word: "213 million"."""
     match = re.compile(r" ?(hundred|thousand|million|billion|trillion|k)\b", re.I).match(text, end)
     if match is None or match.group(1) == "K":  # 300K is a temperature
         return end, value

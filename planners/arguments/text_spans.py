@@ -135,7 +135,6 @@ def tokens_of(text: str) -> list[Token]:
 
 
 def _adjacent(text: str, left: Token, right: Token) -> bool:
-    """Whether only spaces stand between two tokens."""
     return text[left[1] : right[0]].strip() == "" and "\n" not in text[left[1] : right[0]]
 
 

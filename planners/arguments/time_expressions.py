@@ -314,7 +314,6 @@ def _valid_date(year: int, month: int, day: int) -> date | None:
 
 
 def _day_of_month(day: int, today: date) -> date | None:
-    """The next date with this day of the month, from today on."""
     months = (_add_months(today.replace(day=1), number) for number in range(9))
     dates = (_valid_date(month.year, month.month, day) for month in months)
     return next((date_ for date_ in dates if date_ is not None and date_ >= today), None)
@@ -366,7 +365,6 @@ def _relative_day(match: re.Match[str], today: date) -> date:
 
 
 def _add_months(day: date, months: int) -> date:
-    """The same day some months later, or the last day of that month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
@@ -592,7 +590,6 @@ def _nearest_day(days: list[TimeExpression], clock: TimeExpression) -> TimeExpre
 
 
 def _without_expressions(text: str, found: list[TimeExpression]) -> str:
-    """The text with spaces in place of its time expressions."""
     letters = list(text)
     for part in found:
         letters[part.start : part.end] = " " * (part.end - part.start)

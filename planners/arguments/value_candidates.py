@@ -197,7 +197,6 @@ def _values(argument: ArgumentField, number: ParsedNumber, units: list[str]) -> 
 
 
 def _times(argument: ArgumentField, parsed: ParsedRequest) -> Iterator[ArgumentCandidate]:
-    """The time expressions in the field's format, alone or as a list."""
     times = [time for time in parsed.times if time.format == argument.format]
     if argument.kind == "string":
         yield from (ArgumentCandidate(t.value, t.value, t.start, t.end, "date") for t in times)
@@ -236,7 +235,6 @@ def _described_times(argument: ArgumentField, parsed: ParsedRequest) -> Iterator
 
 
 def _format_date(day: date, argument: ArgumentField) -> str:
-    """A date in the form that the field's description shows; empty if it shows none."""
     text = f"{argument.description} {argument.schema.get('format', '')}"
     form = re.search(r"\b[YMD]{1,4}(?P<s>[-/. ])[YMD]{1,4}(?P=s)[YMD]{1,4}\b", text, re.IGNORECASE)
     if form is None:
@@ -271,7 +269,6 @@ def _list_candidate(values: list[Json], start: int, end: int, kind: str) -> Argu
 
 
 def _literals(parsed: ParsedRequest, wanted: type) -> Iterator[ArgumentCandidate]:
-    """Lists or objects written in the request as in JSON or Python."""
     text = parsed.text
     opening, closing = ("[(", "])") if wanted is list else ("{", "}")
     starts = [index for index, sign in enumerate(text) if sign in opening]
@@ -291,7 +288,6 @@ def _literals(parsed: ParsedRequest, wanted: type) -> Iterator[ArgumentCandidate
 
 
 def _parse_literal(text: str) -> Json:
-    """The value of a list or an object in JSON or in Python syntax; None if it is neither."""
     source = re.sub(r"(?<![\w\"])'|'(?![\w\"])", '"', text)
     if source.startswith("("):
         source = f"[{source[1:-1]}]"

@@ -1,5 +1,5 @@
-"""The planner of generative agents (Park et al. 2023): the plan of a day, encounters with
-others, and reflection.
+"""Planners of days: Routine, and the generative agents of Park et al. (2023) with their plan of
+a day, encounters with others, and reflection.
 """
 
 import lazy_loader

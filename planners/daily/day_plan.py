@@ -195,7 +195,7 @@ def next_schedule_entry(
     divided = block.minutes >= 60 and not block.fine and left > 5
     # The room depends on the block only, the emoji and the object on the step: two rounds.
     doing, room = yield from together(
-        _fine_step(builder, block, candidates) if divided else _as_planned(block),
+        _fine_step(builder, block, max(1, candidates) if divided else 0),
         _room_of_block(builder, block),
     )
     minutes = min(max(5, fine_minutes), left) if divided else max(1, left)
@@ -212,12 +212,6 @@ def next_schedule_entry(
     return ScheduleEntry(
         start=now, minutes=minutes, doing=doing, place=place, emoji=emoji, fine=fine
     )
-
-
-def _as_planned(block: ScheduleEntry) -> Thought[str]:
-    """The activity of the block itself; asks nothing."""
-    yield from ()
-    return block.doing
 
 
 def _room_of_block(builder: StepBuilder, block: ScheduleEntry) -> Thought[Address]:
@@ -251,7 +245,9 @@ def current_block(builder: StepBuilder) -> ScheduleEntry | None:
 
 
 def _fine_step(builder: StepBuilder, block: ScheduleEntry, candidates: int) -> Thought[str]:
-    """One step inside a block, given the last activity."""
+    """One step inside a block; without candidates the activity of the block itself."""
+    if not candidates:
+        return block.doing
     situation = builder.situation
     name = situation.persona.first_name
     last = builder.state.doing
@@ -326,7 +322,6 @@ def _minutes_between(start: datetime, end: datetime) -> int:
 
 
 def _merge_equal(entries: list[ScheduleEntry]) -> tuple[ScheduleEntry, ...]:
-    """Consecutive entries with the same activity merged into one."""
     merged: list[ScheduleEntry] = []
     for entry in entries:
         if merged and merged[-1].doing == entry.doing:
@@ -338,7 +333,6 @@ def _merge_equal(entries: list[ScheduleEntry]) -> tuple[ScheduleEntry, ...]:
 
 
 def _clock(minute: int) -> str:
-    """A minute of the day in the form of prompts: "7:30 am"."""
     hour, rest = divmod(minute % (24 * 60), 60)
     return f"{(hour + 11) % 12 + 1}:{rest:02d} {'am' if hour < 12 else 'pm'}"
 

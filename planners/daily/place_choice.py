@@ -17,7 +17,6 @@ def action_targets(can: Sequence[Affordance]) -> tuple[Address, ...]:
 
 
 def _group_by_depth(addresses: Iterable[Address], depth: int) -> dict[Address, list[Address]]:
-    """Addresses grouped by their first ``depth`` parts, in order of appearance."""
     groups: dict[Address, list[Address]] = {}
     for address in addresses:
         groups.setdefault(":".join(address.split(":")[:depth]), []).append(address)

@@ -87,14 +87,14 @@ def _due_entry(
     def since_bed(at: int) -> int:
         return (at - bed) % _DAY
 
-    begun = [
+    started = [
         (since_bed(at), entry)
         for entry in timetable(persona, known)
         if since_bed(at := _minute(entry.at)) <= since_bed(minute)
         and not (persona.sleeps_at(at) and _IN_BED.search(entry.doing))
     ]
-    if begun:
-        return max(begun, key=lambda pair: pair[0])[1], False
+    if started:
+        return max(started, key=lambda pair: pair[0])[1], False
     return RoutineEntry(at=_clock(wake), doing=GETTING_UP), False
 
 

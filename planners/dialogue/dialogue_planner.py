@@ -304,7 +304,6 @@ class Dialogue:
     def _reply_request(
         self, builder: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
     ) -> Generate:
-        """The request for a reply, with the persona, the records and the earlier lines."""
         persona, line = builder.situation.persona, heard.line
         lines = heard.before[-self.shown :]
         # Records of lines that the prompt shows anyway are left out.
@@ -353,7 +352,6 @@ class Dialogue:
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
     ) -> Thought[tuple[RecordId, ...]]:
-        """The records on which a reply is based."""
         if not self.cite or not records or not text:
             return tuple(record.id for record in records)
         ids = {record.text: record.id for record in records}
@@ -414,7 +412,6 @@ def _quoted_words(record: Record) -> str:
 
 
 def _prompt_sentences(persona: Persona, person: str) -> tuple[str, ...]:
-    """The instructions of the prompt."""
     first = persona.first_name
     return (
         f"You are {persona.name}.",

@@ -167,7 +167,6 @@ def fill_slots(
 
 
 def _without_fields(schema: Json, names: set[str]) -> Json:
-    """A schema without some of its properties."""
     fields = schema.get("properties", {})
     return {
         **schema,

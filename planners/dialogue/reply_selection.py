@@ -170,7 +170,6 @@ def speaker_as_i(text: str, me: str) -> str:
 
 
 def _finished_and_rest(text: str) -> tuple[list[str], str]:
-    """The finished sentences of a text, and the text after them."""
     ends = finished_sentence_ends(text)
     return finished_sentences(text), text[ends[-1] if ends else 0 :].strip()
 
@@ -222,7 +221,6 @@ def result_texts(calls: Sequence[ToolCallRecord]) -> list[str]:
 
 
 def _readable_result(text: str) -> str:
-    """A result as readable text: an object in JSON becomes "name: value, ..."."""
     if text[:1] not in "{[":
         return text.strip()
     try:

@@ -308,7 +308,6 @@ def _world_action(
 
 
 def _execute_call(task: Task, calls: list[ToolCallRecord], chosen: NextAction) -> Thought[None]:
-    """Execute a tool call and append its record to ``calls``."""
     assert chosen.spec is not None, "only asked of calls"
     name = chosen.spec.name
     answer = yield from call(Call(tool=name, arguments=chosen.arguments, why=task.goal))

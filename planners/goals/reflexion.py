@@ -65,7 +65,6 @@ class Reflexion(GoalPlanner):
         return replace(outcome, status=status, calls=tuple(calls), lessons=tuple(learned))
 
     def _recall_lessons(self, task: Task) -> Thought[list[str]]:
-        """Lessons of similar tasks from memory."""
         cue = Cue(text=f"{LESSON_PREFIX}: {task.goal}", at=task.now, limit=12, kinds=("thought",))
         records = yield from recall_records(cue)
         texts = [record.text for record in records if record.text.startswith(LESSON_PREFIX)]

@@ -114,7 +114,6 @@ def _describe_tool(group: Sequence[Affordance]) -> str:
 
 
 def _tool_parameters(group: Sequence[Affordance]) -> Json:
-    """The JSON Schema of a tool's arguments: the target, and the fields of the affordance."""
     fields = group[0].fields if isinstance(group[0].fields, dict) else {}
     targets = [affordance.target for affordance in group]
     target: Json = {"target": {"enum": targets}} if targets != [""] else {}

@@ -3,12 +3,12 @@ from .first_person import to_first_person as to_first_person
 from .generated_lines import clean_line as clean_line
 from .generated_lines import first_spoken_line as first_spoken_line
 from .generated_lines import strip_quotes as strip_quotes
-from .groundedness import is_grounded as is_grounded
 from .sentences import excerpt as excerpt
 from .sentences import finished_sentence_ends as finished_sentence_ends
 from .sentences import finished_sentences as finished_sentences
 from .sentences import has_two_words as has_two_words
 from .sentences import is_fragment as is_fragment
+from .sentences import is_grounded as is_grounded
 from .sentences import is_unfinished as is_unfinished
 from .sentences import join_sentences as join_sentences
 from .sentences import repeats as repeats

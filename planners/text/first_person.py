@@ -188,7 +188,6 @@ def _is_a_name(name: str, before: str, possessive: str, verb: str) -> bool:
 
 
 def _base_verb(verb: str, verbs: dict[str, str]) -> str:
-    """The verb without the ending of the third person singular."""
     if verb in verbs:
         return verbs[verb]
     if verb.endswith("ies") and len(verb) > 4:

@@ -94,13 +94,11 @@ def _join_list_items(lines: Sequence[str]) -> list[str]:
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether a text begins with a quotation mark other than the apostrophe."""
     return text[:1] in _QUOTES and text[:1] != "'"
 
 
 @lru_cache(maxsize=256)
 def _speaker_patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Patterns of a speaker name before a line, and of one within it."""
     known = {
         unicodedata.normalize("NFC", form)
         for name in names
@@ -143,7 +141,6 @@ def strip_quotes(text: str) -> str:
 
 
 def _is_wrapped(text: str) -> bool:
-    """Whether the quotation marks at both ends of a text are a pair."""
     mark, inner = text[0], text[1:-1]
     if mark == "'":
         return re.search(r"(?<!\w)'|'(?!\w)", inner) is None

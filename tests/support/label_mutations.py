@@ -47,7 +47,7 @@ FILES = (
     "tests/test_memory_exports.py",
     "tests/test_tools_notes.py",
     "tests/test_tools_skills.py",
-    "tests/test_planners_meeting.py",
+    "tests/test_planners_encounters.py",
     "tests/test_server_agent_service.py",
 )
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from denizens.core import (
     NONE_OF_THESE,
+    Affordance,
+    AgentState,
     Answer,
     AnsweredAsk,
     Ask,
@@ -20,18 +23,21 @@ from denizens.core import (
     Failed,
     Generate,
     Json,
+    Observation,
+    Persona,
     Rate,
     Rating,
     Recall,
     Recalled,
     Seed,
+    Situation,
     Thought,
     ToolResult,
     ToolSpec,
     traced,
 )
 from denizens.models import hashed_vectors
-from denizens.planners import Task
+from denizens.planners import Goal, Task, with_goals
 from denizens.testing import Answerer
 
 T = TypeVar("T")
@@ -53,6 +59,32 @@ def spec(name: str, *fields: str, effect: str = "reads") -> ToolSpec:
 def task(goal: str, *tools: ToolSpec, **more: object) -> Task:
     """A task at nine."""
     return Task(goal=goal, seed=Seed.of(1), now=AT, tools=tools, **more)  # type: ignore[arg-type]
+
+
+PRICE = spec("price", "thing")
+DOING = {
+    "type": "object",
+    "properties": {"doing": {"type": "string", "minLength": 1}},
+    "required": ["doing"],
+}
+PLACES = ("v:Bakery:room:oven", "v:Park:lawn:bench")
+CAN = (Affordance("wait"), *(Affordance("act", place, DOING) for place in PLACES))
+
+
+def situation(*goals: str, can: tuple[Affordance, ...] = (), **more: object) -> Situation:
+    """A situation of Bo Li in the bakery with these goals."""
+    base = Situation(
+        persona=Persona(name="Bo Li"),
+        state=with_goals(AgentState(records=2), [Goal(text=text) for text in goals]),
+        seen=Observation("Bo Li", AT, "v:Bakery:room"),
+        fresh=(),
+        can=can,
+        tools=(PRICE,),
+        inputs=(),
+        now=AT,
+        seed=Seed.of(3),
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
 
 
 class ScriptedAnswers:

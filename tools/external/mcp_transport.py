@@ -7,10 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from .external_tool import import_optional
 from .schema_sanitizer import clean_text
@@ -20,26 +20,6 @@ log = logging.getLogger(__name__)
 _MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 """Maximum size of one HTTP response."""
 _STDERR_BYTES = 2_000
-
-
-class McpConnection(Protocol):
-    """One connection, used once."""
-
-    ended: bool
-    """Whether it is known to have ended."""
-
-    def client(self, changed: Callable[[], None]) -> AbstractAsyncContextManager[Any]:
-        """The SDK's client, connected; ``changed`` is called when the server's tools change."""
-
-    def stderr_tail(self) -> str:
-        """The end of the server's standard error as part of an error message, or ''."""
-
-
-class McpTransport(Protocol):
-    """Where a server is and how to connect to it; ``str`` names it in error messages."""
-
-    def new_connection(self) -> McpConnection:
-        """A connection, not yet open."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +37,7 @@ class StdioTransport:
     def __str__(self) -> str:
         return f"'{' '.join(self.words)[:80]}'"
 
-    def new_connection(self) -> McpConnection:
+    def new_connection(self) -> _StdioConnection:
         """A connection whose child process is not yet started."""
         return _StdioConnection(self)
 
@@ -72,12 +52,14 @@ class HttpTransport:
     def __str__(self) -> str:
         return f"'{self.url.split('?')[0][:80]}'"
 
-    def new_connection(self) -> McpConnection:
+    def new_connection(self) -> _HttpConnection:
         """A connection, not yet open."""
         return _HttpConnection(self)
 
 
 class _StdioConnection:
+    """A connection, used once; ``ended`` is true when the child is known to have ended."""
+
     def __init__(self, transport: StdioTransport) -> None:
         self.ended = False
         self._transport = transport
@@ -139,6 +121,10 @@ class _HttpConnection:
 
     def stderr_tail(self) -> str:
         return ""
+
+
+McpTransport: TypeAlias = StdioTransport | HttpTransport
+McpConnection: TypeAlias = _StdioConnection | _HttpConnection
 
 
 def _sdk_client(transport: Any, changed: Callable[[], None]) -> Any:

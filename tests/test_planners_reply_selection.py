@@ -14,8 +14,7 @@ from denizens.planners.dialogue.reply_selection import (
     reports_results,
     result_texts,
 )
-from denizens.tests.support.planner_driver import AT, ScriptedAnswers, spec
-from denizens.tests.test_planners_react import situation
+from denizens.tests.support.planner_driver import AT, ScriptedAnswers, situation, spec
 
 FRAME = ReplyContext(
     name="Bo Lind",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from denizens.benchmarks.models import validator
 from denizens.core import (
     Answer,
     Choice,
@@ -20,6 +19,7 @@ from denizens.core import (
     Seed,
     ToolSpec,
     run_thoughts,
+    schema_validator,
 )
 from denizens.models import (
     ImprovisedModel,
@@ -223,7 +223,7 @@ def test_an_object_that_is_brought_in_is_whole() -> None:
     spec = tool("t", required=[], place=place)
     found = filled(spec, "the floor = 4 in Oslo", {"place": {"city": "Oslo", "floor": 4}})
     assert not isinstance(found, Failed)
-    assert validator(spec.parameters).is_valid(found)
+    assert schema_validator(spec.parameters, formats=True).is_valid(found)
     assert found == {} or "city" in found["place"]
 
 
@@ -240,7 +240,7 @@ def test_references_and_nulls_are_looked_through() -> None:
     }
     found = filled(ToolSpec("order", "Order shirts.", schema), "3 large shirts")
     assert found["size"] == "large"  # type: ignore[index]
-    assert validator(schema).is_valid(found)
+    assert schema_validator(schema, formats=True).is_valid(found)
 
 
 SCALARS = st.one_of(
@@ -314,7 +314,7 @@ def test_arguments_always_fit_and_no_tool_is_invented(
         if not isinstance(found, ProposedCall):
             break
         assert found.tool in tools
-        assert validator(found.tool.parameters).is_valid(found.arguments)
+        assert schema_validator(found.tool.parameters, formats=True).is_valid(found.arguments)
         key = call_key(found.tool.name, found.arguments)
         assert key not in done
         done.add(key)

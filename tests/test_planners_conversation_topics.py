@@ -32,8 +32,9 @@ from denizens.core import (
     Utterance,
     VisibleAgent,
 )
-from denizens.planners import Daily, StepBuilder, to_first_person
+from denizens.planners import Daily, StepBuilder
 from denizens.planners.daily.encounters import converse, remember_conversation
+from denizens.planners.text import to_first_person
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

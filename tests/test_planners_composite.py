@@ -25,8 +25,7 @@ from denizens.planners import GoalsInRoutine, React, Routine, RuleSwitch, goals_
 from denizens.planners.composite import at_night, has_goal, spoken_to
 from denizens.simulation import build_simulation, read_scenario
 from denizens.store import Store
-from denizens.tests.support.planner_driver import AT, ScriptedAnswers
-from denizens.tests.test_planners_react import CAN, situation
+from denizens.tests.support.planner_driver import AT, CAN, ScriptedAnswers, situation
 
 GOING_ON = (*CAN, Affordance("continue"))
 

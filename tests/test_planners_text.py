@@ -6,13 +6,13 @@ import re
 import time
 
 import pytest
-from denizens.planners import to_first_person
 from denizens.planners.text import (
     clean_line,
     excerpt,
     finished_sentences,
     first_spoken_line,
     repeats,
+    to_first_person,
 )
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
