@@ -64,10 +64,10 @@ def _write(path: Path, data: Json) -> None:
 
 
 def _last_bodies(span: RunSpan) -> dict[AgentId, list[Json]]:
-    found: dict[AgentId, list[Json]] = {}
+    bodies: dict[AgentId, list[Json]] = {}
     for entry in span.entries():
-        found.update(entry["bodies"])
-    return found
+        bodies.update(entry["bodies"])
+    return bodies
 
 
 # -- movement ---------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def _paragraphs(lines: list[str]) -> Iterator[TextBlock]:
         if line.strip():
             continue
         if start < number:
-            text = "\n".join(held.rstrip() for held in lines[start:number])
+            text = "\n".join(text_line.rstrip() for text_line in lines[start:number])
             yield TextBlock(text, "lines", start + 1, number)
         start = number + 1
 
@@ -74,15 +74,15 @@ def _paragraphs(lines: list[str]) -> Iterator[TextBlock]:
 def read_html(data: bytes, path: Path) -> Iterator[TextBlock]:
     """Visible paragraphs of a page with the headings above them."""
     above: tuple[str, ...] = ()
-    for found in html_blocks(_text(data, path)):
-        title = heading_path(found.headings)
-        if found.headings != above:
+    for block in html_blocks(_text(data, path)):
+        title = heading_path(block.headings)
+        if block.headings != above:
             # A heading longer than a title is also a block of its own.
-            for text in found.headings:
+            for text in block.headings:
                 if heading_path([text]) != text and text not in above:
-                    yield TextBlock(text, "lines", found.first, found.first)
-            above = found.headings
-        yield TextBlock(found.text, "lines", found.first, found.last, title)
+                    yield TextBlock(text, "lines", block.first, block.first)
+            above = block.headings
+        yield TextBlock(block.text, "lines", block.first, block.last, title)
 
 
 def read_csv(data: bytes, path: Path) -> Iterator[TextBlock]:

@@ -73,15 +73,15 @@ def _tokens(source: str) -> Iterator[tuple[str, bool, str, int]]:
     """Tokens of a page: (name, is end tag, attributes, position) of tags, ("", False, text,
     position) of texts."""
     at = 0
-    while found := _TOKEN.search(source, at):
-        if found.start() > at:
-            yield "", False, source[at : found.start()], at
-        at = found.end()
-        name = (found["tag"] or "").lower()
+    while match := _TOKEN.search(source, at):
+        if match.start() > at:
+            yield "", False, source[at : match.start()], at
+        at = match.end()
+        name = (match["tag"] or "").lower()
         if not name:
             continue
-        yield name, bool(found["end"]), found["more"], found.start()
-        if name in _RAW and not found["end"]:
+        yield name, bool(match["end"]), match["more"], match.start()
+        if name in _RAW and not match["end"]:
             closing = re.compile(f"</{name}", re.IGNORECASE).search(source, at)
             after = closing.start() if closing else len(source)
             yield "", False, source[at:after], at

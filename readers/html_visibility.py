@@ -118,13 +118,13 @@ class OpenTags:
         if self._names[-1] != "style":
             return
         open_rules: list[str] = []
-        for found in _BRACE.finditer(_COMMENT.sub("", text.lower())):
-            if found[2] == "{":
-                open_rules.append(found[1].rpartition(";")[2].strip())
-            elif found[2] and open_rules:
+        for match in _BRACE.finditer(_COMMENT.sub("", text.lower())):
+            if match[2] == "{":
+                open_rules.append(match[1].rpartition(";")[2].strip())
+            elif match[2] and open_rules:
                 selectors = open_rules.pop()
                 if not open_rules and not selectors.startswith("@"):
-                    self._rule(selectors, _declarations(found[1]))
+                    self._rule(selectors, _declarations(match[1]))
 
     def _rule(self, selectors: str, style: dict[str, str]) -> None:
         hides = _is_hidden_by_style(style) or style.get("visibility") in ("hidden", "collapse")

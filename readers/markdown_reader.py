@@ -208,12 +208,12 @@ def _cells(row: str) -> list[str]:
     """The cells of a table row; an escaped bar is a character."""
     row = row.strip().removeprefix("|")
     cells: list[str] = []
-    held: list[str] = []
+    parts: list[str] = []
     for part in row.split("|"):
-        held.append(part.removesuffix("\\"))
+        parts.append(part.removesuffix("\\"))
         if not part.endswith("\\"):
-            cells.append("|".join(held).strip())
-            held = []
-    if held:
-        cells.append("|".join(held).strip())
+            cells.append("|".join(parts).strip())
+            parts = []
+    if parts:
+        cells.append("|".join(parts).strip())
     return cells[:-1] if len(cells) > 1 and not cells[-1] else cells

@@ -215,7 +215,9 @@ class LeakingPlanner:
         )
         if self.numbers:
             held += (state.reflect_left, dict(state.cooldowns), state.perceived, state.asleep)
-        return [str(one) for one in held]
+        # The model's noise is a digest of these texts: under another class name all scripts would
+        # be other samples (with "ScheduleEntry(" script 195 of sort "done" differs).
+        return [str(one).replace("ScheduleEntry(", "Slot(") for one in held]
 
     def _think(self, draft: StepBuilder, words: list[str], person: str = "") -> Thought[str]:
         situation, seed = draft.situation, draft.situation.seed

@@ -239,12 +239,12 @@ def answer_from_documents(context: ToolContext, question: str) -> Thought[Json]:
         return {"answer": None, "quote": None, "sources": [], "held": recalled.held}
     quote, place = yield from _best_quote(question, recalled.hits)
     record = recalled.hits[place].record
-    said = yield from _generate_text(
+    sentence = yield from _generate_text(
         "You answer from the passage alone, in one short sentence.",
         f"{record.text}\n\nQuestion: {question}",
         48,
     )
-    answer = truncate_words(said, 40) if said else ""
+    answer = truncate_words(sentence, 40) if sentence else ""
     is_grounded = bool(answer) and not ungrounded_terms(answer, f"{record.text} {question}")
     others = [hit.record for hit in recalled.hits[:3] if hit.record is not record]
     return {

@@ -31,7 +31,7 @@ def memory_search(
         since: only from this day on, for example "2023-02-13" or "yesterday"
         before: only before this day
     """
-    found = yield from _recall(
+    recalled = yield from _recall(
         context,
         query,
         _clamp_limit(limit) if not who else _MAX_RESULTS * 3,
@@ -39,8 +39,8 @@ def memory_search(
         since=since,
         before=before,
     )
-    hits = [hit for hit in found.hits if not who or hit.record.who.casefold() == who.casefold()]
-    return {"found": [_hit_json(hit) for hit in hits[: _clamp_limit(limit)]], "held": found.held}
+    hits = [hit for hit in recalled.hits if not who or hit.record.who.casefold() == who.casefold()]
+    return {"found": [_hit_json(hit) for hit in hits[: _clamp_limit(limit)]], "held": recalled.held}
 
 
 @skill(effect="reads")
@@ -51,12 +51,12 @@ def knowledge_search(context: ToolContext, query: str, limit: int = 5) -> Though
         query: what to look for
         limit: the most passages to give, up to 10
     """
-    found = yield from _recall(context, query, _clamp_limit(limit), ("document",))
+    recalled = yield from _recall(context, query, _clamp_limit(limit), ("document",))
     passages = [
         {"text": hit.record.text, "document": hit.record.episode, "place": hit.record.source}
-        for hit in found.hits
+        for hit in recalled.hits
     ]
-    return {"found": passages, "held": found.held}
+    return {"found": passages, "held": recalled.held}
 
 
 def _recall(
@@ -75,10 +75,10 @@ def _recall(
         since=parse_moment(since, context.now) if since else None,
         before=parse_moment(before, context.now) if before else None,
     )
-    found = yield from recall(Recall(cue=cue))
-    if isinstance(found, Failed):
-        raise ValueError(f"the memory cannot be searched: {found.detail}")
-    return found
+    recalled = yield from recall(Recall(cue=cue))
+    if isinstance(recalled, Failed):
+        raise ValueError(f"the memory cannot be searched: {recalled.detail}")
+    return recalled
 
 
 def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordKind, ...]) -> Cue:

@@ -95,19 +95,19 @@ def _write_tools(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
             text: what to write
             append: add to the note of that name instead of replacing it
         """
-        named = _validate_name(name)
-        found = book.read(named, context.person)
+        valid_name = _validate_name(name)
+        old = book.read(valid_name, context.person)
         labels = [context.label]
-        whole = text
-        if append and found:
-            whole = f"{found[0]}\n{text}"
-            labels.append(_label(book, named, context.person))
-        if len(whole) > MAX_NOTE_CHARS:
-            raise ValueError(f"a note has at most {MAX_NOTE_CHARS} characters, not {len(whole)}")
-        if found is None and len(book.names(context.person)) >= MAX_NOTES:
+        content = text
+        if append and old:
+            content = f"{old[0]}\n{text}"
+            labels.append(_label(book, valid_name, context.person))
+        if len(content) > MAX_NOTE_CHARS:
+            raise ValueError(f"a note has at most {MAX_NOTE_CHARS} characters, not {len(content)}")
+        if old is None and len(book.names(context.person)) >= MAX_NOTES:
             raise ValueError(f"there are {MAX_NOTES} notes already; remove_note makes room")
-        _write(book, named, whole, context, join_labels(labels, context.who))
-        return f"noted under '{named}'"
+        _write(book, valid_name, content, context, join_labels(labels, context.who))
+        return f"noted under '{valid_name}'"
 
     @tool(effect="acts")
     def remove_note(context: ToolContext, name: str) -> str:
@@ -116,11 +116,11 @@ def _write_tools(book: AnyNotebook) -> tuple[Tool[..., Any], Tool[..., Any]]:
         Args:
             name: the name it was written under
         """
-        named = _validate_name(name)
-        if book.read(named, context.person) is None:
-            raise ValueError(_missing_note(book, named, context))
-        book.remove(named, at=context.now, person=context.person, key=context.key)
-        return f"removed '{named}'"
+        valid_name = _validate_name(name)
+        if book.read(valid_name, context.person) is None:
+            raise ValueError(_missing_note(book, valid_name, context))
+        book.remove(valid_name, at=context.now, person=context.person, key=context.key)
+        return f"removed '{valid_name}'"
 
     return write_note, remove_note
 
@@ -147,12 +147,12 @@ def _read_tools(book: AnyNotebook, outside: bool) -> tuple[Tool[..., Any], Tool[
         Args:
             name: the name it was written under
         """
-        named = _validate_name(name)
-        found = book.read(named, context.person)
-        if found is None:
-            raise ValueError(_missing_note(book, named, context))
-        context.add_label(_label(book, named, context.person))
-        return Note(name=named, text=found[0], written=f"{found[1]:%Y-%m-%d %H:%M}")
+        valid_name = _validate_name(name)
+        note = book.read(valid_name, context.person)
+        if note is None:
+            raise ValueError(_missing_note(book, valid_name, context))
+        context.add_label(_label(book, valid_name, context.person))
+        return Note(name=valid_name, text=note[0], written=f"{note[1]:%Y-%m-%d %H:%M}")
 
     return list_notes, read_note
 
@@ -192,8 +192,8 @@ def _validate_name(name: str) -> str:
 
 
 def _text(book: AnyNotebook, name: str, context: ToolContext) -> str:
-    found = book.read(name, context.person)
-    return found[0] if found else ""
+    note = book.read(name, context.person)
+    return note[0] if note else ""
 
 
 def _missing_note(book: AnyNotebook, name: str, context: ToolContext) -> str:

@@ -162,14 +162,14 @@ class McpClient:
         )
 
     def call(
-        self, name: str, arguments: dict[str, Json], tell: ProgressCallback = ignore_progress
+        self, name: str, arguments: dict[str, Json], report: ProgressCallback = ignore_progress
     ) -> Json:
-        """Call a tool by the server's name for it; ``tell`` receives the progress.
+        """Call a tool by the server's name for it; ``report`` receives the progress.
 
         Raises ToolUnavailable, TimeoutError, or McpCallError with the server's message.
         """
         try:
-            result = self._session.call(name, arguments, self.timeout, tell)
+            result = self._session.call(name, arguments, self.timeout, report)
         except (ToolUnavailable, TimeoutError):
             raise
         except Exception as error:

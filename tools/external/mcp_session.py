@@ -32,7 +32,7 @@ _CLOSE_SECONDS = 8.0
 _LATE_SECONDS = 2.0
 """Seconds that a loop may be late before it counts as blocked."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
-_MOST_PAGES, _MOST_TOOLS = 100, 2_000
+_MAX_PAGES, _MAX_TOOLS = 100, 2_000
 
 
 class McpSession:
@@ -136,19 +136,19 @@ class McpSession:
     async def _tools(self) -> tuple[str, list[Any]]:
         client = await self._connected()
         self.changed = False
-        found: list[Any] = []
+        listed: list[Any] = []
         cursor = None
         try:
-            for _ in range(_MOST_PAGES):
+            for _ in range(_MAX_PAGES):
                 page = await client.list_tools(cursor=cursor)
-                found += page.tools
+                listed += page.tools
                 cursor = page.next_cursor
-                if cursor is None or len(found) > _MOST_TOOLS:
+                if cursor is None or len(listed) > _MAX_TOOLS:
                     break
         except Exception as error:
             raise await self._connection_error(error, "list its tools") from error
         info = client.server_info
-        return (info.name if info else ""), found[:_MOST_TOOLS]
+        return (info.name if info else ""), listed[:_MAX_TOOLS]
 
     async def _call(
         self, name: str, arguments: dict[str, Any], progress: SimpleQueue[ProgressItem]

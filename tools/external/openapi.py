@@ -54,7 +54,7 @@ def send_operation(
     parameters: tuple[OperationParameter, ...],
     body: str | None,
     arguments: dict[str, Json],
-    tell: ProgressCallback,
+    report: ProgressCallback,
 ) -> Json:
     """Build the request from an operation's arguments, send it and return the response. ``body``
     names the argument that is the body; "": all arguments that are no parameters, None: no body."""
