@@ -159,9 +159,7 @@ class Agent:
         self.in_chat = False
         """Whether a chat is going on: a tool of the agent cannot begin another one."""
         self.state = state or AgentState(
-            currently=persona.currently,
-            reflect_left=persona.reflect_after,
-            records=len(memory),
+            currently=persona.currently, reflect_left=persona.reflect_after, records=len(memory)
         )
         self._restore_usage()
 

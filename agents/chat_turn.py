@@ -177,11 +177,7 @@ class ChatTurn:
         )
         streamer = TextStreamer(on_text)
         router = AskRouter(
-            {agent.id: agent},
-            at=self.message.at,
-            on_text=streamer,
-            priority=-1,
-            executor=executor,
+            {agent.id: agent}, at=self.message.at, on_text=streamer, priority=-1, executor=executor
         )
         handler = _RecordedAnswers(router, self.answers)
         thought = agent.reply(self.message, self.session)

@@ -157,12 +157,7 @@ def _relabelled_copy(record: Record, number: RecordId, label: Label, owner: Agen
     """The record under a new number and label, without its evidence: from that it would take the
     old label again."""
     copy = replace(
-        record,
-        id=number,
-        evidence=(),
-        depth=0,
-        audience=label.audience,
-        sources=label.sources,
+        record, id=number, evidence=(), depth=0, audience=label.audience, sources=label.sources
     )
     if set(implied_sources(copy, owner)) <= set(label.sources):
         return copy

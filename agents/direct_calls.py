@@ -48,8 +48,7 @@ def run_tool(
         raise SettingError(f"{agent.id}: 'sources' is {sources!r}; give a tuple of names")
     name = "" if person is None else validate_person_name(agent.id, person)
     guard = agent.new_guard(
-        listeners=(name,) if name else (),
-        labels=(Label((source_name(name),)),) if name else (),
+        listeners=(name,) if name else (), labels=(Label((source_name(name),)),) if name else ()
     )
     ask = Call(tool=tool, arguments=arguments, why=why, sources=sources)
     store = agent.memory.store

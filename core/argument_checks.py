@@ -9,16 +9,7 @@ import types
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import (
-    Any,
-    Literal,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import ArgumentError
 
