@@ -52,12 +52,12 @@ class ErasureReport:
     """The result of an erasure: how many ``records`` of each agent were erased, and how much
     ``beside`` them, by part.
 
-    The proof: of ``searched`` erased texts (of records, facts, notes, and tool calls with their
-    arguments and results; with mentions also the name) ``found`` are still in the file although
-    nothing that was kept says the same (0: none); ``shared`` ones are also in kept texts. ``named``
-    kept texts still name the person, ``unclear`` ones may: they have the given or family name
-    alone, or the name in a form that may be another word. ``left`` says what could not be erased
-    and what else to know."""
+    The file is searched for each erased text (of records, facts, notes and tool calls; with
+    mentions also for the name). ``searched`` is the number of texts, ``found`` of those still in
+    the file (0 proves the erasure), ``shared`` of those not counted since kept texts contain them
+    too. ``named`` is the number of kept texts that name the person, ``unclear`` of those that may:
+    with the given or family name alone, or a form that may be another word. ``left`` says what
+    could not be erased."""
 
     records: dict[AgentId, int]
     searched: int
@@ -72,10 +72,11 @@ class ErasureReport:
 def erase_person(
     path: Path | str, person: AgentId, *, now: datetime, agent: AgentId = "", mentions: bool = False
 ) -> ErasureReport:
-    """Erase a person from one agent's memory (with its images) or from all in the file: what they
-    said or gave, what rests on their words, what is for them only, what rests on that alone, every
-    summary of it, and their tool calls and requests for approval; with ``mentions`` also whatever
-    names them. ``text_columns.TEXT_COLUMNS`` lists what is searched.
+    """Erase a person from one agent's memory (with its images) or, without ``agent``, from all in
+    the file: records that they said or gave, or that are for them only; records derived from these
+    (thoughts whose evidence is all erased, summaries of any of them); their tool calls and requests
+    for approval; with ``mentions`` also texts that name them. The columns are listed in
+    ``text_columns.TEXT_COLUMNS``.
 
     An erased record leaves its number, and the audit log a line with how many were erased and when,
     without the name. The file is written anew, so that nothing stays in free pages or in its log;

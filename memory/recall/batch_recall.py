@@ -28,7 +28,7 @@ from ..index import (
 from ..storage import Vector, hiding_log_sizes
 from .recall_query import RecallQuery, recency_valid_until
 from .recall_rules import RuleSet
-from .scoring import recency_decay
+from .scoring import recency_decay, weighted_sum
 from .single_recall import FULL_SCORE_LIMIT, STATIC_SCORE_ERROR
 
 if TYPE_CHECKING:
@@ -296,8 +296,8 @@ def _approximate_scores(
     errors: Singles,
     sizes: Ints,
 ) -> tuple[Singles, Floats]:
-    """Scores with approximate cosines, scaled by exact bounds; and for each segment the largest
-    difference of two scores whose order is uncertain."""
+    """Scores computed with approximate cosines, and for each segment a window: two records whose
+    scores differ by more than it are in the right order."""
     low, high = cosine_bounds
     weights = np.array([cache.rules.relevance_weight for cache in caches])
     # Where all cosines are equal their part is one number, which changes no order.
@@ -381,17 +381,14 @@ def exact_rescore(
     rules = [cache.rules for cache in caches]
     bounds = np.array([cache.bounds for cache in caches])
     decay = rules[0].decay
-    weights = recency_decay((np.repeat(at, sizes) - columns[:, 0]) / 3600.0, decay)
-    weight_bounds = recency_decay((at[:, None] - bounds[:, :2]) / 3600.0, decay)
+    decayed = recency_decay((np.repeat(at, sizes) - columns[:, 0]) / 3600.0, decay)
+    decayed_bounds = recency_decay((at[:, None] - bounds[:, :2]) / 3600.0, decay)
     equal = np.array([rule_set.equal for rule_set in rules])
-    recency = _min_max_scaled(weights, (weight_bounds[:, 0], weight_bounds[:, 1]), equal, sizes)
+    recency = _min_max_scaled(decayed, (decayed_bounds[:, 0], decayed_bounds[:, 1]), equal, sizes)
     importance = _min_max_scaled(columns[:, 1], (bounds[:, 2], bounds[:, 3]), equal, sizes)
     relevance = _min_max_scaled(cosines, cosine_bounds, equal, sizes)
-    scores = (
-        np.repeat([rule_set.recency_weight for rule_set in rules], sizes) * recency
-        + np.repeat([rule_set.relevance_weight for rule_set in rules], sizes) * relevance
-        + np.repeat([rule_set.importance_weight for rule_set in rules], sizes) * importance
-    )
+    weights = np.repeat([rule_set.weights for rule_set in rules], sizes, axis=0).T
+    scores = weighted_sum(recency, importance, relevance, tuple(weights))
     for cache, (start, stop) in zip(caches, segments, strict=True):
         if cache.trust is not None:
             scores[start:stop] *= cache.trust[positions[start:stop]]

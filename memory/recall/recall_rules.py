@@ -20,8 +20,9 @@ class RuleSet:
       speaker, which is not scaled again.
     - ``kinds`` are the candidates (all if empty), without those whose text contains one of
       ``without``.
-    - ``listing`` is the order before that (stable) sort: as written, or that of the reverie code,
-      events before thoughts, each newest first. Equal scores keep the resulting order.
+    - ``listing`` orders the candidates before they are sorted by score or rank, and so decides
+      between equal ones: as written, or like the reverie code, events before thoughts, each
+      newest first.
     - ``successive``: of cues recalled together, each counts what those before it recalled as just
       accessed.
     - ``approximate``: with some hundred thousand records or more, candidates are those in the cells
@@ -48,6 +49,11 @@ class RuleSet:
     approximate: bool = False
     distinct: bool = True
     trust: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """The weights of recency, importance and relevance."""
+        return self.recency_weight, self.importance_weight, self.relevance_weight
 
     @property
     def estimates_answerability(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +72,18 @@ def listing_order(
     if rules.recency == "rank":
         candidates = candidates[np.argsort(since, kind="stable")]
     return candidates
+
+
+def weighted_sum(
+    recency: Floats, importance: Floats, relevance: Floats, weights: Sequence[float | Floats]
+) -> Floats:
+    """The score: the sum of the scaled parts by their weights (Park et al. 2023, section 4.1).
+    ``weights`` are numbers, or arrays if they differ between candidates."""
+    recency_weight, importance_weight, relevance_weight = weights
+    score: Floats = (
+        recency_weight * recency + relevance_weight * relevance + importance_weight * importance
+    )
+    return score
 
 
 def top_positions(scores: Floats, limit: int) -> Positions:

@@ -19,7 +19,14 @@ from ..index import MIN_ROWS_FOR_CELLS, unit_rows
 from ..storage import as_vector
 from .hybrid_score import HybridMatch, explanation, match_candidates, query_words
 from .recall_query import RecallQuery
-from .scoring import listing_order, min_max_scale, rank_decay, recency_decay, top_positions
+from .scoring import (
+    listing_order,
+    min_max_scale,
+    rank_decay,
+    recency_decay,
+    top_positions,
+    weighted_sum,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,15 +164,13 @@ def score_all(query: RecallQuery) -> ScoredCandidates:
         is_event = index.kind.array[positions] == RECORD_KINDS.index("observation")
         positions = listing_order(positions, is_event, query.last_access[positions], rules)
     relevance = min_max_scale(index.cosines(positions, query.embedding), rules.equal)
-    return _weighted_sum(
-        query, positions, *_scaled_recency_and_importance(query, positions), relevance
-    )
+    return _scored(query, positions, *_scaled_recency_and_importance(query, positions), relevance)
 
 
 def _score_hybrid(query: RecallQuery, match: HybridMatch) -> ScoredCandidates:
     """Every candidate's scores by rules that match words and meaning together."""
     parts = _scaled_recency_and_importance(query, match.positions)
-    return _weighted_sum(query, match.positions, *parts, match.score)
+    return _scored(query, match.positions, *parts, match.score)
 
 
 def _scaled_recency_and_importance(
@@ -193,18 +198,13 @@ def score_some(
         query.index.importance.array[positions], rules.equal, importance_bounds
     )
     relevance = min_max_scale(cosines, rules.equal, cosine_bounds)
-    return _weighted_sum(query, positions, recency, importance, relevance)
+    return _scored(query, positions, recency, importance, relevance)
 
 
-def _weighted_sum(
+def _scored(
     query: RecallQuery, positions: Positions, recency: Floats, importance: Floats, relevance: Floats
 ) -> ScoredCandidates:
-    rules = query.rules
-    score = (
-        rules.recency_weight * recency
-        + rules.relevance_weight * relevance
-        + rules.importance_weight * importance
-    )
+    score = weighted_sum(recency, importance, relevance, query.rules.weights)
     if query.trust is not None:
         score = score * query.trust[positions]
     return ScoredCandidates(positions, recency, importance, relevance, score)
@@ -255,8 +255,8 @@ def _approximate_scores(
     error: float,
     cosine_bounds: tuple[float, float],
 ) -> tuple[Singles, float]:
-    """Scores with approximate cosines (``positions`` None: of all records), and the largest
-    difference of two scores whose order is uncertain."""
+    """Scores computed with approximate cosines, of the records at ``positions`` (None: of all), and
+    a window: two records whose scores differ by more than it are in the right order."""
     rules = query.rules
     static = query.static_scores() if positions is None else query.static_scores()[positions]
     low, high = cosine_bounds
