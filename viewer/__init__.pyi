@@ -4,11 +4,7 @@ from .html_page import render_page as render_page
 from .html_page import unpack_page as unpack_page
 from .html_page import write_page as write_page
 from .page_data import ActivityEntry as ActivityEntry
-from .page_data import AskData as AskData
-from .page_data import CostData as CostData
-from .page_data import MapArea as MapArea
 from .page_data import MapData as MapData
-from .page_data import MapObject as MapObject
 from .page_data import MemoryEntry as MemoryEntry
 from .page_data import PageData as PageData
 from .page_data import PersonData as PersonData

@@ -70,12 +70,7 @@ class ErasureReport:
 
 
 def erase_person(
-    path: Path | str,
-    person: AgentId,
-    *,
-    now: datetime,
-    agent: AgentId = "",
-    mentions: bool = False,
+    path: Path | str, person: AgentId, *, now: datetime, agent: AgentId = "", mentions: bool = False
 ) -> ErasureReport:
     """Erase a person from one agent's memory (with its images) or from all in the file: what they
     said or gave, what rests on their words, what is for them only, what rests on that alone, every

@@ -87,10 +87,6 @@ def _talk_words(body: Json) -> Iterator[str]:
                 yield from _fields(*RECORD_TEXT_FIELDS)(record)
 
 
-def _no_labels(body: Json) -> Iterator[str]:
-    yield from ()
-
-
 @dataclass(frozen=True, slots=True)
 class TextColumn:
     """A column that holds people's words: ``words`` reads the texts in one value, ``labels`` the
@@ -100,7 +96,7 @@ class TextColumn:
     column: str
     eraser: str
     words: TextReader
-    labels: TextReader = _no_labels
+    labels: TextReader = lambda body: iter(())
 
 
 TEXT_COLUMNS = (

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core import AgentId, MemoryFault, Record, RecordId, RecordKind, is_visible
-from ..storage import (
-    hidden_id_array,
-    hidden_ids,
-    is_erased,
-    read_quarantined,
-    read_records_by_id,
-)
+from ..storage import hidden_id_array, hidden_ids, is_erased, read_quarantined, read_records_by_id
 from .memory_index import MemoryIndex
 
 if TYPE_CHECKING:
@@ -37,12 +31,7 @@ class IndexLoader:
     """
 
     def __init__(
-        self,
-        store: Store,
-        agent: AgentId,
-        *,
-        compact: bool = False,
-        as_of_step: int | None = None,
+        self, store: Store, agent: AgentId, *, compact: bool = False, as_of_step: int | None = None
     ) -> None:
         self.store = store
         self.agent = agent

@@ -209,9 +209,7 @@ def _has_duplicates(hits: Sequence[Hit]) -> bool:
     return len(keys) < len(hits)
 
 
-def _group_requests(
-    requests: Sequence[RecallRequest],
-) -> list[tuple[Store, list[PooledRequest]]]:
+def _group_requests(requests: Sequence[RecallRequest]) -> list[tuple[Store, list[PooledRequest]]]:
     """The requests that one array computation can answer together: of one store, with embeddings
     of one length and rules of one decay."""
     groups: dict[tuple[int, int, float], list[PooledRequest]] = {}

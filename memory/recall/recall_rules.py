@@ -75,11 +75,7 @@ REVERIE = RuleSet(
 top 30: use ``Cue(limit=30)``."""
 
 RECENT = RuleSet(
-    name="recent",
-    since="creation",
-    importance_weight=0.0,
-    relevance_weight=0.0,
-    distinct=False,
+    name="recent", since="creation", importance_weight=0.0, relevance_weight=0.0, distinct=False
 )
 """The newest records, from which reflection starts (Park et al. 2023, section 4.2)."""
 

@@ -197,11 +197,7 @@ def score_some(
 
 
 def _weighted_sum(
-    query: RecallQuery,
-    positions: Positions,
-    recency: Floats,
-    importance: Floats,
-    relevance: Floats,
+    query: RecallQuery, positions: Positions, recency: Floats, importance: Floats, relevance: Floats
 ) -> ScoredCandidates:
     rules = query.rules
     score = (
@@ -389,10 +385,7 @@ def select_hits(hits: Sequence[Hit], query: RecallQuery, cue: Cue) -> tuple[Hit,
         records = query.index.records
         positions = query.index.positions_of([hit.record.id for hit in hits]).tolist()
         hits = [
-            replace(
-                hit,
-                around=neighbours(records, hit.record, position, cue.around, candidates),
-            )
+            replace(hit, around=neighbours(records, hit.record, position, cue.around, candidates))
             for hit, position in zip(hits, positions)
         ]
     return tuple(hits)
@@ -445,11 +438,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def neighbours(
-    records: Sequence[Record],
-    middle: Record,
-    position: int,
-    count: int,
-    candidates: Positions,
+    records: Sequence[Record], middle: Record, position: int, count: int, candidates: Positions
 ) -> tuple[Record, ...]:
     """The ``count`` records before and after ``middle`` (at ``position``) in its episode, in order,
     without it, only ``candidates`` (ascending positions; others are not counted). Empty for a

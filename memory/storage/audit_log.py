@@ -128,10 +128,7 @@ def read_quarantined(store: Store, agent: AgentId) -> frozenset[AgentId]:
 
 
 def erase_name(
-    store: Store,
-    agent: AgentId,
-    is_name: Callable[[str], bool],
-    is_named_in: Callable[[str], bool],
+    store: Store, agent: AgentId, is_name: Callable[[str], bool], is_named_in: Callable[[str], bool]
 ) -> None:
     """Remove a person from an agent's audit log: entries about them (``is_name`` recognizes
     their name), and reasons that name them (``is_named_in``)."""

@@ -47,18 +47,6 @@ def _moment(value: Json) -> bool:
         return False
 
 
-def _moment_or_none(value: Json) -> bool:
-    return value is None or _moment(value)
-
-
-def _probability(value: Json) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
-
-
-def _flag(value: Json) -> bool:
-    return isinstance(value, bool)
-
-
 def _numbered_places(value: Json) -> bool:
     return isinstance(value, list) and all(
         isinstance(each, list) and len(each) == 2 and _number(each[0]) and _text(each[1])
@@ -72,12 +60,12 @@ _STATEMENT: dict[str, FieldCheck] = {
     "object": _text,
     "since": _moment,
     "learned": _moment,
-    "until": _moment_or_none,
+    "until": lambda value: value is None or _moment(value),
     "sources": _numbers,
-    "confidence": _probability,
+    "confidence": lambda value: type(value) in (int, float) and 0 < value <= 1,
     "who": _text,
     "audience": _names,
-    "denies": _flag,
+    "denies": lambda value: isinstance(value, bool),
 }
 _REASON: dict[str, FieldCheck] = {"at": _moment, "why": _text}
 _NOTE: dict[str, FieldCheck] = {"at": _moment, "person": _text, "key": _text}
@@ -430,10 +418,7 @@ def document_contents(
 
 
 def _summarized(
-    store: Store,
-    agent: AgentId,
-    step: int | None,
-    tainted: Callable[[RecordId], bool] | None,
+    store: Store, agent: AgentId, step: int | None, tainted: Callable[[RecordId], bool] | None
 ) -> set[RecordId]:
     summaries = summaries_in_force(store, agent, step=step)
     apart = set(tainted_summaries(summaries, tainted)) if tainted else set()

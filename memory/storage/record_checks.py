@@ -13,13 +13,7 @@ import numpy as np
 
 from ...core import AgentId, RecordId
 from .record_codec import read_body
-from .record_table import (
-    ACCESS_CHAIN,
-    RECORD_CHAIN,
-    RecordAccess,
-    StoredRecord,
-    content_digest,
-)
+from .record_table import ACCESS_CHAIN, RECORD_CHAIN, RecordAccess, StoredRecord, content_digest
 
 RawRow = tuple[Any, ...]
 

@@ -149,11 +149,8 @@ def append_accesses(store: Store, agent: AgentId, accesses: Sequence[RecordAcces
 
 
 def read_records(store: Store, agent: AgentId) -> Iterator[StoredRecord]:
-    """An agent's records in order, checked. Raises MemoryFault naming the first record that does
-    not fit."""
-    for batch in read_record_batches(store, agent):
-        for row, _ in batch:
-            yield row
+    """An agent's records in order. Raises MemoryFault naming the first that does not fit."""
+    return (row for batch in read_record_batches(store, agent) for row, _ in batch)
 
 
 def read_record_batches(store: Store, agent: AgentId) -> Iterator[list[tuple[StoredRecord, str]]]:

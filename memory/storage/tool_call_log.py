@@ -238,7 +238,11 @@ class ToolCallLog:
         if not self._exists:
             return []
         return [
-            (row[0], AskId(int(row[1]), row[2], row[3]), _entry(self.store, row))
+            (
+                row[0],
+                AskId(int(row[1]), row[2], row[3]),
+                _entry_from_json(_body(self.store, f"call {row[0]!r}", row)),
+            )
             for row in self.store.rows(f"SELECT {_COLUMNS} FROM calls {clause}", args)
         ]
 
@@ -395,10 +399,6 @@ def _entry_from_json(body: Json) -> ToolCallEntry:
 
 def _optional(cls: type[T], data: Json) -> T | None:
     return None if data is None else from_json(cls, data)
-
-
-def _entry(store: Store, row: tuple[Json, ...]) -> ToolCallEntry:
-    return _entry_from_json(_body(store, f"call {row[0]!r}", row))
 
 
 def _suspended(store: Store, row: tuple[Json, ...]) -> Json:
