@@ -1,3 +1,4 @@
+from .answer_recorder import Recorder as Recorder
 from .failures import EMBEDDER_KINDS as EMBEDDER_KINDS
 from .failures import LANGUAGE_KINDS as LANGUAGE_KINDS
 from .failures import MAX_REFUSALS_IN_A_ROW as MAX_REFUSALS_IN_A_ROW
@@ -11,7 +12,6 @@ from .journal import SNAPSHOT_EVERY as SNAPSHOT_EVERY
 from .journal import AskTable as AskTable
 from .journal import Journal as Journal
 from .journal import ask_label as ask_label
-from .recorder import Recorder as Recorder
 from .row_codec import ASK_COLUMNS as ASK_COLUMNS
 from .row_codec import AskRow as AskRow
 from .row_codec import checksum_fits as checksum_fits
