@@ -21,7 +21,7 @@ from ..memory import ToolCallLog
 from ..tools import ProgressListener
 from .agent import Agent
 from .ask_router import AskRouter
-from .skills import run_skills
+from .skill_runner import run_skills
 from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
 from .tool_executor import ToolExecutor
 

@@ -44,8 +44,8 @@ class Maintenance:
     """What is done at the first step of each day.
 
     ``budget`` (records; 0: no compaction), ``per_day``, ``fresh_hours`` and ``importance`` are the
-    fields of ``CompactionBudget``. With ``claims`` the facts that yesterday's records state are
-    learned by rule."""
+    fields of ``CompactionBudget``. With ``claims`` facts are
+    extracted by rules from yesterday's records."""
 
     budget: int = 0
     per_day: int = 0

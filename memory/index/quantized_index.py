@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Singles = NDArray[np.float32]
-    Codes = NDArray[np.uint8]
 
 MIN_ROWS_FOR_CELLS = 1 << 18
 """From this number on rows are clustered into cells; below, one pass over all is fast enough."""

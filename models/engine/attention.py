@@ -144,7 +144,7 @@ class AttentionKernel(Protocol):
 
 class DecodeAttention:
     """Sequences of one pool that add a few tokens each: one call over a view of the pool's
-    slots, or over a copy of theirs if most other slots are not in this pass."""
+    slots, or, if few slots of the pool are in this pass, over a copy of these."""
 
     def __init__(self, chunks: Sequence[TokenChunk], cache: KVCache, shape: DecoderShape) -> None:
         self._shape = shape
