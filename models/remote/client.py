@@ -20,6 +20,7 @@ from ...core import (
     ModelNotFound,
     Ticket,
     did_you_mean,
+    library_versions,
 )
 from ..clients import EventInbox, UsageLedger
 from ..files import require_kind
@@ -81,7 +82,7 @@ def connect(
         "window": served.window,
         "embedder": embedder,
         "method": method,
-        "versions": _versions(),
+        "versions": library_versions("denizens", "openai", missing="not installed"),
     }
     return RemoteModel(runner, handler, description)
 
@@ -287,15 +288,3 @@ def _first_names(names: Collection[str]) -> str:
     """The first of many names, and the number of the others."""
     left = len(names) - MAX_NAMES
     return ", ".join(islice(names, MAX_NAMES)) + (f" and {left} more" if left > 0 else "")
-
-
-def _versions() -> Json:
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions: dict[str, Json] = {}
-    for package in ("denizens", "openai"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
