@@ -61,14 +61,14 @@ class TextStreamer:
         self._streamed: list[str] = []
 
     def __call__(self, piece: str) -> None:
-        """Pass a piece on. Empty pieces, while drafts are generated, too: the callback may raise
-        to stop the reply."""
+        """Pass a piece on: an empty one too, which marks progress while drafts are generated,
+        since the callback may raise to stop the reply."""
         self._streamed.append(piece)
         if self._on_text:
             self._on_text(piece)
 
     def finish(self, text: str) -> None:
-        """Pass on, word by word, what of the whole text was not streamed."""
+        """Pass on, word by word, the part of the whole text that was not streamed."""
         streamed = "".join(self._streamed).strip()
         rest = text.removeprefix(streamed) if streamed else text
         if self._on_text:

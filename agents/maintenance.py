@@ -177,7 +177,7 @@ def _embed_texts(texts: Sequence[str]) -> Thought[list[tuple[float, ...]]]:
 
 
 def learn_facts(memory: Memory, now: Time, step: int) -> int:
-    """Learn by rule the facts that yesterday's records state; returns the number of new facts."""
+    """Extract facts by rules from yesterday's records; returns the number of new facts."""
     today = datetime(now.year, now.month, now.day)
     return Facts(memory, step=step).learn_between(today - timedelta(days=1), today)
 

@@ -354,7 +354,7 @@ class ForwardPass:
 def _cache_writes(
     chunks: Sequence[TokenChunk], cache: KVCache, device: torch.device
 ) -> list[tuple[SlotPool, Tensor, Tensor, Tensor]]:
-    """For each pool: it, the tokens to write to it, their slots and their positions there."""
+    """For each pool: the pool, the tokens to write to it, their slots and their positions there."""
     by_pool: dict[int, tuple[SlotPool, list[tuple[int, int, int]]]] = {}
     for chunk in chunks:
         if chunk.slot is not None:

@@ -45,7 +45,7 @@ class Backend(ABC):
 
     @abstractmethod
     def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
-        """Reserve memory for the next ``count`` tokens of a running sequence; False without."""
+        """Reserve memory for ``count`` more tokens of a running sequence; False without room."""
 
     @abstractmethod
     def release(self, sequence: TokenSequence) -> None:
