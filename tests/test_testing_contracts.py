@@ -247,7 +247,7 @@ def test_good_tools_pass(given: Any, examples: list[Any]) -> None:
         (calculator, {"expression": "2 +"}, "it works with the examples"),
         (Foreign("schema"), {"n": 1}, "valid JSON Schema"),
         (Foreign("list"), {"n": 1}, "that of an object"),
-        (Foreign("name"), {"n": 1}, "its spec has its name"),
+        (Foreign("name"), {"n": 1}, "its spec has the tool's name"),
         (Foreign("silent"), {"n": 1}, "it has a description"),
         (Foreign("lenient"), {"n": 1}, "arguments that do not fit are refused"),
     ],
