@@ -2,9 +2,9 @@ from .agent import Agent as Agent
 from .ask_router import AskRouter as AskRouter
 from .chat_turn import TextStreamer as TextStreamer
 from .direct_calls import run_tool as run_tool
+from .fact_search import fact_search_tool as fact_search_tool
 from .maintenance import Maintenance as Maintenance
-from .memory_tools import fact_search_tool as fact_search_tool
-from .skills import run_skills as run_skills
+from .skill_runner import run_skills as run_skills
 from .state_labels import visible_state as visible_state
 from .thought_guard import StoppedThought as StoppedThought
 from .thought_guard import ThoughtGuard as ThoughtGuard

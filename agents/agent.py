@@ -71,7 +71,7 @@ from .maintenance import (
     learn_facts,
     with_maintenance,
 )
-from .skills import run_skills
+from .skill_runner import run_skills
 from .state_labels import label_heard_goals, label_state, trusted_state
 from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
 from .thought_labels import (

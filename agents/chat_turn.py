@@ -61,14 +61,14 @@ class TextStreamer:
         self._streamed: list[str] = []
 
     def __call__(self, piece: str) -> None:
-        """Pass a piece on. Empty pieces, while drafts are generated, too: the callback may raise
-        to stop the reply."""
+        """Pass a piece on: an empty one too, which marks progress while drafts are generated,
+        since the callback may raise to stop the reply."""
         self._streamed.append(piece)
         if self._on_text:
             self._on_text(piece)
 
     def finish(self, text: str) -> None:
-        """Pass on, word by word, what of the whole text was not streamed."""
+        """Pass on, word by word, the part of the whole text that was not streamed."""
         streamed = "".join(self._streamed).strip()
         rest = text.removeprefix(streamed) if streamed else text
         if self._on_text:
@@ -91,9 +91,10 @@ class UsageCount:
 class ChatTurn:
     """A message to an agent and the work on its reply.
 
-    A suspended turn is the message, the session before it and the answers so far, by the path of
-    the ask and with a digest of it; running the thought again with these answers resumes it.
-    ``charged_usage`` is the usage that the agent's life was charged for already."""
+    A suspended turn stores the message, the session before it, and the answers so far, each with
+    the path and the digest of its ask. It is resumed by running the thought again with these
+    answers. ``charged_usage`` is the part of the usage that already counts towards the agent's
+    lifetime limits."""
 
     agent: ChatAgent
     message: Utterance
@@ -271,8 +272,8 @@ def _type_name(value: object) -> str:
 
 
 class _RecordedAnswers:
-    """An AskHandler that answers an ask from the record if its path and digest are on record,
-    and passes every other ask on. ``new_usage`` is what the answers used that it passed on."""
+    """An AskHandler that answers an ask by its recorded answer, found by path and digest, and
+    passes every other ask on. ``new_usage`` is the usage of the asks that were passed on."""
 
     def __init__(self, inner: AskHandler, answers: dict[str, tuple[str, Answer]]) -> None:
         self._inner = inner

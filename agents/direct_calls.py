@@ -21,7 +21,7 @@ from ..memory import ToolCallLog
 from ..tools import ProgressListener
 from .agent import Agent
 from .ask_router import AskRouter
-from .skills import run_skills
+from .skill_runner import run_skills
 from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
 from .tool_executor import ToolExecutor
 
@@ -40,9 +40,10 @@ def run_tool(
 ) -> ToolResult:
     """Call one tool or skill of an agent.
 
-    ``person`` is for whom, and on whose word, it is called (None: the agent's owner, who sees
-    everything and is trusted); ``sources`` are further sources that the call rests on. If the
-    policy wants an approval, ``approve`` is asked; without an answer ApprovalRequired is raised.
+    ``person`` is the person who requests the call and sees the result (None: the agent's owner,
+    who sees everything and is trusted); ``sources`` are further sources that the call rests on.
+    If the policy requires an approval, ``approve`` is called; without an answer ApprovalRequired
+    is raised.
     """
     if isinstance(sources, str):
         raise SettingError(f"{agent.id}: 'sources' is {sources!r}; give a tuple of names")

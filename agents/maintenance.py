@@ -44,8 +44,8 @@ class Maintenance:
     """What is done at the first step of each day.
 
     ``budget`` (records; 0: no compaction), ``per_day``, ``fresh_hours`` and ``importance`` are the
-    fields of ``CompactionBudget``. With ``claims`` the facts that yesterday's records state are
-    learned by rule."""
+    fields of ``CompactionBudget``. With ``claims`` facts are
+    extracted by rules from yesterday's records."""
 
     budget: int = 0
     per_day: int = 0
@@ -177,7 +177,7 @@ def _embed_texts(texts: Sequence[str]) -> Thought[list[tuple[float, ...]]]:
 
 
 def learn_facts(memory: Memory, now: Time, step: int) -> int:
-    """Learn by rule the facts that yesterday's records state; returns the number of new facts."""
+    """Extract facts by rules from yesterday's records; returns the number of new facts."""
     today = datetime(now.year, now.month, now.day)
     return Facts(memory, step=step).learn_between(today - timedelta(days=1), today)
 

@@ -70,8 +70,8 @@ class ThoughtGuard:
 
     The thought starts with the inputs ``given``, each with its label, and with further
     ``labels``. ``calls`` and ``tokens`` are the lifetime usage so far. ``sources_of`` gives the
-    sources of a record besides those written with it. ``listeners`` hear or see what comes of
-    the thought (none: nobody); it recalls only what all of them may hear. Decisions depend on the
+    sources of a record besides those written with it. ``listeners`` hear or see the effects of
+    the thought (none: nobody); it recalls only what all of them may know. Decisions depend on the
     asks and answers alone, so a replayed thought is stopped at the same place.
     """
 

@@ -45,8 +45,8 @@ _RECENT_UTTERANCES = 400
 
 
 def find_listeners(seen: Observation, can: Sequence[Affordance]) -> tuple[AgentId, ...]:
-    """Who hears or sees what comes of a thought: in a conversation its members and those within
-    hearing; else everybody if the world lets the agent do anything, since actions are seen; else
+    """Who hears or sees the effects of a thought: in a conversation its members and those within
+    hearing; else everybody if the world allows the agent any action (actions are visible); else
     nobody."""
     talk = seen.talk
     if talk is not None and not talk.ended:
@@ -94,7 +94,7 @@ def withheld_utterances(
 def labelled_inputs(
     seen: Observation, inputs: Sequence[Input], who: AgentId
 ) -> Iterator[tuple[ThoughtInput, Label]]:
-    """Everything that a thought of ``who`` is given, each part with its label."""
+    """All inputs of a thought of ``who``, each with its label."""
     for event in (*seen.events, *seen.notices):
         yield event, _event_label(event, who)
     for line in seen.talk.lines if seen.talk else ():

@@ -32,10 +32,13 @@ INTERRUPTED_CALL = (
 class ToolExecutor:
     """Executes tool calls.
 
-    ``call_log`` records requests, starts and results (None: nothing outlives the process).
-    ``approver`` answers approval requests at once. The key of a call holds ``scope`` instead of
-    a step number; with ``in_chat`` the log gives a new scope when the first one is needed.
-    ``person`` is the partner of the chat, for whom the calls are made.
+    ``call_log`` records approval requests, starts and results (None: nothing is recorded).
+    ``approver`` answers approval requests at once. Without it, or where it returns None, a call
+    waits in ``pending``. ``person`` is the partner of the chat, for whom the calls are made.
+
+    The key of a call is agent/step/path, with ``scope`` in place of the step if it is set. In a
+    chat (``in_chat``) the first call that acts or needs approval sets it to a new conversation id
+    of the log.
     """
 
     agents: Mapping[AgentId, AgentResources]
@@ -74,7 +77,12 @@ class ToolExecutor:
     def _execute_with_approval(
         self, where: AskId, call: Call, because: str, acts: bool
     ) -> ToolResult | None:
-        """Execute a call that acts or needs approval, by what the call log holds of it."""
+        """Execute a call that acts or needs approval (``because``: why); None while it waits.
+
+        A logged result is returned as it is. A logged denial stands; a logged approval stands
+        unless the call now rests on sources that the person was not shown. A call that an earlier
+        process started and did not finish needs approval in any case.
+        """
         if self.in_chat and not self.scope and self.call_log:
             self.scope = self.call_log.next_conversation_id()
         key, entry = self._find_entry(where, call)

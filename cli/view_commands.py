@@ -5,13 +5,12 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..core import Json, SettingError, did_you_mean
+from ..core import RECORDED_LIBRARIES, Json, SettingError, did_you_mean, library_versions
 from .application import FolderArgument, JsonOption, app, print_json, print_line
 
 
@@ -75,11 +74,7 @@ def doctor(json: JsonOption = False) -> None:
         "cache": str(cache_home()),
         "models": {info.name: is_installed(info.name) for info in known_models()},
     }
-    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
-        try:
-            report[name] = version(name)
-        except PackageNotFoundError:
-            report[name] = None
+    report |= library_versions(*RECORDED_LIBRARIES)
     existing = cache_home()
     while not existing.exists():
         existing = existing.parent

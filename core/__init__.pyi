@@ -64,6 +64,8 @@ from .labels import may_hear as may_hear
 from .labels import record_label as record_label
 from .labels import record_sources as record_sources
 from .labels import source_name as source_name
+from .libraries import RECORDED_LIBRARIES as RECORDED_LIBRARIES
+from .libraries import library_versions as library_versions
 from .person_names import MAX_NAME_LENGTH as MAX_NAME_LENGTH
 from .person_names import parse_audience as parse_audience
 from .person_names import validate_person_name as validate_person_name

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, ModelError, SettingError
+from ..core import Json, ModelCorrupt, ModelError, SettingError, library_versions
 from .clients import UsageLedger
 from .decisions import Decider, load_calibration
 from .embedders import load_embedder
@@ -246,12 +246,5 @@ def _folder_digest(folder: Path) -> str:
 
 def _environment() -> dict[str, Json]:
     """Threads, processors and library versions, which a run records about its model."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions: dict[str, Json] = {}
-    for package in ("denizens", "torch", "transformers"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
+    versions = library_versions("denizens", "torch", "transformers", missing="not installed")
     return {"threads": torch.get_num_threads(), "cpus": os.cpu_count(), "versions": versions}

@@ -10,11 +10,21 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..agents import Agent
-from ..core import AgentId, Clock, Json, RunError, Seed, canonical, from_json, to_json
+from ..core import (
+    RECORDED_LIBRARIES,
+    AgentId,
+    Clock,
+    Json,
+    RunError,
+    Seed,
+    canonical,
+    from_json,
+    library_versions,
+    to_json,
+)
 from ..store import Store
 from ..world import TownMap
 from .record import CAP_KEY, decode_json
@@ -55,12 +65,7 @@ def record_models(store: Store, agents: Mapping[AgentId, Agent]) -> None:
 def record_versions(store: Store, scenario: Scenario) -> None:
     """Write versions of libraries and the scenario's folder, which no hash covers."""
     versions: dict[str, Json] = {"python": platform.python_version()}
-    for name in ("denizens", "torch", "transformers", "sentence-transformers", "faiss-cpu"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    store.put("versions", versions)
+    store.put("versions", versions | library_versions(*RECORDED_LIBRARIES))
     store.put("folder", str(Path(scenario.source).resolve().parent))
 
 

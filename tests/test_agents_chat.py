@@ -265,9 +265,8 @@ def test_replying_writes_nothing() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(alphabet="abc ,.\n", max_size=30))
 def test_the_streamed_pieces_are_the_reply(text: str) -> None:
-    """With a single draft what measure_text_facts got, put together, is the reply, but for blanks
-    around
-    it; no words are no answer."""
+    """With a single draft the streamed pieces, joined, are the reply without surrounding blanks;
+    an empty text is no answer."""
     pieces: list[str] = []
     bo = mind(Pieces(text))
     bo.dialogue = Dialogue(drafts=1)
@@ -286,8 +285,7 @@ def test_the_draft_that_was_chosen_is_told_in_words() -> None:
 
 
 def test_who_listens_no_longer_breaks_a_reply_off() -> None:
-    """What measure_text_facts raises while drafts are written ends the reply, and nothing of it
-    stays."""
+    """An exception in on_text while drafts are generated ends the reply; nothing is stored."""
     bo = mind(Pieces("Rye is good."))
 
     def gone(piece: str) -> None:

@@ -255,7 +255,7 @@ def test_rights_of_the_wrong_type() -> None:
         with pytest.raises(SettingError, match=r"must be Policy|give a Policy"):
             payer(paid, policy=wrong)  # type: ignore[arg-type]
     for name in ("thought", "life"):
-        with pytest.raises(SettingError, match=r"give a Budget|must be a Budget"):
+        with pytest.raises(SettingError, match=r"give UsageLimits|must be UsageLimits"):
             Policy(**{name: None})  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="blanks"):
         Policy(deny=("pay ",))

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from denizens.core import Delta, Done, Failed, Generate, Message, Part
+from denizens.core import Completion, Delta, Done, Failed, Generate, Message, Part
+from denizens.models.clients import UsageLedger
 from denizens.models.remote import connect
 from denizens.models.remote.client import RemoteModel
 from denizens.tests.support.fake_openai_server import FakeOpenAIServer, answers, say, wait_until
@@ -45,6 +46,31 @@ def test_an_ask_is_answered_and_paid_for(server: FakeOpenAIServer, model: Remote
     assert {key: body[key] for key in wanted} == wanted
     assert (body["seed"], body["top_k"], body["min_p"]) == (5, -1, 0.0)
     assert "repetition_penalty" not in body
+
+
+def test_an_error_while_an_answer_is_recorded_reaches_wait(server: FakeOpenAIServer) -> None:
+    """It is raised by ``wait``, and the ask that was queued behind it is answered."""
+
+    class BrokenLedger(UsageLedger):
+        calls = 0
+
+        def add(self, *args: Any, **usage: Any) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise OSError("the disk is full")
+
+    model = connect(f"openai:{server.url}?concurrency=1", embedder="server")
+    model.ledger = BrokenLedger()
+    client = model.client()
+    client.submit(say("first"))
+    second = client.submit(say("second"))
+    with pytest.raises(OSError, match="the disk is full"):
+        client.wait(timeout=30)
+    (event,) = client.wait(timeout=30)
+    assert isinstance(event, Done)
+    assert event.ticket == second
+    assert isinstance(event.answer, Completion)
+    model.close()
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ class Ruling:
 class Release:
     """A declassification rule: widens the audience, or removes sources, of what an agent writes.
 
-    If the audience has only people ``of`` the rule, those it releases ``to`` are added (EVERYBODY
-    in either: anybody). Sources that match ``clears`` (patterns as in ``Policy.trusted``) are
-    removed. A rule without ``of`` only removes sources. ``kinds`` are the kinds of records it
-    applies to (empty: everything written).
+    If everybody in the audience is listed in ``of`` (EVERYBODY: anybody), the people in ``to``
+    are added to it (EVERYBODY: it becomes public). Sources that match ``clears`` (patterns as in
+    ``Policy.trusted``) are removed. A rule without ``of`` only removes sources. ``kinds`` are the
+    kinds of records it applies to (empty: everything written).
 
     >>> rule = Release(name="birthday", of=("Ada",), to=("*",))
     >>> rule.apply(Label(("Ada",), ("Ada",)), owner="Bo")
@@ -142,8 +142,8 @@ class Policy:
     ``strangers`` is the verdict on a call that acts after the thought has read untrusted sources:
     people and agents outside ``trusted``, documents, tools that return outside words. ``trusted``
     are patterns of people's names, ``document:NAME`` and ``tool:NAME``; ``*`` matches everything.
-    Tools of ``own`` act only on the agent's own data and stay allowed; an external tool is one of
-    them only by its full name.
+    ``own`` are tools that act only on the agent's own data: ``strangers`` does not apply to them.
+    Its patterns do not match external tools that act, which must be listed by their full names.
 
     ``again`` are tools that may be called twice with the same arguments in one thought.
     ``thought`` limits each thought, ``life`` all thoughts of an agent together (without seconds).
@@ -182,7 +182,7 @@ class Policy:
         for name in ("thought", "life"):
             budget = getattr(self, name)
             if not isinstance(budget, UsageLimits):
-                raise SettingError(f"policy: '{name}' is {budget!r}; give a Budget")
+                raise SettingError(f"policy: '{name}' is {budget!r}; give UsageLimits")
             budget.check()
         if self.life.seconds is not None or self.life.asks is not None:
             raise SettingError("policy: a life is bounded by calls and tokens; see 'thought'")
@@ -214,8 +214,8 @@ class Policy:
         return Ruling("allow")
 
     def is_own_tool(self, tool: ToolSpec) -> bool:
-        """Whether a tool is one of ``own``. External programs choose the names of their tools, so
-        for these patterns do not count, only the full name."""
+        """Whether ``own`` lists a tool. An external tool that acts must be listed by its full
+        name: other programs could choose names that match a pattern."""
         return _is_own(tool, self.own)
 
     def untrusted_sources(self, sources: Iterable[str]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ CONFIGURED_TOOLS = {
     "list_notes": "note_tools(Notes(memory))",
     "read_note": "note_tools(Notes(memory))",
     "remove_note": "note_tools(Notes(memory))",
-    "fact_search": "facts_of(memory)",
+    "fact_search": "denizens.agents.fact_search_tool(memory)",
 }
 """Built-in tools that need an argument, and the call that makes them."""
 

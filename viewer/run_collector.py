@@ -34,7 +34,7 @@ from ..core import (
 )
 from ..models import Usage, sum_usage
 from ..simulation import EMBEDDER_KINDS, Run
-from .conversations import ConversationCollector
+from .conversation_collector import ConversationCollector
 from .graph_map import GraphMap
 from .headlines import select_headlines
 from .page_data import (

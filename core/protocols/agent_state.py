@@ -34,10 +34,10 @@ class AgentState:
     """What an agent carries from step to step; immutable, saved with the step.
 
     ``perceived`` are the keys of the last events seen (at most the persona's retention),
-    ``cooldowns`` the times until which not to talk with somebody again, ``reflect_left`` the sum
-    of importance until the next reflection, ``records`` the number of records, and ``drafts``
-    data of the planner. ``calls`` and ``tokens`` are the lifetime usage, counted if the policy
-    bounds it.
+    ``cooldowns`` the times, by person, before which no new conversation begins, ``reflect_left``
+    the sum of importance until the next reflection, ``records`` the number of records, and
+    ``drafts`` data of the planner. ``calls`` and ``tokens`` are the lifetime usage, counted if the
+    policy bounds it.
 
     ``labels`` maps names of fields to the labels of their values, and ``read`` holds all sources
     in them. ``beneath`` maps names of fields to older values for people outside of the audience

@@ -73,8 +73,8 @@ class Decision:
 
     ``records`` are numbered from ``state.records + 1`` of the situation; ``embedded`` maps their
     ids to embeddings, if there are any; ``used`` are the records whose last access is updated.
-    ``why`` is a sentence. ``rests_on`` maps a record's id to the inputs that alone it rests on;
-    every other record rests on all inputs of the thought.
+    ``why`` is a sentence. ``rests_on`` maps the id of a record that rests on some inputs only
+    to these inputs; every other record rests on all inputs of the thought.
     """
 
     action: Action

@@ -144,7 +144,7 @@ class AttentionKernel(Protocol):
 
 class DecodeAttention:
     """Sequences of one pool that add a few tokens each: one call over a view of the pool's
-    slots, or over a copy of theirs if most other slots are not in this pass."""
+    slots, or, if few slots of the pool are in this pass, over a copy of these."""
 
     def __init__(self, chunks: Sequence[TokenChunk], cache: KVCache, shape: DecoderShape) -> None:
         self._shape = shape
@@ -354,7 +354,7 @@ class ForwardPass:
 def _cache_writes(
     chunks: Sequence[TokenChunk], cache: KVCache, device: torch.device
 ) -> list[tuple[SlotPool, Tensor, Tensor, Tensor]]:
-    """For each pool: it, the tokens to write to it, their slots and their positions there."""
+    """For each pool: the pool, the tokens to write to it, their slots and their positions there."""
     by_pool: dict[int, tuple[SlotPool, list[tuple[int, int, int]]]] = {}
     for chunk in chunks:
         if chunk.slot is not None:

@@ -30,8 +30,8 @@ CACHE_ARGUMENTS = ("past_key_values", "cache_params", "state")  # names of a mod
 class Backend(ABC):
     """Runs sequences and keeps what was computed of them.
 
-    ``whole_prompts``: a prompt cannot be computed in chunks. Without a prefix cache, its methods
-    do nothing.
+    ``whole_prompts``: a prompt cannot be computed in chunks. The methods of the prefix cache do
+    nothing in a backend without one.
     """
 
     whole_prompts: bool
@@ -45,7 +45,7 @@ class Backend(ABC):
 
     @abstractmethod
     def ensure_room(self, sequence: TokenSequence, count: int) -> bool:
-        """Reserve memory for the next ``count`` tokens of a running sequence; False without."""
+        """Reserve memory for ``count`` more tokens of a running sequence; False without room."""
 
     @abstractmethod
     def release(self, sequence: TokenSequence) -> None:
@@ -258,9 +258,9 @@ def min_cache_tokens(window: int) -> int:
 class EagerBackend(Backend):
     """Runs each sequence alone with the model's own cache; nothing is shared.
 
-    Logits stand for hidden states. ``limit``: bytes of all states together; 0 is unlimited.
-    Where a model does not continue correctly from its state, every step computes the whole
-    sequence again.
+    It returns logits in place of hidden states. ``limit``: bytes of all states together; 0 is
+    unlimited. Where a model does not continue correctly from its state, every step computes the
+    whole sequence again.
     """
 
     whole_prompts = True

@@ -193,8 +193,8 @@ class DecoderLayer:
 class FusedDecoder:
     """Llama, Mistral and Qwen without the transformers modules.
 
-    Query, key and value are one product, gate and up another, weights are packed, and the last
-    layer runs on the wanted tokens only: one row decodes in half the time of the transformers
+    One matrix product computes query, key and value, another gate and up; weights are packed; the
+    last layer runs on the wanted tokens only. One row decodes in half the time of the transformers
     module. The results are equal up to rounding.
     """
 

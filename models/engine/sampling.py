@@ -192,8 +192,13 @@ def _sample_candidates(
     *,
     last: bool,
 ) -> tuple[_IntArray, NDArray[np.bool_]]:
-    """A token for each row of candidates by their logits and probabilities (rows, count), -1 for
-    a row with NaN; and which rows need more candidates, unless these are the ``last``."""
+    """Sample one token per row from its ``count`` best candidates.
+
+    ``values`` (logits), ``probabilities`` and ``ids`` have the shape (rows, count). Returns the
+    token ids, -1 for a row whose probabilities are not finite, and a mask of the undecided rows:
+    there a token outside the candidates could have passed top-k, top-p and min-p as well, so that
+    the caller must repeat the row with more candidates. With ``last`` no row is undecided.
+    """
     # Equal logits are frequent in half precision, and topk leaves their order undefined.
     order = np.lexsort((ids, -values), axis=-1)
     values, ids = np.take_along_axis(values, order, axis=1), np.take_along_axis(ids, order, axis=1)

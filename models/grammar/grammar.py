@@ -39,9 +39,10 @@ class GrammarStats:
 class CompiledGrammar:
     """A schema as a grammar.
 
-    ``min_tokens`` is the length of its shortest value; ``max_growth`` about the number of tokens by
-    which one more token can lengthen the completion; ``unenforced`` what llguidance does not
-    enforce (see ``SchemaIR.unenforced``).
+    ``min_tokens`` is the number of tokens of the schema's shortest value. ``max_growth`` estimates
+    how much one generated token can add to the shortest completion of a value, in tokens: it may
+    open an optional property. ``unenforced`` are the constraints that llguidance does not enforce
+    (see ``SchemaIR.unenforced``).
     """
 
     matcher: Any

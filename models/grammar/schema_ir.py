@@ -135,8 +135,8 @@ class SchemaIR:
         return min(texts, key=self._token_count) if len(texts) > 1 else next(iter(texts), None)
 
     def max_growth(self) -> int:
-        """About the number of tokens by which one more token can lengthen the completion: by
-        beginning an optional value, or by choosing the longest alternative."""
+        """An estimate of how many tokens one generated token can add to the shortest completion:
+        it may open an optional property or element, and select the longest alternative."""
         optional = longer = 0
         for node in self.nodes:
             shortest = self._token_count(node.shortest or "")

@@ -258,7 +258,12 @@ def error_status(error: object) -> int:
 def message_text(message: dict[str, Any]) -> tuple[str, bool]:
     """The text of a message or of a stream's delta, and whether it has reasoning as well."""
     text, has_reasoning = content_text(message.get("content"))
-    return text, has_reasoning or any(message.get(name) for name in _REASONING_FIELDS)
+    return text, has_reasoning or bool(_reasoning(message))
+
+
+def _reasoning(message: dict[str, Any]) -> object:
+    """The first reasoning field of a message or delta that is not empty; None if there is none."""
+    return next(filter(None, map(message.get, _REASONING_FIELDS)), None)
 
 
 def content_text(content: object) -> tuple[str, bool]:
@@ -445,7 +450,7 @@ class ChatStreamReader:
         text, has_reasoning = message_text(delta)
         text = self._join_surrogates(text, last=bool(choice.get("finish_reason")))
         if has_reasoning:
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+            reasoning = _reasoning(delta)
             self._reasoning.append(reasoning if isinstance(reasoning, str) else " ")
         self._refusal += str(delta.get("refusal") or "")
         if text:

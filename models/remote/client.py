@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from ...core import (
+    Answer,
     Delta,
     Done,
     Failed,
@@ -19,6 +20,7 @@ from ...core import (
     ModelNotFound,
     Ticket,
     did_you_mean,
+    library_versions,
 )
 from ..clients import EventInbox, UsageLedger
 from ..files import require_kind
@@ -80,7 +82,7 @@ def connect(
         "window": served.window,
         "embedder": embedder,
         "method": method,
-        "versions": _versions(),
+        "versions": library_versions("denizens", "openai", missing="not installed"),
     }
     return RemoteModel(runner, handler, description)
 
@@ -158,25 +160,33 @@ class RemoteClient:
     def _done(
         self, ticket: Ticket, ask: ModelAsk, owner: str, task: AnyTask | None, seconds: float
     ) -> None:
-        """Record the usage and deliver the answer. Runs on the event loop."""
+        """Record the usage and deliver the answer, or the error of either, to ``wait``. Runs on
+        the event loop."""
         event: Done | BaseException
-        if task is None or task.cancelled():
-            event = Done(ticket, Failed(reason="engine", detail="the connection was closed"))
-        elif error := task.exception():
+        try:
+            event = Done(ticket, self._take_answer(ask, owner, task, seconds))
+        except BaseException as error:  # noqa: BLE001  raised by the client's wait
             event = error
-        else:
-            answer, usage = task.result()
-            event = Done(ticket, answer)
-            self._ledger.add(
-                owner,
-                ask.kind,
-                ask.role,
-                tokens_in=usage.tokens_in,
-                tokens_out=usage.tokens_out,
-                tokens_reused=usage.tokens_reused,
-                seconds=seconds,
-            )
         self._arrivals.deliver(ticket, event)
+
+    def _take_answer(
+        self, ask: ModelAsk, owner: str, task: AnyTask | None, seconds: float
+    ) -> Answer:
+        """The answer of a finished task, whose usage is recorded. Raises the task's error."""
+        if task is None or task.cancelled():
+            return Failed(reason="engine", detail="the connection was closed")
+        answer: Answer
+        answer, usage = task.result()
+        self._ledger.add(
+            owner,
+            ask.kind,
+            ask.role,
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_reused=usage.tokens_reused,
+            seconds=seconds,
+        )
+        return answer
 
 
 async def _find_model(transport: OpenAITransport) -> ServedModel:
@@ -278,15 +288,3 @@ def _first_names(names: Collection[str]) -> str:
     """The first of many names, and the number of the others."""
     left = len(names) - MAX_NAMES
     return ", ".join(islice(names, MAX_NAMES)) + (f" and {left} more" if left > 0 else "")
-
-
-def _versions() -> Json:
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions: dict[str, Json] = {}
-    for package in ("denizens", "openai"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions

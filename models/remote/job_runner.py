@@ -23,8 +23,8 @@ AnyTask: TypeAlias = "asyncio.Task[Any]"
 
 @dataclass(eq=False, slots=True)
 class RemoteJob:
-    """A job. ``work`` runs on the event loop; there ``on_done`` gets the finished task (None where
-    it never started) and its share of the seconds."""
+    """A job. ``work`` runs on the event loop. There ``on_done`` receives the finished task (None:
+    it never started) and the job's share of the seconds; it must not raise."""
 
     priority: int
     work: Callable[[], Coroutine[Any, Any, Any]]

@@ -92,9 +92,9 @@ class _TextPrompts:
 class RemoteDecider:
     """Answers Choose and Rate by the same methods as the local engine (docs/decisions.md).
 
-    Where the server gives no log-probabilities of prompts, a reply constrained to the options
-    answers instead: for method ``direct``, and for ``auto`` unless the model is known to be small;
-    then the embeddings alone decide.
+    Where the server gives no log-probabilities of prompts, the model generates a reply that is
+    constrained to the options: with method ``direct``, and with ``auto`` unless the model is known
+    to be small. A small model under ``auto`` is not asked; the embeddings alone decide.
     """
 
     def __init__(self, chat: ChatClient, embeddings: TextEmbeddings, method: str) -> None:

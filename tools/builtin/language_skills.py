@@ -291,7 +291,7 @@ def _sentences(text: str) -> list[str]:
 
 
 def truncate_words(text: str, limit: int) -> str:
-    """At limit ``limit`` words of a text: whole sentences if one fits, else cut with "…"."""
+    """At most ``limit`` words of a text: whole sentences if one fits, else cut with "…"."""
     kept: list[str] = []
     used = 0
     for sentence in _sentences(text):

@@ -47,8 +47,8 @@ _UNMARKED = Label()
 class ToolContext:
     """The context of a tool call: the calling agent, the simulated time, the idempotency key, the
     untrusted ``sources`` read before the call, and the ``person`` for whom the result is (empty:
-    the agent itself; EVERYBODY: whoever hears or sees it), who must not be shown what is for
-    others. ``label`` holds the sources and the audience on which the call rests. A parameter of
+    the agent itself; EVERYBODY: anybody). The result must hold nothing that this person may not
+    know. ``label`` holds the sources and the audience on which the call rests. A parameter of
     this type is filled in by the caller and hidden from the model."""
 
     who: AgentId

@@ -16,9 +16,8 @@ class Skill:
     """A tool made of a generator that asks. Made by ``@skill``.
 
     It is called like any tool, with policy, budget, approval and receipts. After an allowed call
-    the driver of the calling thought runs ``think`` (``denizens.agents.skills``), whose asks are
-    batched, counted and recorded as asks of the calling thought. A call outside a thought returns
-    an acknowledgement only.
+    ``denizens.agents.skill_runner`` runs ``think``, whose asks are batched, counted and recorded as
+    asks of the calling thought. A call outside a thought returns an acknowledgement only.
     """
 
     def __init__(self, tool: Tool[..., Thought[Json]]) -> None:

@@ -57,9 +57,9 @@ def resolve_public_addresses(
 
 
 class PinnedBackend:
-    """A network backend of httpcore2 that connects to ``addresses`` only, whatever the host name,
-    so that a second lookup cannot change the address, and only until ``end`` (of
-    ``time.monotonic``)."""
+    """A network backend of httpcore2 that connects to ``addresses`` only and looks up no host
+    name, so that the checked address is the one used. It connects only before ``end``, a time of
+    ``time.monotonic``."""
 
     def __init__(self, addresses: Sequence[str], end: float) -> None:
         self._addresses = addresses

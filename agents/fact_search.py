@@ -12,8 +12,8 @@ from ..tools import FactResult, Tool, ToolContext, fact_search
 def fact_search_tool(
     memory: Memory, claims: Facts | None = None
 ) -> Tool[..., Sequence[FactResult]]:
-    """The tool ``fact_search`` over the facts of a memory, or over ``claims``, which have rules of
-    their own. The result holds only what follows from statements whose audience includes the
+    """The tool ``fact_search`` over the facts of a memory, or over ``claims`` (Facts with other
+    rules). The result holds only what follows from statements whose audience includes the
     person of the call."""
     facts = claims or Facts(memory)
 
