@@ -136,7 +136,7 @@ class Broken:
         ("state", "holds no state"),
         ("json", "survive JSON unchanged"),
         ("chance", "the same situation and answers"),
-        ("numbers", "numbered on"),
+        ("numbers", "continue the numbers"),
         ("swallows", "rebuilt from its answers"),
     ],
 )
@@ -246,7 +246,7 @@ def test_good_tools_pass(given: Any, examples: list[Any]) -> None:
         (fails, {"n": 1}, "it works with the examples"),
         (calculator, {"expression": "2 +"}, "it works with the examples"),
         (Foreign("schema"), {"n": 1}, "valid JSON Schema"),
-        (Foreign("list"), {"n": 1}, "that of an object"),
+        (Foreign("list"), {"n": 1}, "describes an object"),
         (Foreign("name"), {"n": 1}, "its spec has the tool's name"),
         (Foreign("silent"), {"n": 1}, "it has a description"),
         (Foreign("lenient"), {"n": 1}, "arguments that do not fit are refused"),
