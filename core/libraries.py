@@ -9,7 +9,11 @@ RECORDED_LIBRARIES = ("denizens", "torch", "transformers", "sentence-transformer
 
 
 def library_versions(*packages: str, missing: Json = None) -> dict[str, Json]:
-    """The installed version of each package; ``missing`` for one that is not installed."""
+    """The installed version of each package; ``missing`` for one that is not installed.
+
+    >>> library_versions("no-such-package", missing="not installed")
+    {'no-such-package': 'not installed'}
+    """
     versions: dict[str, Json] = {}
     for package in packages:
         try:

@@ -35,7 +35,8 @@ from denizens.models import (
 from denizens.simulation import begin, read_scenario, replay
 from denizens.store import Store
 from denizens.testing import ScriptedModel
-from denizens.tests import test_simulation_skills, test_simulation_upkeep
+from denizens.tests import test_simulation_maintenance as maintenance
+from denizens.tests import test_simulation_skills
 from denizens.tests.support import letter_writers as senders
 from denizens.tools import tool
 
@@ -69,8 +70,8 @@ def _scenario(name: str | Path, steps: int, *, exact: bool = False, planner: str
 def _kept() -> str:
     """Documents, folds and facts."""
     with tempfile.TemporaryDirectory() as folder:
-        kept = test_simulation_upkeep.KEPT
-        path = test_simulation_upkeep.scenario(Path(folder), kept, 'documents = ["handbook.md"]')
+        documents = 'documents = ["handbook.md"]'
+        path = maintenance.scenario(Path(folder), maintenance.KEPT, documents)
         return _scenario(path, 60)
 
 
@@ -106,7 +107,7 @@ def _chat(model: str) -> str:
     }
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "bo.db") as store:
         handbook = Path(folder) / "handbook.md"
-        handbook.write_text(test_simulation_upkeep.HANDBOOK, encoding="utf-8")
+        handbook.write_text(maintenance.HANDBOOK, encoding="utf-8")
         bo = Agent(
             Persona(name="Bo", facts=("Bo bakes on Mondays.",)),
             model=makers[model](),
