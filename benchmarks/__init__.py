@@ -1,5 +1,5 @@
-"""``denizens bench ...``: every figure that the docs state is returned by a function here.
-Shared by the rooms: workloads, statistics, the BFCL data set.
+"""``denizens bench ...``: every figure that the docs state is returned by a function here. Shared
+by the folders: workloads, statistics, the BFCL data set.
 """
 
 import lazy_loader

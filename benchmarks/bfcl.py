@@ -81,7 +81,7 @@ def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
         rights = {} if name == "irrelevance" else _answers(path)
         for key, row in _rows(path).items():
             if name != "irrelevance" and key not in rights:
-                raise SettingError(f"{path}: its answers have none for '{key}'; mend them")
+                raise SettingError(f"{path}: its answers lack '{key}'; add it to them")
             right = rights.get(key, ("", {}))
             item = BfclItem(row["question"][0][-1]["content"], tuple(row["function"]), *right)
             found.setdefault(key, item)
@@ -109,7 +109,7 @@ def _rows(path: Path) -> dict[str, Any]:
         rows = [json.loads(line) for line in lines if line.strip()]
         return {str(row.get("id", number)): row for number, row in enumerate(rows)}
     except (OSError, ValueError, AttributeError) as error:
-        raise SettingError(f"{path}: cannot be read as JSON Lines ({error}); mend it") from error
+        raise SettingError(f"{path}: cannot be read as JSON Lines ({error}); correct it") from error
 
 
 def _answers(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -118,7 +118,7 @@ def _answers(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     answers_file = beside if beside.exists() else path.parent / "possible_answer" / path.name
     if not answers_file.exists():
         raise SettingError(
-            f"{beside}: not there, nor {answers_file}; put the answers beside the requests"
+            f"{beside}: neither this file nor {answers_file} exists; add the answers"
         )
     rows = _rows(answers_file).items()
     return {key: next(iter(row["ground_truth"][0].items())) for key, row in rows}

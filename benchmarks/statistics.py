@@ -68,7 +68,7 @@ def best_threshold(low: Sequence[float], high: Sequence[float]) -> Threshold:
 
 
 def balanced_accuracy(low: Sequence[float], high: Sequence[float], at: float) -> float:
-    """The mean of the share of ``low`` at or under a threshold and that of ``high`` above it."""
+    """The mean of two shares: of ``low`` at or under a threshold, and of ``high`` above it."""
     below = sum(score <= at for score in low) / len(low)
     above = sum(score > at for score in high) / len(high)
     return (below + above) / 2

@@ -41,7 +41,7 @@ def verify(file: FileArgument, json: JsonOption = False) -> None:
     else:
         for line in results:
             print_line(line)
-        message = "damaged; mend it with: denizens memory repair" if results else "whole"
+        message = "damaged; repair it with: denizens memory repair" if results else "whole"
         print_line(f"{file}: {message}")
     if results:
         raise typer.Exit(EXIT_USER_ERROR)

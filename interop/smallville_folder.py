@@ -168,7 +168,7 @@ def read_smallville_folder(folder: Path | str) -> SmallvilleFolder:
         start = now - timedelta(seconds=seconds * steps)
     except OverflowError as error:
         raise SettingError(
-            f"{file}: {steps} steps of {seconds} s before {now} are beyond all calendars; mend it"
+            f"{file}: {steps} steps of {seconds} s before {now} are beyond all calendars; change it"
         ) from error
     map_folder = _map_folder(home, maze, file)
     town = load_smallville_map(map_folder)
@@ -225,10 +225,10 @@ def _read_meta(meta: dict[str, Json], file: Path) -> tuple[Time, int, int, list[
     if seconds < 1 or steps < 0 or not names or not proper:
         raise SettingError(
             f"{file}: sec_per_step must be 1 or more, step 0 or more, persona_names not empty "
-            "and maze_name and all names those of folders; mend the file"
+            "and maze_name and all names those of folders; correct the file"
         )
     if len(set(names)) < len(names):
-        raise SettingError(f"{file}: persona_names names somebody twice; mend the file")
+        raise SettingError(f"{file}: persona_names names somebody twice; correct it")
     return now, seconds, steps, names, maze
 
 
@@ -304,7 +304,7 @@ def _read_history(file: Path, names: list[str]) -> tuple[dict[str, tuple[str, ..
         rows = rows[1:]  # the header
     short = next((row for row in rows if len(row) < 2), None)
     if short is not None:
-        raise SettingError(f"{file}: row {short} is not 'name,whispers'; mend that row")
+        raise SettingError(f"{file}: row {short} is not 'name,whispers'; correct that row")
     memories: dict[str, tuple[str, ...]] = {}
     for name, *texts in rows:
         persona = spelled.get(normalize(name))

@@ -123,8 +123,8 @@ def _lines(memory: Memory, person: AgentId) -> Iterator[Json]:
 
 
 def _renumbered(rows: Sequence[StoredRecord], memory: Memory) -> Iterator[StoredRecord]:
-    """The rows numbered from 1, with evidence among them alone and all their sources: a gap, and
-    how much evidence a record has, would reveal other records."""
+    """The rows numbered from 1, with all their sources, and with evidence only among themselves: a
+    gap, and how much evidence a record has, would reveal other records."""
     numbers = {row.record.id: number for number, row in enumerate(rows, 1)}
     depths: dict[RecordId, int] = {}
     for row in rows:

@@ -103,7 +103,7 @@ class Memory:
         """Open ``agent``'s records in ``store``; a path opens a store of its own.
 
         ``embed`` maps n texts to embeddings of shape (n, d) for stand-alone use; a simulation
-        passes vectors in. ``decay`` replaces that of the rules. ``trust`` multiplies the score of
+        passes vectors in. ``decay`` replaces the rules' decay. ``trust`` multiplies the score of
         what a person said by a weight from 0 to 1 (1 for persons not named). ``compact`` keeps
         embeddings in RAM as float16, half as large and exact to 3 digits, unless another view of
         this memory in this process has loaded them already. Raises MemoryFault for a file that
@@ -175,8 +175,8 @@ class Memory:
         """Append records, numbered on from ``next_id``, written at ``step``.
 
         ``vectors`` maps record numbers to embeddings of one length; a record without one has
-        relevance 0. A record also gets the sources of its evidence, and is for nobody for whom
-        its evidence is not. Raises MemoryFault, and writes nothing, if one does not fit.
+        relevance 0. A record also gets the sources of its evidence, and an audience no wider than
+        its evidence's. Raises MemoryFault, and writes nothing, if one does not fit.
         """
         self._writer.add(records, vectors, step)
 
@@ -317,8 +317,8 @@ class Memory:
         return candidate_records(self.loader, self.rules_for(cue), cue)
 
     def searched_audience(self, cue: Cue) -> tuple[AgentId, ...]:
-        """The persons for whom all is that a cue searches; empty: everybody. Only they may hear
-        what it finds, and that it finds nothing."""
+        """The persons who may see every record that a cue searches; empty: everybody. Only they may
+        hear what it finds, and that it finds nothing."""
         return searched_audience(self.loader, cue)
 
     def rules_for(self, cue: Cue) -> RuleSet:
@@ -376,7 +376,7 @@ class Memory:
 
     def sources(self, id: RecordId) -> tuple[str, ...]:
         """The sources of a record besides its owner, its own and those of its evidence;
-        ``core.UNKNOWN_SOURCE`` for an own thought whose sources nobody wrote down."""
+        ``core.UNKNOWN_SOURCE`` for an own thought whose sources were not recorded."""
         return self.index.record_sources.of(id)
 
     def is_unlabelled(self, id: RecordId) -> bool:
@@ -433,8 +433,8 @@ def recall_many(
     """Recall for many agents at once; writes nothing. Answers are in the order of ``requests``.
 
     ``vectors`` has a row for each cue, shape (n, d); without it each memory's ``embed`` is called,
-    once for all cues of memories that share it. Under rules that are ``successive`` (reverie),
-    a cue with ``touch`` set counts what it recalled as accessed for later cues of its memory.
+    once for all cues of memories that share it. Under rules that are ``successive`` (reverie), what
+    a cue with ``touch`` set recalled counts as accessed for later cues of its memory.
     """
     for _, cue in requests:
         check_cue(cue)

@@ -70,9 +70,9 @@ def load_smallville_memories(
             if row is not None:
                 vectors[record.id] = np.asarray(row, np.float32)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise MemoryFault(f"{source}: {name} cannot be read ({error!r}); mend it") from error
+            raise MemoryFault(f"{source}: {name} cannot be read ({error!r}); correct it") from error
         if fault := record_fault(record, record.id):
-            raise MemoryFault(f"{source}: {name}: {fault}; mend it")
+            raise MemoryFault(f"{source}: {name}: {fault}; correct it")
         records.append(record)
     low = [name for name in names if float(nodes[name]["poignancy"]) < 1]
     if low:

@@ -39,8 +39,8 @@ from .storage import (
 
 class RecordWriter:
     """The writer of one agent's memory. Each method writes inside the caller's transaction if one
-    is open, updates the loaded indexes, and raises MemoryFault, writing nothing, for what does
-    not fit."""
+    is open, updates the loaded indexes, and raises MemoryFault, writing nothing, for invalid
+    values."""
 
     def __init__(self, loader: IndexLoader) -> None:
         self._loader = loader

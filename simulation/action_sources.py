@@ -17,8 +17,8 @@ class ActionSources:
     """Remembers the sources of actions whose events lost them, and adds them to observations.
 
     The package's worlds label events with the sources of the action (``Event.sources``), and
-    ``check_world`` warns of a world that does not: there a stranger's words would pass for the own
-    idea of the agent that acts on them."""
+    ``check_world`` warns of a world that does not: in it a stranger's words would count as an idea
+    of the agent that acts on them."""
 
     def __init__(self) -> None:
         self._lost: dict[AgentId, tuple[str, ...]] = {}

@@ -72,7 +72,7 @@ def agent_from_run(
 ) -> Agent:
     """An agent of the run in ``folder`` as it was after a step (-1: at the start), with the model
     of ``scenario`` or with ``model``. Tool calls that act are denied, since an interview must not
-    change anything. ``allow_code`` is that of ``resume``."""
+    change anything. ``allow_code`` is as in ``resume``."""
     lazy = LazyModel(scenario.model.name, lambda: load_scenario_model(scenario))
     with allow_run_code(folder, allow_code):
         agents = make_agents(scenario, run.store, model or lazy)

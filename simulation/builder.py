@@ -178,7 +178,7 @@ def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | No
 
 
 def _as_model_progress(progress: Callable[[str], None]) -> Callable[[str, int, int], None]:
-    """What ``load_model`` reports of a download, as lines at every tenth of it."""
+    """A progress callback for ``load_model``: passes on a line at every tenth of a download."""
     last = ""
 
     def report(what: str, done: int, total: int) -> None:

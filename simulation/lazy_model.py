@@ -9,7 +9,7 @@ from ..models import UsageLedger
 
 
 class LazyModel:
-    """The model ``name``, which ``load`` loads on first use and which may raise ModelError.
+    """The model ``name``; ``load`` loads it on first use and may raise ModelError.
 
     A run whose planners ask no model loads no weights, unless an agent has a document to read."""
 

@@ -72,8 +72,8 @@ class ProgressMeter:
 
 
 class ProgressReporter:
-    """An observer that passes the meter's line to ``print_line`` after the first step, and then
-    at most every so many seconds."""
+    """An observer that passes the meter's line to ``print_line`` after the first step, and then at
+    most once in ``every`` seconds."""
 
     def __init__(
         self,

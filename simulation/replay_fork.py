@@ -1,4 +1,4 @@
-"""Going back in a run: replay it without a model, fork it, ask its people of any step."""
+"""Going back in a run: replay it without a model, fork it, interview its agents as of any step."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def replay(
     folder: Path | str, *, on_tick: Callable[[Tick], None] | None = None, allow_code: bool = False
 ) -> Replay:
     """Run the steps of a run again from its record: in memory, without a model. ``allow_code`` is
-    that of ``resume``.
+    as in ``resume``.
 
     Raises ReplayDiverged, which names the first ask or the first step that differs."""
     with Run(folder) as run:
@@ -88,7 +88,7 @@ class _NoModel:
 
 @check_arguments
 def fork(folder: Path | str, step: int, new: Path | str) -> Path:
-    """Copy a run as it was after ``step`` steps into the folder ``new``; the file of the copy.
+    """Copy a run as it was after ``step`` steps into the folder ``new``; returns the copy's file.
 
     Later inputs are copied if they are part of the scenario, not if they were added to the run.
     The original is not changed. Raises RunError when ``new`` already holds a run, and
@@ -144,8 +144,8 @@ def interview(
     """Ask an agent of a run (full or first name) a question, as it was after ``at`` steps
     (default: all).
 
-    ``model`` replaces the run's model, and is loaded or a name. The run is opened for reading and
-    not changed. ``allow_code`` is that of ``resume``. Raises SettingError for an unknown agent or
+    ``model``, loaded or a name, replaces the run's model. The run is opened for reading and not
+    changed. ``allow_code`` is as in ``resume``. Raises SettingError for an unknown agent or
     step."""
     with Run(folder) as run:
         agent = match_name(agent, list(run.people))

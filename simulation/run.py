@@ -49,8 +49,8 @@ def begin(
     keep_going: bool = False,
 ) -> Simulation:
     """Start a run in ``folder`` (created if absent), with the scenario's model or with ``model``.
-    ``progress`` receives lines while the model loads. ``approver`` and ``keep_going`` are
-    Simulation's. Raises RunExists when the folder holds a run."""
+    ``progress`` receives lines while the model loads. ``approver`` and ``keep_going`` are as in
+    ``Simulation``. Raises RunExists when the folder holds a run."""
     path = Path(folder)
     is_new = not path.exists()
     files_before = {file for file in database_files(path / RUN_FILE) if file.exists()}
@@ -86,7 +86,7 @@ def _undo_start(path: Path, files_before: Container[Path], is_new: bool) -> None
 
 
 def _require_vacant(store: Store, path: Path) -> None:
-    """Raises RunExists for a store with a run; one that a killed start left empty is vacant."""
+    """Raises RunExists for a store with a run; a store that a killed start left empty is vacant."""
     if store.get("start") is not None:
         raise RunExists(
             f"{path}: already holds a run; resume it with resume({str(path)!r}), or begin the "
@@ -118,7 +118,7 @@ def resume(
     """Resume the run in ``folder`` after its last committed step. ``max_tokens_per_day`` replaces
     the cap on a day's tokens (0: none). A world, planner or tool that is not the package's own is
     loaded only with ``allow_code``, since the file names code to run and may come from anybody;
-    raises CodeNotAllowed without it. The other arguments are those of ``begin``."""
+    raises CodeNotAllowed without it. The other arguments are as in ``begin``."""
     options: dict[str, Any] = {"approver": approver, "keep_going": keep_going}
     options |= {"model": model, "progress": progress or to_terminal()}
     store = open_store(folder, write=True)
@@ -259,7 +259,7 @@ def run_stats(store: Store) -> dict[str, Json]:
 @dataclass(frozen=True, slots=True)
 class CallReceipt:
     """A tool call of a run. ``result`` is None while the call waits for approval, or when its
-    process ended before it did; ``entry`` is its entry in the tool call log, if any."""
+    process ended before the call; ``entry`` is its entry in the tool call log, if any."""
 
     where: AskId
     at: Time

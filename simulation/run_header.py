@@ -32,7 +32,7 @@ from .scenario import Scenario
 
 
 def start_of_run(seed: Seed, clock: Clock, agents: Mapping[AgentId, Agent], about: Json) -> Json:
-    """What a run is started with; the hash before its first step is made of this."""
+    """What a run is started with; the hash before its first step is computed from it."""
     return {
         "seed": seed.key,
         "start": clock.start.isoformat(),
@@ -43,8 +43,8 @@ def start_of_run(seed: Seed, clock: Clock, agents: Mapping[AgentId, Agent], abou
 
 
 def is_started(store: Store, start: Json, steps: int) -> bool:
-    """Whether the store holds a run that was started with ``start``; ``steps`` are in its
-    journal. Raises RunError when it holds another run."""
+    """Whether the store holds a run that was started with ``start``; its journal has ``steps``.
+    Raises RunError when it holds another run."""
     stored = store.get("start")
     if stored is None and steps == 0:
         return False

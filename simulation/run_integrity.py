@@ -1,4 +1,4 @@
-"""Verification of a run's file: the hash chain of ticks and everything that it covers."""
+"""Verification of a run's file: the hash chain of steps and everything that it covers."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def check_run(store: Store, *, allow_code: bool = False) -> tuple[Damage, ...]:
     for check in checks:
         try:
             damage.extend(check(store))
-        # A damaged file may make the code that reads it fail in any way; here, and only here,
-        # each of them is reported as damage.
+        # Code that reads a damaged file may raise any exception; here, and only here, each is
+        # reported as damage.
         except (DenizensError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
             damage.append(Damage("journal", str(error)))
         except (AttributeError, OverflowError, RecursionError) as error:
@@ -87,11 +87,11 @@ def _check_ticks(store: Store) -> Iterator[Damage]:
         store.rows("SELECT step, at FROM ticks ORDER BY step"), journal.entries()
     ):
         if entry["at"] != at or entry["step"] != step:
-            yield Damage(f"tick {step}", "its time was changed")
+            yield Damage(f"step {step}", "its time was changed")
         if entry["asks"] != journal.asks_digest(step, "asks"):
-            yield Damage(f"asks of tick {step}", "were changed or removed")
+            yield Damage(f"asks of step {step}", "were changed or removed")
         if entry["inputs"] != [to_json(given) for given in journal.inputs(step)]:
-            yield Damage(f"inputs of tick {step}", "were changed or removed")
+            yield Damage(f"inputs of step {step}", "were changed or removed")
 
 
 def _check_states(store: Store) -> Iterator[Damage]:
@@ -107,7 +107,7 @@ def _check_states(store: Store) -> Iterator[Damage]:
     for where in sorted(set(stored) | set(recorded)):
         if stored.get(where) != recorded.get(where):
             step, agent = where
-            yield Damage(f"state of {agent} at tick {step}", "was changed or removed")
+            yield Damage(f"state of {agent} at step {step}", "was changed or removed")
 
 
 def _check_snapshots(store: Store) -> Iterator[Damage]:
@@ -117,11 +117,11 @@ def _check_snapshots(store: Store) -> Iterator[Damage]:
     for step, world, key in store.rows("SELECT step, world, digest FROM snapshots"):
         missing.discard(step)
         if _digest(world) != key:
-            yield Damage(f"snapshot after tick {step}", "does not fit its checksum")
+            yield Damage(f"snapshot after step {step}", "does not fit its checksum")
         elif steps and key != journal.snapshot_digest(step):
-            yield Damage(f"snapshot after tick {step}", "does not fit the hash chain")
+            yield Damage(f"snapshot after step {step}", "does not fit the hash chain")
     for step in sorted(missing):
-        yield Damage(f"snapshot after tick {step}", "is missing")
+        yield Damage(f"snapshot after step {step}", "is missing")
 
 
 def _digest(text: Json) -> str:
@@ -154,7 +154,7 @@ def _check_asks(store: Store) -> Iterator[Damage]:
             if not checksum_fits(row):
                 yield Damage(name, "does not fit its checksum")
             elif not first <= row[0] <= last:
-                yield Damage(name, "belongs to no tick")
+                yield Damage(name, "belongs to no step")
             elif not _columns_match(store, row):
                 yield Damage(name, "was changed")
 

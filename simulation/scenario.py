@@ -182,7 +182,7 @@ class Scenario:
         )
 
     def without_local_paths(self) -> Scenario:
-        """A copy without folders of files and cap on tokens, on which no hash may depend."""
+        """A copy without file folders and the cap on tokens: no hash may depend on them."""
         world = replace(self.world, map=Path(self.world.map).name)
         model = replace(self.model, max_tokens_per_day=0)
         people = tuple(

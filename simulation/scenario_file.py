@@ -176,7 +176,7 @@ def _resolve_file_names(data: dict[str, Json], path: Path) -> None:
 
 
 def _read_person(data: dict[str, Json], path: Path) -> PersonEntry:
-    """An entry of [[people]]; the keys that are not a PersonEntry's are those of a persona."""
+    """An entry of [[people]]; keys that PersonEntry lacks belong to the persona."""
     keys = {field.name for field in fields(PersonEntry)} - {"persona"}
     settings = {key: value for key, value in data.items() if key in keys}
     identity = {key: value for key, value in data.items() if key not in keys}
@@ -246,7 +246,7 @@ def _inputs_for_cast(
 def check_persona(persona: Persona, where: str) -> None:
     """Raises SettingError for a persona with values out of range."""
     if not persona.name.strip() or reserved_sign(persona.name):
-        raise SettingError(f"{where}: name = '{persona.name}' is none; give words without colons")
+        raise SettingError(f"{where}: '{persona.name}' is no name; give words without colons")
     if not 0 < persona.recency_decay <= 1:
         raise SettingError(f"{where}: recency_decay must lie in (0, 1]")
     for key in ("vision", "attention", "retention"):

@@ -137,7 +137,7 @@ class Simulation:
                 agent.state = state
 
     def _save_snapshots(self, step: int) -> dict[str, str]:
-        """Write the snapshots that are due after a step; their digests, by step."""
+        """Write the snapshots that are due after a step; returns their digests by step."""
         digests = {}
         if step == 0:
             digests["-1"] = self.journal.snapshot(-1, self._initial_state)
@@ -146,7 +146,7 @@ class Simulation:
         return digests
 
     def replay_from(self, record: Journal) -> None:
-        """From here on take all answers and inputs from the journal ``record``."""
+        """From now on take all answers and inputs from the journal ``record``."""
         self._replayed = record
         self.journal.copy_inputs(record)
 
@@ -216,15 +216,15 @@ class Simulation:
         return self.calls.pending_approvals()
 
     def allow(self, key: str, yes: bool = True, *, note: str = "", by: str = "") -> None:
-        """Approve or deny a waiting tool call by the key of its request; durable when this
-        returns. The agent is told the ``note`` of a denial. Raises SettingError when no call
-        waits under that key."""
+        """Approve or deny a waiting tool call by the key of its request; durable when this returns.
+        The ``note`` of a denial is given to the agent. Raises SettingError when no call waits under
+        that key."""
         self.calls.record_approval(key, Approval(yes, note, by))
 
     # -- steps -----------------------------------------------------------------------------
 
     def end(self, *, until: Time | None = None, steps: int | None = None) -> int | None:
-        """The step before which ``run`` ends with the same arguments; None if nothing says so."""
+        """The step before which ``run`` ends with the same arguments; None if there is no end."""
         if until is None and steps is None:
             until = self.until
         ends = [] if until is None else [self.clock.steps_until(until)]
@@ -246,10 +246,10 @@ class Simulation:
         False for no output, None for standard error if it is a terminal.
 
         Raises AsksFailed after a step with which most asks of a role have failed, unless
-        ``keep_going`` is set. Setting ``stopping`` ends the run after the step under way. The
-        cap on a day's tokens ends it too, and a tool call that waits for approval; ``halted``
-        is then the reason. Once all such calls were answered with ``allow``, here or in the
-        file, the run can go on."""
+        ``keep_going`` is set. Setting ``stopping`` ends the run after the step under way. The cap
+        on a day's tokens and a tool call that waits for approval end it too; ``halted`` is then the
+        reason. Once all such calls were answered with ``allow``, here or in the file, the run can
+        go on."""
         end = self.end(until=until, steps=steps)
         if end is None:
             raise SettingError("run: give until or steps; the scenario has no 'until' of its own")
@@ -315,7 +315,7 @@ class Simulation:
         return tick
 
     def _new_recorder(self, step: int, now: Time) -> Recorder:
-        """What answers the asks of a step: the record, then models; in a replay only the record."""
+        """What answers a step's asks: the record, then models; in a replay the record alone."""
         is_replay, handler, models = self._replayed is not None, None, {}
         if not is_replay:
             models = {name: agent.model for name, agent in self.agents.items()}
@@ -374,7 +374,7 @@ class Simulation:
     def _write_agents(
         self, steps: Mapping[AgentId, Step], now: Time
     ) -> tuple[dict[AgentId, str], dict[AgentId, str]]:
-        """Write the states and memories that a step changed; the digests of both, by agent."""
+        """Write states and memories that a step changed; returns both digests by agent."""
         states, records = {}, {}
         for name, done in steps.items():
             agent = self.agents[name]

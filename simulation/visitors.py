@@ -39,7 +39,7 @@ class Visitors:
         try:
             from_json(Input, to_json(given))
         except ValueError as error:
-            raise SettingError(f"{what}: {' '.join(str(error).split())}; mend it") from error
+            raise SettingError(f"{what}: {' '.join(str(error).split())}; correct it") from error
         world, lines = self._world.save(), self.save()
         try:
             self.apply((given,))
@@ -90,7 +90,7 @@ class Visitors:
     def _next_action(
         self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]
     ) -> Action:
-        """What a person does to get its first line said; removes a line that is said."""
+        """A person's next action towards saying its first line; removes a line that was said."""
         pairs = {(affordance.verb, affordance.target) for affordance in offered}
         verbs = {verb for verb, _ in pairs}
         waiting = Action("listen" if "listen" in verbs else "wait")

@@ -49,7 +49,7 @@ class WorldSession:
         self._observations.clear()
 
     def apply_inputs(self, step: int, inputs: Sequence[Input]) -> None:
-        """Apply the inputs of a step, once: a step that waited for approval is made again."""
+        """Apply the inputs of a step once, even if the step is repeated after an approval."""
         if self.applied_step < step and self.visitors.apply(inputs):
             self._observations.clear()
         self.applied_step = step
@@ -71,7 +71,7 @@ class WorldSession:
     def changed_bodies(
         self, result: StepResult, states: Mapping[AgentId, AgentState]
     ) -> dict[AgentId, Json]:
-        """The rows of ``bodies`` that a step changed; ``states`` are those of the agents."""
+        """The rows of ``bodies`` that a step changed; ``states`` are the agents' states."""
         changed = {}
         for who, observation in result.seen.items():
             x, y = observation.position or (None, None)

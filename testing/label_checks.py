@@ -227,7 +227,7 @@ class LabelledRun:
 
 
 class _StubTool:
-    """A tool with the spec of another that does nothing; acting calls are noted."""
+    """A tool with another tool's spec that only notes acting calls."""
 
     context = ""
 

@@ -181,7 +181,7 @@ def _check_json(rounds: Rounds, decision: Decision, where: str) -> None:
 
 def _check_record_ids(situation: Situation, decision: Decision, where: str) -> None:
     """New records continue the numbers of the state, which counts them."""
-    clause = "decide: records are numbered on from state.records, and counted there"
+    clause = "decide: new records continue the numbers of state.records, which counts them"
     first = situation.state.records + 1
     numbers = [record.id for record in decision.records]
     CONTRACT.require(

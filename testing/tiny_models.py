@@ -38,7 +38,7 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
 def write_tiny_model(
     folder: Path, *, seed: int = 0, window: int = 512, kind: str = "llama", **settings: Any
 ) -> Path:
-    """Write a language model of two layers (64 wide, byte-level tokens, ChatML); the folder.
+    """Write a two-layer language model (64 wide, byte-level tokens, ChatML); returns the folder.
 
     Equal seeds give equal weights. ``window`` is its longest context in tokens, ``kind`` one of
     ARCHITECTURES; ``settings`` go into its transformers configuration.
@@ -67,7 +67,7 @@ def write_tiny_model(
         config = getattr(library, name)(**{**defaults, **architecture, **settings})
         model = library.AutoModelForCausalLM.from_config(config)
         if kind != "llama":
-            # Biases begin as zeros and norms as ones, which would hide what forgets them.
+            # Biases begin as zeros and norms as ones, which would hide code that omits them.
             for weight in model.parameters():
                 if weight.dim() == 1:
                     weight.data += 0.2 * torch.randn_like(weight)
@@ -77,7 +77,7 @@ def write_tiny_model(
 
 
 def write_tiny_embedder(folder: Path, *, seed: int = 0) -> Path:
-    """Write a one-layer BERT of random weights (32 wide); the folder."""
+    """Write a one-layer BERT of random weights (32 wide); returns the folder."""
     use_passive_waiting()
     import torch
     import transformers

@@ -44,13 +44,13 @@ def check_tool(tool: AnyTool, examples: Sequence[Json] = ()) -> None:
 def _check_schema(tool: AnyTool, contract: Contract) -> None:
     """A name, a description, and a valid JSON Schema of an object for the arguments."""
     spec = tool.spec
-    contract.require(spec.name == tool.name, "its spec has its name", spec.name)
+    contract.require(spec.name == tool.name, "its spec has the tool's name", spec.name)
     contract.require(bool(spec.description.strip()), "it has a description", "no description")
     problem = schema_problem(spec.parameters)
     contract.require(not problem, "its schema is valid JSON Schema", problem)
     contract.require(
         spec.parameters.get("type") == "object",
-        "its schema is that of an object",
+        "its schema describes an object",
         canonical(spec.parameters)[:120],
     )
     clause = "its schema survives JSON unchanged"

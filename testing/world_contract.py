@@ -59,7 +59,7 @@ def check_world(
     ``make`` builds the same empty world each time; ``bodies`` (at least two) enter it. ``script``
     lists the actions of each step; without one the bodies act for ``steps`` steps as the world
     affords, drawn with ``seed``. A world in which others see an activity without its ``sources``
-    is only warned of, since a Simulation adds them again.
+    only logs a warning, since a Simulation adds them again.
     """
     if len(bodies) < 2:
         raise WorldError("check_world: give at least two bodies")
@@ -128,14 +128,14 @@ class _WorldCheck:
         except _ERRORS as error:
             raise CONTRACT.violation(clause, f"it raised {error!r}") from error
         _require(_is_refused(result.seen[first]), clause, "no notice of it")
-        _require(any(event.kind == "refused" for event in result.events), clause, "not in the turn")
+        _require(any(event.kind == "refused" for event in result.events), clause, "not an event")
         for who in rest:
             waits = not _is_refused(result.seen[who])
             _require(waits, "step: waiting is never refused", f"{who}'s was")
 
     def check_tell(self) -> None:
-        """News is noticed by those it is for, until their next step."""
-        world, clause = self._new_world(), "tell: those told notice it until their next step"
+        """An event from outside is noticed by those it is for, until their next step."""
+        world, clause = self._new_world(), "tell: those in 'to' notice it until their next step"
         first, second = self._names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
@@ -198,23 +198,23 @@ class _WorldCheck:
             "observe and affordances change nothing",
             f"looking twice as {who} differs",
         )
-        clause = "observe: shows who looks"
+        clause = "observe: returns the view of the body asked for"
         _require(observation.who == who, clause, f"{who} got {observation.who}'s")
         verbs = [affordance.verb for affordance in offered]
         _require(
             "wait" in verbs,
-            "affordances: wait is always there",
+            "affordances: wait is always offered",
             f"{who} may only {', '.join(verbs) or 'do nothing'}",
         )
         pairs = {(affordance.verb, affordance.target) for affordance in offered}
         is_unique = len(pairs) == len(offered)
-        _require(is_unique, "affordances: each is there once", f"{who} has one twice")
+        _require(is_unique, "affordances: each is offered once", f"{who} has one twice")
         self._check_planner_verbs(who, offered)
         attention = next(body.attention for body in self._bodies if body.who == who)
         _require(
             len(observation.events) <= attention,
             "observe: at most attention events",
-            f"{who} takes in {len(observation.events)}",
+            f"{who} perceives {len(observation.events)}",
         )
         _require(
             all(event.kind != "doing" or event.subject != who for event in observation.events)
@@ -240,11 +240,11 @@ class _WorldCheck:
     def _check_result(
         self, world: World, result: StepResult, actions: Mapping[AgentId, Action], at: Time
     ) -> None:
-        _require(set(result.seen) == set(actions), "step: exactly those who act see", str(at))
+        _require(set(result.seen) == set(actions), "step: seen has exactly who acts", str(at))
         for who, observation in result.seen.items():
             _require(
                 observation == world.observe(who),
-                "step: seen is what observe gives afterwards",
+                "step: seen equals what observe returns afterwards",
                 f"{who} at {at}",
             )
             _require(observation.at >= at, "observe: time does not run backwards", f"{who} at {at}")

@@ -231,7 +231,7 @@ def test_files_as_bfcl_has_them(tmp_path: Path) -> None:
     assert sorted(str(item.accepted["width"]) for item in items) == ["['a']", "['b']"]
     (tmp_path / "BFCL_v4_multiple.more.jsonl").write_text(json.dumps(row | {"id": "c"}))
     (tmp_path / "BFCL_v4_multiple.more.answers.jsonl").write_text("")
-    with pytest.raises(SettingError, match=r"more\.jsonl: its answers have none for 'c'"):
+    with pytest.raises(SettingError, match=r"more\.jsonl: its answers lack 'c'"):
         load_bfcl(tmp_path, "multiple")
     with pytest.raises(SettingError, match="holds no file BFCL_v4_live_multiple"):
         load_bfcl(tmp_path, "live_multiple")

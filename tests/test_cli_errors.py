@@ -177,7 +177,7 @@ def test_verify_lists_the_damage(
     raw.execute("UPDATE ticks SET at = 'never' WHERE step = 4")
     raw.commit()
     raw.close()
-    for place, named in ((tmp_path / "run", "tick 4"), (tmp_path / "none", "holds no run")):
+    for place, named in ((tmp_path / "run", "step 4"), (tmp_path / "none", "holds no run")):
         with pytest.raises(SystemExit) as ended:
             main(["verify", str(place), "--json"])
         out = capsys.readouterr().out

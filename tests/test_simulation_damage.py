@@ -181,17 +181,17 @@ def test_last_ticks_cannot_be_cut_off(run: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE ticks SET at = '2026-05-02T23:00:00' WHERE step = 7", "tick 7"),
-        ("UPDATE ticks SET entry = entry || ' ' WHERE step = 30", "tick 30"),
+        ("UPDATE ticks SET at = '2026-05-02T23:00:00' WHERE step = 7", "step 7"),
+        ("UPDATE ticks SET entry = entry || ' ' WHERE step = 30", "step 30"),
         ("UPDATE states SET state = '{}' WHERE step = 0 AND agent = 'Otto Lind'", "Otto Lind"),
         ("UPDATE states SET state = NULL WHERE step = 0", "state of"),
-        ("UPDATE snapshots SET world = '{}' WHERE step = 99", "snapshot after tick 99"),
+        ("UPDATE snapshots SET world = '{}' WHERE step = 99", "snapshot after step 99"),
         ("UPDATE inputs SET step = 9 WHERE number = 2", "inputs"),
         ("UPDATE inputs SET input = x'00ff' WHERE number = 2", "inputs"),
         ("UPDATE asks SET tokens_out = 900 WHERE kind = 'generate'", "ask 1.0 of"),
         ("UPDATE asks SET kind = 'rate' WHERE kind = 'generate'", "ask 1.0 of"),
         ("UPDATE asks SET answer = x'00' WHERE kind = 'recall'", "ask "),
-        ("UPDATE pending SET answer = answer || ' '", f"at tick {STEPS}"),
+        ("UPDATE pending SET answer = answer || ' '", f"at step {STEPS}"),
         ("UPDATE memory_records SET body = '{}' WHERE id = 3", "memory of"),
         ("UPDATE header SET value = '\"x\"' WHERE key = 'map'", ""),
     ],
@@ -215,13 +215,13 @@ def test_a_forged_answer_is_named(run: Path) -> None:
     row[7] = json.dumps({**answer, "text": "I confess everything."})
     raw.execute(f"UPDATE asks SET answer = ? {where}", [row[7], *row[:3]])
     assert finding(run) == (
-        f"ask {row[2]} of {row[1]} at tick {row[0]}: does not fit its checksum",
+        f"ask {row[2]} of {row[1]} at step {row[0]}: does not fit its checksum",
     )
-    with pytest.raises(RunCorrupt, match=f"ask {row[2]} of {row[1]} at tick {row[0]}"):
+    with pytest.raises(RunCorrupt, match=f"ask {row[2]} of {row[1]} at step {row[0]}"):
         replay(run)
     raw.execute(f"UPDATE asks SET mark = ? {where}", [row_checksum(tuple(row[:-1])), *row[:3]])
     raw.close()
-    assert finding(run) == (f"asks of tick {row[0]}: were changed or removed",)
+    assert finding(run) == (f"asks of step {row[0]}: were changed or removed",)
     with pytest.raises(ReplayDiverged, match=f"step {row[0]}"):
         replay(run)
 

@@ -174,9 +174,9 @@ def test_a_forged_snapshot_is_found(tmp_path: Path, steps: int, step: int) -> No
     )
     with open_store(tmp_path) as store:
         (damage,) = check_run(store)
-    assert f"snapshot after tick {step}" in str(damage)
+    assert f"snapshot after step {step}" in str(damage)
     assert "hash chain" in str(damage)
-    with pytest.raises(RunCorrupt, match=f"snapshot after tick {step}"):
+    with pytest.raises(RunCorrupt, match=f"snapshot after step {step}"):
         resume(tmp_path, model=ImprovisedModel())
 
 

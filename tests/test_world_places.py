@@ -107,7 +107,7 @@ def test_a_state_fits_its_own_world_only() -> None:
     other = Places(nx.path_graph(["a", "b"]), start=START, step_seconds=60)
     with pytest.raises(WorldError, match="the state is of 'hill of 4 places'"):
         other.load(hill(Ana="mill").save())
-    with pytest.raises(WorldError, match="not one this world saved"):
+    with pytest.raises(WorldError, match="was not saved by such a world"):
         other.load({"bodies": []})
 
 

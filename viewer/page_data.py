@@ -28,7 +28,7 @@ An ask's body by kind: ``choose`` {about, options: [[name, probability]], chosen
 ``recall`` {cue, hits: [[record id, score, recency, importance, relevance]]}, ``call``
 {tool, arguments, ok, value}, and ``failed`` {reason, detail, prompt}.
 
-A person's identity and memories, as the page shows them.
+The last functions turn a persona and its records into rows of the page.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ from .terrain import draw_map, map_layers
 BodyRow = list[Json]
 
 MAX_COLUMNS = 60
-"""Columns that the chart over time has at most."""
+"""The most columns of the chart over time."""
 _MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
 _DIGITS = 4
 

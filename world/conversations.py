@@ -75,7 +75,7 @@ class Conversations:
         lines: Mapping[AgentId, Utterance],
         order: tuple[AgentId, ...],
     ) -> Utterance | None:
-        """Advance a conversation by one step; the line of ``lines`` that is spoken, if any.
+        """Advance a conversation by one step; returns which of ``lines`` is spoken, if any.
 
         The floor's holder has precedence, then the first in ``order``. The floor passes to
         the member after the speaker, or after ``patience`` silent steps to the next member.

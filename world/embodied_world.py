@@ -118,7 +118,7 @@ class EmbodiedWorld:
         if len(acting) != len(actions):
             raise WorldError("order names somebody twice; list each body once")
         events: list[Event] = []
-        # What is afforded is what was afforded before anybody acted.
+        # Affordances are those from before anybody acted.
         problems = [self._why_not_afforded(body, actions[body.who]) for body in acting]
         for body in acting:
             body.notices.clear()
@@ -375,7 +375,7 @@ class EmbodiedWorld:
     def load(self, state: Json) -> None:
         """Restore a saved state. Raises WorldError, and changes nothing, when it does not fit."""
         if not isinstance(state, dict) or state.get("format") != SAVE_FORMAT:
-            raise WorldError("the state is not one this world saved; load what save() gave")
+            raise WorldError("the state was not saved by such a world; load what save() returned")
         if state.get("ground") != self.geometry.name:
             raise WorldError(
                 f"the state is of '{state.get('ground')}', this world is '{self.geometry.name}'; "

@@ -73,7 +73,7 @@ class Geometry(Protocol):
         """The zones from which an object can be seen."""
 
     def distance(self, here: Spot, there: Spot) -> tuple[int, int]:
-        """The rank of two spots of a zone by nearness, and the distance to compare with vision."""
+        """Two spots of a zone: a rank by nearness, and the distance to compare with vision."""
 
     def visible_objects(self, spot: Spot, vision: int) -> tuple[tuple[int, int], ...]:
         """The objects seen from a spot as (rank, index), nearest first."""

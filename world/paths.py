@@ -64,8 +64,8 @@ class TileGrid:
         targets = self._mask(goals)
         frontier = self._mask((start,))
         unvisited = self._free & ~frontier
-        # Neighbors differ by one level, so that the level modulo 3 tells which of them leads
-        # back to the start: three masks do instead of one for each level.
+        # Neighbors differ by one level, so the level modulo 3 identifies the one that leads back to
+        # the start: three masks do instead of one for each level.
         levels = [frontier, 0, 0]
         level = 0
         while not frontier & targets:

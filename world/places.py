@@ -84,7 +84,7 @@ class GraphGeometry:
             spot = folded.get(fold_address(place))
         if spot is None:
             hint = did_you_mean(place, self._spots)
-            raise WorldError(f"{where}: no place '{place}'{hint}; mend the name")
+            raise WorldError(f"{where}: no place '{place}'{hint}; correct the name")
         return spot
 
     def place(self, spot: Spot) -> Address:
@@ -231,7 +231,7 @@ def load_places(settings: Path | str | Mapping[str, Json]) -> networkx.Graph:
         for end in path:
             if end not in graph:
                 hint = did_you_mean(str(end), graph.nodes)
-                raise MapError(f"{source}: path {path!r}: no place '{end}'{hint}; mend the name")
+                raise MapError(f"{source}: path {path!r}: no place '{end}'{hint}; correct it")
         graph.add_edge(*path)
     return graph
 

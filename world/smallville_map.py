@@ -158,11 +158,11 @@ def _block_names(file: Path) -> dict[int, str]:
         if len(row) < 2 or not _is_id(row[0]) or not row[-1]:
             raise MapError(
                 f"{file}: row {number} is not 'id, world, ..., name' but {', '.join(row)!r}; "
-                "mend that row"
+                "correct that row"
             )
         if ":" in row[-1]:
             raise MapError(
-                f"{file}: row {number}: the name '{row[-1]}' holds a colon, which parts addresses; "
+                f"{file}: row {number}: the name '{row[-1]}' has a colon, the address separator; "
                 "choose another"
             )
         block = int(row[0])

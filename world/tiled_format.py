@@ -218,16 +218,15 @@ def _apply_offset(
     offset: tuple[float, float],
     size: tuple[int, ...],
 ) -> tuple[int, ...]:
-    """The tile numbers of a layer moved by its offset in pixels. ``size`` is that of the map and
-    of a tile: width, height, tile width, tile height."""
+    """The tile numbers of a layer moved by its offset in pixels. ``size``: width and height of the
+    map, then of a tile."""
     width, height, tile_width, tile_height = size
     columns, rows = offset[0] / tile_width, offset[1] / tile_height
     name = layer.get("name", "")
     if not columns.is_integer() or not rows.is_integer():
         raise MapError(
             f"{source}: layer '{name}' is offset by {offset[0]:g}, {offset[1]:g} pixels, which is "
-            f"no whole number of tiles of {tile_width} x {tile_height}; set its offset to such, "
-            "or to 0"
+            f"no whole number of tiles of {tile_width} x {tile_height}; use whole tiles"
         )
     if not columns and not rows:
         return tuple(numbers)

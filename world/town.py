@@ -212,9 +212,9 @@ class TileGeometry:
 class Town(EmbodiedWorld):
     """A World on a TownMap. Bodies walk ``speed`` tiles a step along shortest paths.
 
-    Perception is that of the code of Park et al. 2023: objects and bodies in the same arena
-    within the square of a body's vision, the nearest ``attention`` of them. Raises WorldError
-    for settings below 1.
+    Perception follows the code of Park et al. 2023: objects and bodies in the same arena within the
+    square of a body's vision, the nearest ``attention`` of them. Raises WorldError for settings
+    below 1.
     """
 
     @check_arguments

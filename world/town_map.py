@@ -62,8 +62,8 @@ class TownMap:
                 name = self.objects[i] or self.arenas[i]
                 raise MapError(
                     f"{self.name}: '{name}' at tile ({i % self.width}, {i // self.width}) lies "
-                    "outside of what it should lie in (object in arena, arena in sector); "
-                    "move it or enlarge the surrounding one"
+                    "outside of its enclosing place (object in arena, arena in sector); "
+                    "move it or enlarge that place"
                 )
 
     @cached_property
@@ -133,7 +133,7 @@ class TownMap:
         spelled = self._folded.get(fold_address(address))
         if spelled is None:
             hint = did_you_mean(address, self._index)
-            raise MapError(f"{self.name}: no place '{address}' on the map{hint}; mend the name")
+            raise MapError(f"{self.name}: no place '{address}' on the map{hint}; correct the name")
         return spelled
 
     def tiles_of(self, address: Address) -> tuple[Tile, ...]:

@@ -1,7 +1,7 @@
 """The changing state of a world: its bodies, its objects, its conversations.
 
-Each zone has a version, which every change that can be perceived in it increments. Perception
-is what costs time in a town, so observations are cached until the version changes.
+Each zone has a version, which every change that can be perceived in it increments. Perception takes
+most of a town's time, so observations are cached until the version changes.
 """
 
 from __future__ import annotations

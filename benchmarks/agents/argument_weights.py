@@ -1,5 +1,4 @@
-"""Fits how much each feature of an argument's candidate value counts, on requests with known
-calls."""
+"""Fits the weights of the features of argument candidates, on requests with known calls."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from ..bfcl import BfclItem, accepts_value
 
 Floats: TypeAlias = NDArray[np.float64]
 
-RIDGE = 0.005  # of the squared weights
+RIDGE = 0.005  # penalty factor of the squared weights
 BATCH_SIZE = 16
 
 

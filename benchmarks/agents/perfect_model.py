@@ -65,7 +65,7 @@ class PerfectModel:
             return self._rating(ask)
         if isinstance(ask, Generate):
             return self._text(ask)
-        raise ModelError(f"the oracle has no answer to a {ask.kind}")
+        raise ModelError(f"the perfect model has no answer to a {ask.kind}")
 
     def _choice(self, ask: Choose) -> str:
         names = [option.name for option in ask.options]
@@ -148,7 +148,7 @@ class PerfectModel:
         for want in self.pending(said):
             if names <= set(want.arguments) and f'"{want.tool}"' in said:
                 return {name: want.arguments[name] for name in names}
-        raise ModelError(f"the oracle was asked for arguments it did not choose: {said!r}")
+        raise ModelError(f"the perfect model was asked for arguments it did not choose: {said!r}")
 
     def _key(self, want: ExpectedCall) -> str:
         return call_key(want.tool, dict(want.arguments))

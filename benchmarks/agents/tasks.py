@@ -119,7 +119,7 @@ BENCHMARK_TASKS: tuple[BenchmarkTask, ...] = (
     ),
     BenchmarkTask(
         name="mend",
-        about="arguments refused with a message that says how to mend them",
+        about="arguments refused with a message that says how to correct them",
         goal="When does the next train to Basel leave?",
         tools=given.train_tools,
         expected_calls=(

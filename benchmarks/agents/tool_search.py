@@ -17,7 +17,7 @@ from ..models import choices
 
 FEW, MANY = 10, 1000
 TIMED = 24  # requests whose choice is timed among few and among many
-SYNTHETIC_REQUESTS = 200  # of the made requests
+SYNTHETIC_REQUESTS = 200  # of the generated requests
 
 
 def synthetic_tools() -> list[tuple[Option, str]]:

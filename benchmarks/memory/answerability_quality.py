@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FOREIGN_QUESTIONS = 250
 """Questions of other conversations that are asked of each memory."""
 WEIGHTS = {"own": 1.0, "adversarial": 1.0, "foreign": 0.5}
-"""Sample weights of a fit: foreign questions are as many as one likes, so each counts half."""
+"""Sample weights of a fit: foreign questions can be drawn in any number, so each counts half."""
 
 QuestionKind = Literal["own", "adversarial", "foreign"]
 Floats = NDArray[np.float64]

@@ -23,7 +23,7 @@ BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = Seed.of(1).child("memory quality", "bootstrap")
 LIMIT = 10
 TUNED_CONVERSATIONS = 2
-"""The weights were fitted on so many conversations, the first of the file."""
+"""The weights were fitted on this many conversations, from the first in the file."""
 
 
 @dataclass(frozen=True, slots=True)

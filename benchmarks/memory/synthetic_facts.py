@@ -125,7 +125,7 @@ def _question(
     if not then:
         text = rng.choice(forms[f"now{loosely}"]).format(who=person)
         return FactQuestion(text, person, relation, None, history[-1][1], len(history) - 1)
-    # Not the last value: a question about the past should tell the past from now.
+    # Not the last value: a question about the past must have another answer than one about now.
     place = rng.randrange(len(history) - 1)
     at, end = history[place][0], history[place + 1][0]
     day = at + (end - at) * rng.uniform(0.2, 0.9)

@@ -54,7 +54,7 @@ def measure_choice_latency(
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
     plain = TransformersBaseline(baseline_source(name), kind, place, model.prompt_builder)
     decider = model.decider
-    # As it is: calibrated for a small model, direct's probabilities are all but equal.
+    # Uncalibrated: calibration for a small model makes direct's probabilities nearly equal.
     uncalibrated = ScoringMethod({"direct": 1.0}, 1.0)
     methods = {
         kind: {**found, "direct": uncalibrated}

@@ -262,7 +262,7 @@ class TransformersBaseline:
     ) -> None:
         import transformers
 
-        # Untyped as released; Any says so once.
+        # transformers has no types here.
         library: Any = transformers
         loaded = library.AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False

@@ -32,8 +32,8 @@ class Images:
     """The pictures of one memory, as a memory of their own in the same store ("Bo/images"), because
     their embeddings have another dimension than those of texts.
 
-    A picture is a record of kind "document" whose episode is the file's name and whose text is
-    the caption. Checks, audiences and recall are those of other records.
+    A picture is a record of kind "document" whose episode is the file's name and whose text is the
+    caption. Checks, audiences and recall are as for other records.
     """
 
     def __init__(self, memory: Memory, encoder: ImageEncoder, *, rules: RuleSet = PAPER) -> None:

@@ -26,7 +26,7 @@ _FIELDS = frozenset(
     for form in (Record, ApprovalRequest, Approval, ToolResult, Utterance)
     for one in fields(form)
 )
-"""Field names that are in every file: a tool's argument may have the same name."""
+"""Field names that every file has; a tool's argument may have the same name."""
 _WINDOW_BYTES = 48
 _CONTEXT = 16
 _BLANK = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xe2\x80[\x80-\x8a]|\\[nrt]|\\u00a0|\\u3000)+"
@@ -69,8 +69,8 @@ def search_name(path: Path, person: PersonMatcher, schema: str) -> int:
 
 
 def search_cells(store: Store, person: PersonMatcher) -> int:
-    """How many values of a file's tables, outside the known text columns, name a person. Value by
-    value, since in the file's bytes no space precedes one."""
+    """How many values of a file's tables, outside the known text columns, name a person. Each value
+    is read by itself, since in the file's bytes no space precedes it."""
     known = {(place.table, place.column) for place in TEXT_COLUMNS}
     known |= {(table, column) for table, columns in DERIVED_COLUMNS.items() for column in columns}
     count = 0
@@ -116,8 +116,8 @@ def _unicode_forms(text: str) -> set[str]:
 
 
 def _byte_forms(text: str, kept: bytes) -> list[bytes]:
-    """A text as a file may hold it; of a long one, which pages split, parts that are in no kept
-    text."""
+    """The forms in which a file may hold a text; of a long text, which pages split, those parts
+    that no kept text contains."""
     if _long(text):
         stored = encode_basestring(text)[1:-1].encode()
         parts = [

@@ -1,4 +1,4 @@
-"""What erases a person from each part of a memory file besides the records: facts, documents,
+"""Erases a person from the parts of a memory file other than the records: facts, documents,
 summaries, notes, tool calls and shared texts."""
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .text_columns import label_leaves, text_leaves
 
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
-    """The person to erase, the agents from whose memories, and the numbers of the records of each
-    that are erased; with ``mentions`` also whatever names the person. ``remarks`` collects what
-    could not be erased and what else to know."""
+    """The person to erase, the agents from whose memories, and the numbers of each one's erased
+    records; with ``mentions`` also whatever names the person. ``remarks`` collects what could not
+    be erased, and other notes."""
 
     person: PersonMatcher
     agents: tuple[AgentId, ...]
@@ -56,9 +56,9 @@ def erase_claims(store: Store, request: ErasureRequest) -> int:
 
 
 def erase_documents(store: Store, request: ErasureRequest) -> int:
-    """Empty the lines on documents that the person gave or that have erased records, and append
-    them without these if some records stay (with ``mentions`` also without names and places that
-    name the person); returns how many lines were emptied."""
+    """Empty the log lines of documents that the person gave or that have erased records. If some
+    records stay, a line without the erased ones is appended (with ``mentions`` also without names
+    and places that name the person). Returns how many lines were emptied."""
     count = 0
     for agent in request.agents:
         erased = request.records.get(agent, frozenset())
@@ -90,7 +90,7 @@ def erase_documents(store: Store, request: ErasureRequest) -> int:
 def _document_line_left(
     body: dict[str, Json], erased: frozenset[RecordId], request: ErasureRequest
 ) -> Json:
-    """What stays of a line on a document; None for nothing."""
+    """What remains of a document's log line; None for nothing."""
     names_person = request.names_person
     records = [[number, place] for number, place in body["records"] if number not in erased]
     if (body["records"] and not records) or names_person(body["document"]):
@@ -98,7 +98,7 @@ def _document_line_left(
     records = [[number, "" if names_person(place) else place] for number, place in records]
     left = {**body, "records": records}
     if left != body and "digest" in body:
-        left["digest"] = ""  # A digest of what was erased too.
+        left["digest"] = ""  # It covers the erased text too.
     if names_person(body.get("path", "")):
         left["path"] = ""
     return left
@@ -216,8 +216,8 @@ def _without_person(entry: ToolCallEntry, person: PersonMatcher) -> ToolCallEntr
 
 def erase_notes(store: Store, request: ErasureRequest) -> int:
     """Empty the notes that were written for the person alone or have them as a source (with
-    ``mentions`` also those that name them); returns how many lines. Notes for others too are for
-    these only from then on."""
+    ``mentions`` also those that name them); returns how many lines. A note for the person and
+    others stays, for the others only."""
     count = 0
     for agent in request.agents:
         entries = [entry for entry in NOTE_LOG.entries(store, agent) if entry.body]
@@ -250,8 +250,8 @@ def _is_note_erased(body: dict[str, Json], request: ErasureRequest) -> bool:
 
 
 def erase_texts(store: Store, request: ErasureRequest) -> int:
-    """Delete the shared texts that name the person, to which nothing refers in a file without a
-    journal; returns how many."""
+    """Delete the shared texts that name the person (in a file without a journal nothing refers to
+    them); returns how many."""
     rows = store.rows("SELECT digest, text FROM texts")
     named = [(digest,) for digest, text in rows if request.person.is_named_in(text)]
     store.executemany("DELETE FROM texts WHERE digest = ?", named)

@@ -186,7 +186,7 @@ def _records_to_erase(
     store: Store, agent: AgentId, matcher: PersonMatcher, mentions: bool, remarks: list[str]
 ) -> frozenset[RecordId]:
     """The numbers of an agent's records that rest on the person's words or are for them only.
-    ``remarks`` gets a line if there are records of which this is not known."""
+    ``remarks`` gets a line if this is unknown for some records."""
     erased: set[RecordId] = set()
     unclear: set[RecordId] = set()
     sources = RecordSources(agent, unlabelled_count(store, agent))
@@ -201,7 +201,7 @@ def _records_to_erase(
             sources.extend([record])
         if is_erased(record):
             continue
-        # What rests on erased records alone, and a summary of any, which repeats its sentences.
+        # Records whose evidence is all erased, and summaries of any, which repeat its sentences.
         rests = bool(record.evidence) and erased.issuperset(record.evidence)
         rests |= record.kind == "summary" and not erased.isdisjoint(record.evidence)
         only_for_them = bool(record.audience) and all(map(matcher.matches_name, record.audience))
@@ -237,7 +237,7 @@ def _erase_records(store: Store, request: ErasureRequest, agent: AgentId, now: d
     for row in read_records(store, agent):
         new = _erased_row(row, person, row.record.id in erased)
         first = first or (row.record.id if new is not row else 0)
-        if first:  # From the first change on every link is another.
+        if first:  # From the first changed row on, every link changes.
             changed.append((row.step, body_of(new.record), new.vector))
     if changed:
         RECORD_CHAIN.replace(store, agent, changed, after=first - 1)

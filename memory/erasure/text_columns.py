@@ -1,4 +1,4 @@
-"""The columns of a file that hold people's words: the one list by which erasure goes.
+"""The columns of a file that hold people's words: the one list that erasure uses.
 
 A test fails for a table that is not on it, so that a new one cannot be left out.
 """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SOFTMAX_TEMPERATURE = 0.02
 MAX_FIT_DROP = 0.55
 MAX_FIT_DROP_OPEN = 0.15
-# Similarities at which a question begins to count as one about a known relation, and fully does.
+# Similarities from which a question counts in part, and fully, as about a known relation.
 KNOWN_RELATION_RANGE = (0.4, 0.6)
 # A record with a lower fit does not answer the question (known relation, unknown relation).
 MIN_FIT = 0.5

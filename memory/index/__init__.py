@@ -1,5 +1,5 @@
-"""What recall computes on, in RAM: records and columns, vectors and their 8-bit first pass, the
-BM25 index, date expressions.
+"""The data in RAM that recall computes on: records and columns, vectors and their 8-bit first pass,
+the BM25 index, date expressions.
 """
 
 import lazy_loader

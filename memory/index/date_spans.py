@@ -114,7 +114,7 @@ def _count(word: str) -> int:
 
 
 def _start(parts: dict[str, str | None], at: Time, which: str = "") -> datetime:
-    """The first day of a date's parts; without a year, of the latest year in which it has begun."""
+    """The first day of a date; without a year, in the latest year in which it has begun."""
     month = _month_number(parts.get("month") or "")
     day = int(parts.get("day") or parts.get("day2") or 1)
     if parts.get("year"):
@@ -335,7 +335,7 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Inter
     whole = rf"(?:{day}(?: of)? )?{month}(?: (?P<day2>\d{{1,2}}){nth}\b)?{of_year}"
     to = r" ?(?:to|and|until|till|through|-|\u2013) ?"
     days, seasons = "|".join(_DAYS), "|".join(_SEASONS)
-    # First what holds a shorter form within it.
+    # Forms that contain a shorter form come first.
     yield r"\b(?:the )?day (?P<which>before) yesterday\b", _two_days_away
     yield r"\b(?:the )?day (?P<which>after) tomorrow\b", _two_days_away
     most = "day|night|evening|morning|week|weekend|month|year"
@@ -370,7 +370,7 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Inter
     yield rf"\b{day}(?: of)? {month}(?:,? {year}\b)?", _date
     yield rf"\b{month} (?:the )?{day}\b(?:,? {year}\b)?", _date
     yield rf"\b{month},? (?:of )?{year}\b", _date
-    # Bare "May" and "March" are words too: only after a word that a time follows.
+    # Bare "May" and "March" are also other words: only after a word that introduces a time.
     led = r"in|of|since|during|until|by|early|late|mid|around|before|after"
     yield rf"\b(?P<which>last|next|this) (?P<month>{_MONTH})\b(?P<year>)", _date
     yield rf"\b(?:{led}) (?P<month>{_MONTH})\b(?P<year>)", _date
@@ -390,5 +390,5 @@ def _patterns() -> Iterator[tuple[str, Callable[[re.Match[str], datetime], Inter
 def _compiled_patterns() -> tuple[
     tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Interval]], ...
 ]:
-    # Compiled for the first text: who only remembers should not wait for them at start-up.
+    # Compiled on first use: a program that never recalls should not wait for them.
     return tuple((re.compile(pattern, re.IGNORECASE), read) for pattern, read in _patterns())

@@ -24,8 +24,8 @@ copies all of it."""
 class IndexLoader:
     """Access to one agent's records in RAM, now or as of the end of a step.
 
-    Indexes are kept in ``store.cache``, shared by all loaders of an agent: one for now, without
-    the records that recall leaves out for long (summarized, or of an older version of a
+    Indexes are kept in ``store.cache``, shared by all loaders of an agent: one of the present,
+    without the records that recall leaves out for long (summarized, or of an older version of a
     document), and, for views of the past, one of all records. ``compact`` keeps embeddings as
     float16 in an index that this loader is the first to need.
     """
@@ -122,8 +122,8 @@ class IndexLoader:
     def records(
         self, kinds: Sequence[RecordKind], last: int | None, person: AgentId
     ) -> tuple[Record, ...]:
-        """Records in order of number, without erased ones: of ``kinds`` (all if empty), the
-        ``last`` so many, visible to ``person``."""
+        """Records in order of number, without erased ones: of ``kinds`` (all if empty), visible to
+        ``person``, only the ``last`` ones if given."""
         index = self.index
         positions = index.visible_positions(index.count_at(self.as_of_step), kinds, person)
         if last is not None:
@@ -131,7 +131,7 @@ class IndexLoader:
         records = [index.records.get(position) for position in positions.tolist()]
         unloaded: Iterable[RecordId] = index.unloaded.tolist()
         if last is not None and len(records) == last:
-            # Records older than all of the last ones are none of them.
+            # An unloaded record older than all of these is not among the last.
             oldest = records[0].id if records else len(self) + 1
             unloaded = [number for number in unloaded if number > oldest]
         for record in read_records_by_id(self.store, self.agent, list(unloaded)):

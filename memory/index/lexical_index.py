@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 INDEX_BATCH = 20_000
 """Records indexed at a time, which bounds the memory that this takes."""
 _DAY_PREFIX = "\x00"
-"""Precedes the name of a day that stands in for an episode; no episode's own name has it."""
+"""Prefix of a day's name where it stands in for an episode; no episode's name has it."""
 
 
 class LexicalIndex:

@@ -108,7 +108,7 @@ class MemoryIndex:
         return index
 
     def add(self, rows: Sequence[StoredRecord], bodies: Sequence[str] | None = None) -> None:
-        """Append records; ``bodies`` are their canonical JSON, if it was made already."""
+        """Append records; ``bodies`` are their canonical JSON, if already made."""
         if not rows:
             return
         records = [row.record for row in rows]
@@ -255,7 +255,7 @@ class MemoryIndex:
             return self.last_access.array
         past = int(np.searchsorted(self.access_step.array, step, side="right"))
         last: NDArray[np.float64] = self.created.array[: self.count_at(step)].copy()
-        # Of several accesses of one record the later assignment stands.
+        # Of several accesses of one record the last assignment wins.
         last[self.access_position.array[:past]] = self.access_time.array[:past]
         return last
 

@@ -33,10 +33,10 @@ WEIGHTS_FILE = "answerability.json"
 def match_features(match: HybridMatch) -> dict[str, float]:
     """Features that predict whether a memory holds the answer.
 
-    - ``fit``: the highest of half the sum of cosine, coverage and own words of a candidate.
+    - ``fit``: the highest (cosine + coverage + own words) / 2 of a candidate.
     - ``meaning``: the highest cosine with neighbours.
-    - ``margin``: the best own words of a record by a person whom the cue names, less the best of
-      all others (0 without both); low if the memory says it of somebody else.
+    - ``margin``: the highest ``own_words`` of records by people whom the cue names, minus the
+      highest of the others (0 if either is missing); low if the memory says it of somebody else.
     """
     fit = 0.5 * (match.cosine + match.coverage + match.own_words)
     named = match.own_words[match.by_named_speaker]

@@ -79,8 +79,8 @@ class RecallCache:
     def for_request(
         cls, request: RecallRequest, at: float, log_sizes: tuple[int, ...]
     ) -> RecallCache | None:
-        """The cache for a request at moment ``at``; ``log_sizes`` are those of the logs that hide
-        records. None for rules whose other scores depend on the cue's words or on the order of
+        """The cache for a request at moment ``at``; ``log_sizes`` are the sizes of the logs that
+        hide records. None for rules whose other scores depend on the cue's words or on the order of
         accesses."""
         loader, rules, cue, _ = request
         index = loader.index
@@ -188,7 +188,7 @@ def recall_batch(requests: Sequence[RecallRequest]) -> dict[int, tuple[Hit, ...]
     for store, group in _group_requests(requests):
         queries = unit_rows(np.array([request.vector for request in group], np.float32))
         if not np.isfinite(queries).all():
-            continue  # Recalled one by one, the request with such a vector is named.
+            continue  # Recalled one by one instead, so that the error names the request.
         pool = PooledVectors.of(store, {request.owner: request.cache.index for request in group})
         for start in range(0, len(group), BATCH_SIZE):
             batch = group[start : start + BATCH_SIZE]
@@ -197,7 +197,7 @@ def recall_batch(requests: Sequence[RecallRequest]) -> dict[int, tuple[Hit, ...]
             answers.update(
                 (request.position, hits)
                 for request, hits in zip(batch, results, strict=True)
-                # Recalled one by one, other records replace duplicates.
+                # These are recalled one by one, where other records replace duplicates.
                 if not (request.cache.rules.distinct and _has_duplicates(hits))
             )
     return answers
@@ -369,9 +369,9 @@ def exact_rescore(
     limits: list[int],
     cosine_bounds: SegmentBounds,
 ) -> list[tuple[Hit, ...]]:
-    """The hits of each request among the likely records at its segment of ``positions``, scored
-    at moments ``at``. All rules have one decay. The numbers are bit by bit those of
-    ``single_recall.score_some``."""
+    """The hits of each request among the likely records at its segment of ``positions``, scored at
+    moments ``at``. All rules have one decay. The numbers equal those of
+    ``single_recall.score_some`` bit by bit."""
     sizes = np.diff(offsets)
     columns = np.empty((len(positions), 2))
     segments = list(zip(offsets[:-1].tolist(), offsets[1:].tolist()))

@@ -88,7 +88,7 @@ def match_candidates(
 ) -> HybridMatch:
     """Match a cue against the candidates at ``positions`` among the first ``count`` records.
 
-    Neighbours and word counts are those of the candidates alone: other records, such as those for
+    Neighbours and word counts come from the candidates alone: other records, such as those for
     other persons, change no score.
     """
     lexical = index.lexical

@@ -148,8 +148,8 @@ class RecallQuery:
 
 
 def recency_valid_until(oldest: float, rules: RuleSet) -> float:
-    """The moment, in seconds, up to which recency weights, the least that of an access at
-    ``oldest``, keep their differences."""
+    """The moment, in seconds, up to which recency weights keep their differences; the weight of an
+    access at ``oldest`` is the least."""
     if rules.decay >= 1:
         return np.inf
     return oldest + 3600.0 * log(_MIN_RECENCY_WEIGHT) / log(rules.decay)
@@ -231,10 +231,10 @@ def candidate_records(loader: IndexLoader, rules: RuleSet, cue: Cue) -> list[Rec
 
 
 def searched_audience(loader: IndexLoader, cue: Cue) -> tuple[AgentId, ...]:
-    """The persons for whom all is that a cue searches; empty: everybody."""
+    """The persons who may see every record that a cue searches; empty: everybody."""
     if len(loader.index.audiences) == 1:
         return ()
-    # By the records in recall alone: which others are loaded depends on when they were read.
+    # Only records in recall count: which others are loaded depends on when they were read.
     index, hidden = loader.current()
     count = index.count_at(loader.as_of_step)
     key = ("searched audience", cue.hearers, count, hidden.tobytes())

@@ -23,8 +23,8 @@ class RuleSet:
     - ``listing`` orders the candidates before they are sorted by score or rank, and so decides
       between equal ones: as written, or like the reverie code, events before thoughts, each
       newest first.
-    - ``successive``: of cues recalled together, each counts what those before it recalled as just
-      accessed.
+    - ``successive``: of cues recalled together, each treats records that earlier cues recalled as
+      just accessed.
     - ``approximate``: with some hundred thousand records or more, candidates are those in the cells
       nearest to the cue and the newest and most important ones, instead of all.
     - ``distinct``: of records with the same text, source and audience all but the best give way to

@@ -214,7 +214,7 @@ def _scored(
 
 
 def _prefilter_exact(query: RecallQuery, limit: int) -> ScoredCandidates:
-    """The scores of exactly those that can be among the best, by one pass over all codes."""
+    """The scores of those candidates that can be among the best, by one pass over all codes."""
     index, mask = query.index, query.mask
     assert query.embedding is not None
     unit = unit_rows(query.embedding[None])[0]
@@ -440,9 +440,9 @@ def estimate_tokens(text: str) -> int:
 def neighbours(
     records: Sequence[Record], middle: Record, position: int, count: int, candidates: Positions
 ) -> tuple[Record, ...]:
-    """The ``count`` records before and after ``middle`` (at ``position``) in its episode, in order,
-    without it, only ``candidates`` (ascending positions; others are not counted). Empty for a
-    record of no episode."""
+    """The ``count`` records before and the ``count`` after ``middle`` (at ``position``) in its
+    episode, in order; other records than ``candidates`` (ascending positions) are skipped. Empty
+    for a record of no episode."""
     if not middle.episode:
         return ()
     sides = []

@@ -82,7 +82,7 @@ def read_audit_log(store: Store, agent: AgentId) -> Iterator[AuditEntry]:
 
 
 def audit_entry_fault(entry: AuditEntry) -> str:
-    """Why something is no line of a log; empty when it is one."""
+    """Why a value is no line of a log; empty when it is one."""
     if entry.what not in _FIELDS:
         return f"unknown entry {entry.what!r}; known: {', '.join(_FIELDS)}"
     if not isinstance(entry.data, dict):
@@ -115,11 +115,11 @@ def parse_audit_entry(step: int, what: str, data: str) -> AuditEntry:
 
 
 def read_quarantined(store: Store, agent: AgentId) -> frozenset[AgentId]:
-    """Whose word is not recalled now."""
+    """The people and sources that are in quarantine now."""
     quarantined: set[AgentId] = set()
     for entry in read_audit_log(store, agent):
         if not entry.data.get("who"):
-            continue  # of somebody forgotten since
+            continue  # the person was erased since
         if entry.what == "quarantined":
             quarantined.add(entry.data["who"])
         elif entry.what == "released":

@@ -171,7 +171,7 @@ class _PartChain(ChainedLog):
 
 
 def _body_digest(body: object) -> str | None:
-    """The digest of a line; None for an erased one, empty for what no line holds."""
+    """The digest of a line; None for an erased one, empty for a value that is no line."""
     if body is None:
         return None
     return digest_text(body) if isinstance(body, str) else ""
@@ -266,13 +266,13 @@ class AuxiliaryLog:
         return body
 
     def restore(self, store: Store, agent: AgentId, lines: Sequence[tuple[object, ...]]) -> int:
-        """Write an agent's raw lines (n, step, body, digest) into a store that has none of theirs;
-        lines that are missing or do not hash to their digests as erased ones, so that all keep
-        their numbers. Returns how many were lost."""
+        """Write an agent's raw lines (n, step, body, digest) into a store without lines of the
+        agent. Missing lines, and those that do not fit their digests, are written as erased ones,
+        so that all keep their numbers. Returns how many were lost."""
         intact: dict[int, tuple[int, Json | None]] = {}
         lost, count = 0, _record_count(store, agent)
         for n, step, text, digest in lines:
-            # A damaged number must not make up millions of losses.
+            # A damaged number must not count as millions of losses.
             if not isinstance(n, int) or not 1 <= n <= 2 * len(lines) + 1000:
                 continue
             if not isinstance(step, int):
@@ -330,7 +330,7 @@ class AuxiliaryLog:
             return
         known = self.agents(store)
         for agent in self.chain.orphans(store, known):
-            yield Damage(f"{self.part} of {agent}", "belongs to nobody on record")
+            yield Damage(f"{self.part} of {agent}", "belongs to an unknown agent")
         for agent in known:
             count = _record_count(store, agent)
             try:
@@ -367,7 +367,7 @@ def hidden_ids(
     tainted: Callable[[RecordId], bool] | None = None,
 ) -> list[RecordId]:
     """The numbers of the records that are not recalled as of the end of ``step`` (None: now), in
-    order. Each can be had back: by expanding its summary, or as a document's older version.
+    order. Each can return: by expanding its summary, or with a document's older version.
 
     A summary of a ``tainted`` record is itself hidden, instead of what it summarizes."""
     summarized = _summarized(store, agent, step, tainted)
@@ -446,7 +446,7 @@ def tainted_summaries(
 ) -> list[RecordId]:
     """The summaries of a tainted record, directly or through other summaries."""
     found: list[RecordId] = []
-    for summary in sorted(summaries):  # What it summarizes is older.
+    for summary in sorted(summaries):  # The records it summarizes are older.
         if any(number in found or tainted(number) for number in summaries[summary]):
             found.append(summary)
     return found

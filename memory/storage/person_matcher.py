@@ -11,7 +11,7 @@ from functools import cached_property
 from ...core import AgentId, is_unspaced, name_matcher, same_name, source_name
 from ...core.text import STOP_WORDS, fold_name
 
-# First names that are words too: unless written as the name they are taken as the word.
+# First names that are also words: unless spelled as the name they count as the word.
 _WORDS = """
     amber april art august autumn bill bob carol chance chase charity cliff crystal daisy dawn dean
     dick don drew earnest eve faith felicity fern forest frank gene ginger glen grace grant guy

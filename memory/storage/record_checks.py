@@ -66,7 +66,7 @@ def _record_fault(
     row, ``after`` the next row."""
     number, step, body, vector, digest, link = row
     if not isinstance(body, str) or not (vector is None or isinstance(vector, bytes)):
-        return "holds what no record holds"
+        return "holds values that no record has"
     if content_digest(body, vector) != digest:
         return "does not hash to its digest"
     if not isinstance(step, int):
@@ -76,7 +76,7 @@ def _record_fault(
     except ValueError:
         return "is no record"
     if record.id != number or record.created.tzinfo is not None:
-        return "has another's number"
+        return "has the number of another"
     # A link can be checked only after an intact row. If it does not fit, it may be the link itself
     # that is damaged; then the next row does not follow from it either.
     if before[0] == number - 1 and RECORD_CHAIN.link(before[1], agent, row[:-1]) != link:

@@ -1,7 +1,7 @@
 """The sources of the records of a memory, and the labels that follow from a record's evidence.
 
 A record never has fewer sources, or a wider audience, than its evidence, so that no label is lost
-when evidence is erased. See ``core.labels``.
+when evidence is erased. Labels are defined in ``core.labels``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def name_forms(names: Iterable[AgentId]) -> frozenset[str]:
 
 def has_source(sources: Iterable[str], forms: frozenset[str]) -> bool:
     """Whether one of the sources has one of these ``name_forms``."""
-    if not forms:  # As in nearly every call.
+    if not forms:  # The usual case.
         return False
     return any(source in forms or fold_name(source) in forms for source in sources)
 

@@ -70,11 +70,11 @@ class _MemoryChain(ChainedLog):
 
 
 def content_digest(body: object, vector: object) -> str:
-    """The digest of a record's body and embedding; empty for what no record holds."""
+    """The digest of a record's body and embedding; empty for values that no record has."""
     if not isinstance(body, str) or not (vector is None or isinstance(vector, bytes)):
         return ""
     state = blake2b(body.encode(), digest_size=16)
-    # A separator no JSON text can hold, so that body and vector cannot trade bytes.
+    # A separator that no JSON text holds, so that no byte can move between body and vector.
     state.update(b"\x00" if vector is None else b"\x00\x01" + vector)
     return state.hexdigest()
 
@@ -126,8 +126,8 @@ def write_unlabelled_counts(store: Store, counts: dict[AgentId, int]) -> None:
 def append_records(
     store: Store, agent: AgentId, rows: Sequence[StoredRecord], bodies: Sequence[str] = ()
 ) -> None:
-    """Write records after the agent's last one. ``bodies`` are their canonical JSON, if it was
-    made already."""
+    """Write records after the agent's last one. ``bodies`` are their canonical JSON, if already
+    made."""
     bodies = bodies or [body_of(row.record) for row in rows]
     pairs = zip(rows, bodies, strict=True)
     RECORD_CHAIN.append(store, agent, [(row.step, body, row.vector) for row, body in pairs])
@@ -223,7 +223,7 @@ def _parse_record(store: Store, agent: AgentId, number: RecordId, body: str) -> 
             store, agent, f"record {number} is no record ({'; '.join(map(str.strip, reasons))})"
         ) from error
     if record.id != number:
-        raise memory_fault(store, agent, f"record {number} has another's number")
+        raise memory_fault(store, agent, f"record {number} has the number of another")
     return record
 
 

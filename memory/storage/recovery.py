@@ -144,7 +144,7 @@ class DamagedFile:
         return 1 << 32
 
     def head_counts(self, agent: AgentId) -> tuple[int, int]:
-        """How many records and accesses there are by the agent's head."""
+        """How many records and accesses the agent has according to its head."""
         for row in self.rows("memory_heads", ("records", "touches"), agent):
             if all(isinstance(n, int) and 0 <= n < 1 << 32 for n in row):
                 readable = self._count("memory_records", agent)

@@ -420,7 +420,7 @@ def _is_intact(row: tuple[Json, ...]) -> bool:
 
 
 def _is_readable(row: tuple[Json, ...], table: str) -> bool:
-    """Whether a row is intact and holds what its table does."""
+    """Whether a row is intact and its content valid for its table."""
     try:
         if not _is_intact(row):
             return False

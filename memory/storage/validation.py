@@ -109,7 +109,7 @@ def _sources_fault(sources: object) -> str:
         return ""
     return (
         f"sources {sources!r} are no tuple of names in order, each once; write "
-        "tuple(sorted({...})), or None for those of who said it"
+        "tuple(sorted({...})), or None for those of the speaker"
     )
 
 
@@ -149,7 +149,7 @@ def text_fault(name: str, value: object) -> str:
 
 
 def number_fault(value: object, count: int) -> str:
-    """Why a value is no number of one of ``count`` records."""
+    """Why a value is not the number of one of ``count`` records."""
     if type(value) is not int:
         return f"{value!r:.60} is no record number"
     return "" if 1 <= value <= count else f"has no record {value}; it has {count}"
@@ -167,7 +167,7 @@ def name_fault(agent: object) -> str:
     if not isinstance(agent, str) or not agent.strip():
         return f"{agent!r:.60} is nobody's name; name whose memory it is"
     if replace_surrogates(agent) != agent or "\x00" in agent:
-        return f"the name {agent!r} holds what is no character; write it anew"
+        return f"the name {agent!r} has an invalid character; correct it"
     return ""
 
 

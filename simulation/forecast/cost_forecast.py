@@ -44,8 +44,8 @@ MEASURES = ("calls", "tokens_in", "tokens_out", "tokens_reused", "seconds")
 ASSUMPTIONS = (
     "People choose and rate by the similarity of meanings, and their words are improvised: they "
     "meet and talk about as often as in a run, not at the same moments.",
-    "Tokens and seconds of an ask are those that the engine needed for a sample of the asks, "
-    "submitted together as they were open together: machine and load stay as they are now.",
+    "Tokens and seconds of an ask are measured on a sample of the asks, with as many open at once "
+    "as in the rehearsal; machine and load are taken to stay as they are now.",
     "A step is written as fast as a small transaction just was in this folder.",
 )
 EXTRAPOLATED = (
@@ -235,8 +235,8 @@ def forecast_cost(
 def _rehearse_all(
     scenario: Scenario, end: Time, embeddings: EmbeddingCache, seconds: float
 ) -> tuple[RehearsalModel, list[Rehearsal], Rehearsal | None]:
-    """The model of the first rehearsal, whose asks are the sample; the rehearsals, which have
-    different seeds; and if the first was cut short one with fewer people."""
+    """Returns the model of the first rehearsal (its asks are the sample), the rehearsals (with
+    different seeds), and one with fewer people if the first was cut short."""
     began = time.perf_counter()
     stand_in = RehearsalModel(embeddings)
     rehearsals = [rehearse(scenario, end, stand_in, began + seconds * 0.7)]
@@ -261,7 +261,7 @@ def _rehearse_all(
 
 
 def _overhead_seconds(rehearsal: Rehearsal, steps: int) -> float:
-    """The seconds of a run without asks: those of the rehearsal, and of durable transactions."""
+    """The seconds that a run spends outside of asks: as in the rehearsal, plus transactions."""
     ratio = steps / rehearsal.steps if rehearsal.steps else 0.0
     commits = commit_seconds() * (rehearsal.steps + rehearsal.rounds)
     return ratio * (rehearsal.overhead_seconds + commits)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     CostTable: TypeAlias = NDArray[np.float64]
 
 OWNER = "forecast: "
-"""The prefix of the owners of asks in a probe, so that no run's ledger takes their usage."""
+"""Prefix of the owners of a probe's asks, so that no run's ledger counts their usage."""
 
 COST_COLUMNS = 6
 """The columns of a row: calls, characters, tokens read, written and reused, seconds."""
@@ -49,10 +49,10 @@ class ProbeResult:
 def probe_engine(
     model: Model, blocks: Sequence[Sequence[list[OwnedAsk]]], seconds: float
 ) -> ProbeResult:
-    """Submit rounds of a rehearsal to the engine until ``seconds`` have passed; the asks of a
-    round together, and the blocks in an order that covers the rehearsal evenly.
+    """Submit rounds of a rehearsal to the engine until ``seconds`` have passed: the asks of a round
+    together, the blocks in an order that covers the rehearsal evenly.
 
-    A small round before is not counted, since the first pass of an engine is slow."""
+    A small warm-up round is not counted, since the first pass of an engine is slow."""
     result = ProbeResult()
     ledger = getattr(model, "ledger", None)
     ledger = ledger if isinstance(ledger, UsageLedger) else None
@@ -67,7 +67,7 @@ def probe_engine(
             owners = [OWNER + owner for owner, _ in owned_asks]
             asks = [ask for _, ask in owned_asks]
             if ledger:
-                ledger.take(set(owners))  # discards what came too late from the round before
+                ledger.take(set(owners))  # discards late answers to the round before
             start = time.perf_counter()
             answers = answer_all(client, asks, owners)
             round_seconds = time.perf_counter() - start
@@ -87,8 +87,8 @@ def _add_round(
     usage: Sequence[Usage],
     seconds: float,
 ) -> None:
-    """Add the costs of a round. Its seconds are shared out in proportion to those in ``usage``,
-    or if there are none by tokens, where a written token counts as eight read ones."""
+    """Add the costs of a round. Its seconds are divided in proportion to the seconds in ``usage``;
+    if there are none, by tokens, one written counting as eight read."""
     shares = [cost.seconds for cost in usage]
     if not sum(shares):
         shares = [cost.tokens_in + 8.0 * cost.tokens_out + 1.0 for cost in usage]

@@ -78,8 +78,8 @@ def reduce_people(scenario: Scenario) -> Scenario:
 
 
 def extrapolate_hours(rehearsal: Rehearsal, reduced: Rehearsal) -> dict[Time, StatsByRole]:
-    """The hours of a rehearsal that was cut short, and then those of one with fewer people,
-    scaled by the ratio of asks in the hours that both have."""
+    """The hours of a rehearsal that was cut short, then the hours of a rehearsal with fewer people,
+    scaled by the ratio of asks in the hours common to both."""
     both = sorted(rehearsal.hours.keys() & reduced.hours.keys())
     reduced_calls = sum(stats.calls for hour in both for stats in reduced.hours[hour].values())
     calls = sum(stats.calls for hour in both for stats in rehearsal.hours[hour].values())
@@ -91,9 +91,9 @@ def extrapolate_hours(rehearsal: Rehearsal, reduced: Rehearsal) -> dict[Time, St
 def complete_hours(
     rehearsal: Rehearsal, start: Time, end: Time, reduced: Rehearsal | None = None
 ) -> list[HourlyAsks]:
-    """All hours of a run. An hour that was not rehearsed is estimated by the first of these that
-    there is: the same hour of ``reduced``, the latest rehearsed hour at the same time of a day,
-    in the daytime the mean of the last three hours; else nothing is asked in it."""
+    """All hours of a run. An hour that was not rehearsed is estimated by the first available of:
+    the same hour of ``reduced``, the latest rehearsed hour at the same time of day, in the daytime
+    the mean of the last three hours; else it has no asks."""
     hours = extrapolate_hours(rehearsal, reduced) if reduced else rehearsal.hours
     completed: list[HourlyAsks] = []
     known = sorted(hours)

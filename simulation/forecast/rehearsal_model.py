@@ -43,7 +43,7 @@ OPTION_SHARPNESS = 18.0
 """The weight of an option is exp(18 * cosine), as the engine's scorer weighs cosines."""
 ANCHOR_SHARPNESS = 16.0  # the weight of an anchor of a rating is exp(16 * cosine)
 BLOCK_ROUNDS = 6  # how many consecutive rounds form a block for the probe
-MAX_BLOCKS = 160  # how many blocks are kept at most, about, evenly over the rehearsal
+MAX_BLOCKS = 160  # about how many blocks are kept at most, evenly over the rehearsal
 
 KindAndRole: TypeAlias = tuple[str, str]  # the kind and the role of an ask
 OwnedAsk: TypeAlias = tuple[str, ModelAsk]  # the owner of an ask, and the ask
@@ -94,8 +94,8 @@ class RoundSample:
 class EmbeddingCache:
     """Embeddings of texts, shape (d,), length 1, each computed once.
 
-    The real model computes them until it has used ``seconds``; then the embedding of a text is
-    the mean of those of its words, without words that are not embedded."""
+    The real model computes them until it has used ``seconds``; then the embedding of a text is the
+    mean over those of its words that are embedded."""
 
     def __init__(self, model: Model, seconds: float) -> None:
         self._client = model.client()
@@ -106,7 +106,7 @@ class EmbeddingCache:
         self.embedded = 0
 
     def embed_new(self, texts: Iterable[str]) -> int:
-        """Embed the texts that are not in the cache; how many these were."""
+        """Embed the texts that are not in the cache; returns their number."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new and self._left > 0:
             self._known.update(self._embed(new))

@@ -15,10 +15,10 @@ from .run_usage import TokenBudget, UsageCollector
 class Recorder:
     """The AskHandler of one step.
 
-    An ask that is on record is answered from it after its digest was compared; every other one
-    goes to ``inner``, and its answer is written to the journal's pending table as it arrives, with
-    its cost. Without ``inner`` (a replay) an ask that is not on record is an error. Once the day's
-    cap is reached no new ask is submitted; answers to open asks are awaited and recorded.
+    A recorded ask is answered from the record after comparing digests; every other ask goes to
+    ``inner``, and its answer is written to the journal's pending table as it arrives, with its
+    cost. Without ``inner`` (a replay) an ask that is not on record is an error. Once the day's cap
+    is reached no new ask is submitted; answers to open asks are awaited and recorded.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Recorder:
         return answers
 
     def settle(self) -> tuple[Usage, ...]:
-        """Write costs that models reported late, within a transaction; all costs of the step."""
+        """Write late reported costs, within a transaction; returns all costs of the step."""
         if self._inner is not None:
             self._record_usage(self._usage.take(()))
         return sum_usage(self._new_usage)

@@ -189,10 +189,10 @@ class FailureMonitor:
     def stop_reason(self) -> AsksFailed | None:
         """The error with which the run should stop, else None.
 
-        It should stop when of the latest asks of a role (at most FAILURE_WINDOW, at least
-        MIN_ASKS) more than half failed, or all of them with empty texts, and likewise of the asks
-        in the last step; or when all of the latest asks of the language model failed. Since the
-        last step counts too, a run can go on that was resumed with another model."""
+        It should stop when more than half of a role's latest asks (at most FAILURE_WINDOW, at least
+        MIN_ASKS) failed (all, if by empty texts), and likewise in the last step; or when all of the
+        latest asks of the language model failed. Since the last step counts too, a run that was
+        resumed with another model can continue."""
         for role in sorted(self._recent, key=lambda role: (role == "", role)):
             recent, step = self._recent[role], self._step.get(role, [])
             has_failed = all(recent) or (role != "" and _mostly_failed(recent))
@@ -237,7 +237,7 @@ def _remedy(reason: str) -> str:
         "context_too_long": "use a model with a longer context, or shorter personas and memories",
         "schema": "use a model that keeps to a schema",
         "empty": "use another model, or one whose thinking is switched off",
-        "contract": "mend the model's class",
+        "contract": "correct the model's class",
         "refused": "see what the server says, or use another model",
     }
     return remedies.get(reason, "check the model, its server, key and account")

@@ -1,4 +1,4 @@
-"""The journal of a run: ticks in a hash chain, asks with answers, states, snapshots, inputs."""
+"""The journal of a run: steps in a hash chain, asks with answers, states, snapshots, inputs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Journal:
             "before the damage"
         )
 
-    # -- ticks ----------------------------------------------------------------------
+    # -- steps ----------------------------------------------------------------------
 
     @property
     def steps(self) -> int:
@@ -95,25 +95,25 @@ class Journal:
         return str(rows[0][0]) if rows else initial_hash(self.store)
 
     def check_ticks(self) -> None:
-        """Verify the hash chains of ticks and inputs. Raises RunCorrupt."""
+        """Verify the hash chains of steps and inputs. Raises RunCorrupt."""
         head, step = initial_hash(self.store), -1
         for step, (stored_step, stored_hash, text) in enumerate(
             self.store.rows("SELECT step, hash, entry FROM ticks ORDER BY step")
         ):
             if stored_step != step:
-                raise self._damaged(f"tick {step} is missing")
+                raise self._damaged(f"step {step} is missing")
             head = chain_digest(head, text) if isinstance(text, str) else ""
             if head != stored_hash:
-                raise self._damaged(f"tick {step} does not fit the hash chain")
+                raise self._damaged(f"step {step} does not fit the hash chain")
         written = self.store.get("steps", 0)
         if written != step + 1:
-            raise self._damaged(f"{written} ticks were written, {step + 1} are there")
+            raise self._damaged(f"{written} steps were written, {step + 1} are there")
         if self.store.get(_INPUTS_KEY, "") != self._inputs_link():
             raise self._damaged("inputs were changed or removed")
 
     def commit(self, step: int, at: str, entry: Json) -> str:
-        """Append a tick and make pending answers permanent, inside the caller's transaction; the
-        new head of the hash chain."""
+        """Append a step and make pending answers permanent, inside the caller's transaction;
+        returns the new head of the hash chain."""
         text = canonical(entry)
         head = chain_digest(self.hash_after(step), text)
         self.store.execute(
@@ -134,7 +134,7 @@ class Journal:
                 (begin, min(begin + 500, end)),
             )
             for step, entry in rows:
-                yield decode_json(self.store, f"tick {step}", dict, entry)
+                yield decode_json(self.store, f"step {step}", dict, entry)
 
     def truncate(self, steps: int) -> None:
         """Delete everything after ``steps`` steps except planned inputs, within a transaction."""
@@ -216,7 +216,7 @@ class Journal:
     # -- states and snapshots -------------------------------------------------------
 
     def save_state(self, step: int, agent: AgentId, state: AgentState) -> str:
-        """Write an agent's state after a step; its digest."""
+        """Write an agent's state after a step; returns its digest."""
         text = canonical(to_json(state))
         self.store.execute("INSERT INTO states VALUES (?, ?, ?)", (step, agent, text))
         return digest_text(text)
@@ -239,22 +239,22 @@ class Journal:
             yield step, decode_json(self.store, f"a state of {agent}", _agent_state, text)
 
     def _state(self, agent: AgentId, step: int, text: str) -> AgentState:
-        name = f"the state of {agent} at tick {step}"
+        name = f"the state of {agent} at step {step}"
         entry: Json = next(iter(self.entries(step, step)), {})
         if not isinstance(text, str) or entry.get("states", {}).get(agent) != digest_text(text):
             raise self._damaged(f"{name} does not fit the journal")
         return decode_json(self.store, name, _agent_state, text)
 
     def snapshot(self, step: int, world: Json) -> str:
-        """Write a snapshot of the world after a step; its digest, for the entry of the tick."""
+        """Write a snapshot of the world after a step; returns its digest, for the step's entry."""
         text = canonical(world)
         key = digest_text(text)
         self.store.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (step, text, key))
         return key
 
     def snapshot_digest(self, step: int) -> str:
-        """The digest of the snapshot after a step in the hash chain, empty if there is none. That
-        of step -1 is in the first tick."""
+        """The hash chain's digest of the snapshot after a step, empty if there is none. The entry
+        of step 0 has the digest for step -1."""
         entry: Json = next(iter(self.entries(max(step, 0), max(step, 0))), {})
         return str(entry.get("snapshots", {}).get(str(step), ""))
 
@@ -268,10 +268,10 @@ class Journal:
             return None
         at, text, key = rows[0]
         if not isinstance(text, str) or digest_text(text) != key:
-            raise self._damaged(f"the snapshot after tick {at} does not fit its checksum")
+            raise self._damaged(f"the snapshot after step {at} does not fit its checksum")
         if key != self.snapshot_digest(at):
-            raise self._damaged(f"the snapshot after tick {at} does not fit the hash chain")
-        return int(at), decode_json(self.store, f"the snapshot after tick {at}", dict, text)
+            raise self._damaged(f"the snapshot after step {at} does not fit the hash chain")
+        return int(at), decode_json(self.store, f"the snapshot after step {at}", dict, text)
 
     # -- inputs ---------------------------------------------------------------------
 
@@ -291,7 +291,7 @@ class Journal:
         """The inputs of a step, in the order in which they were added."""
         rows = self.store.rows("SELECT input FROM inputs WHERE step = ? ORDER BY number", (step,))
         return tuple(
-            decode_json(self.store, f"an input of tick {step}", _input, text) for (text,) in rows
+            decode_json(self.store, f"an input of step {step}", _input, text) for (text,) in rows
         )
 
     def copy_inputs(self, record: Journal) -> None:
@@ -320,7 +320,7 @@ def _plain(value: object) -> Json:
 
 def ask_label(step: int, agent: AgentId, path: str) -> str:
     """The name of an ask in error messages."""
-    return f"ask {path} of {agent} at tick {step}"
+    return f"ask {path} of {agent} at step {step}"
 
 
 def initial_hash(store: Store) -> str:

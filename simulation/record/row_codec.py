@@ -28,7 +28,7 @@ ASK_COLUMNS = "step, agent, path, kind, role, digest, ask, answer, tokens_in, to
 
 @dataclass(frozen=True, slots=True)
 class AskRow:
-    """An ask of a run with its answer. ``digest`` is that of the ask's canonical JSON."""
+    """An ask of a run with its answer. ``digest`` is the digest of the ask's canonical JSON."""
 
     where: AskId
     kind: str

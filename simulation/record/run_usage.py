@@ -39,7 +39,7 @@ CAP_KEY = "max_tokens_per_day"
 _MODULUS = 1 << 128
 _REMEDY = "resume the run with a higher cap"
 
-StepUsage = tuple[int, Usage]  # A step, and what one agent spent in it on one kind and role of ask
+StepUsage = tuple[int, Usage]  # A step, and what one agent's asks of one kind and role cost in it
 
 
 class UsageTable:
@@ -54,7 +54,7 @@ class UsageTable:
         if not store.version(USAGE_PART) and store.first_row(
             "SELECT 1 FROM sqlite_master WHERE name = 'ledger'"
         ):
-            raise RunCorrupt(f"{store.name}: 'parts' has lost its row; restore it from a backup")
+            raise RunCorrupt(f"{store.name}: 'parts' lacks the ledger; restore it from a backup")
         store.migrate(USAGE_PART, len(USAGE_SCHEMA), USAGE_SCHEMA)
 
     def add(self, step: int, costs: Iterable[Usage]) -> None:
@@ -108,14 +108,14 @@ class UsageTable:
             step, _ = self._read_row(row)
             total += int(row[-1], 16)
             if not 0 <= step <= steps:
-                yield Damage(f"costs of tick {step}", "belong to no tick")
+                yield Damage(f"costs of step {step}", "belong to no step")
         if total % _MODULUS != self._checksum():
             yield Damage("costs", "rows were changed or removed")
 
     def _read_row(self, row: tuple[Json, ...]) -> StepUsage:
         if any(isinstance(value, bytes) for value in row) or row_checksum(row[:-1]) != row[-1]:
             raise RunCorrupt(
-                f"{self.store.name}: what tick {row[0]!r} cost does not fit its checksum; "
+                f"{self.store.name}: the costs of step {row[0]!r} do not fit their checksum; "
                 "restore the file from a backup, or fork the run before the damage"
             )
         step, *values, _ = row
