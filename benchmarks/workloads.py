@@ -5,11 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from ..core import (
-    Generate,
-    Message,
-    Seed,
-)
+from ..core import Generate, Message, Seed
 from ..models import LocalModel
 from ..models.engine import PromptBuilder, RepetitionLimits
 

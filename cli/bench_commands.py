@@ -251,8 +251,7 @@ def understanding(
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     part: Annotated[
-        list[str] | None,
-        typer.Option("--part", help="intent, sentiment, language; all if none."),
+        list[str] | None, typer.Option("--part", help="intent, sentiment, language; all if none.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

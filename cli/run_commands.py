@@ -52,8 +52,7 @@ CapOption = Annotated[
     ),
 ]
 KeepGoingOption = Annotated[
-    bool,
-    typer.Option("--keep-going", help="Go on though most asks of a role fail."),
+    bool, typer.Option("--keep-going", help="Go on though most asks of a role fail.")
 ]
 
 
@@ -85,8 +84,7 @@ def run(
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
     forecast: Annotated[
-        bool,
-        typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing."),
+        bool, typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing.")
     ] = False,
     json: JsonOption = False,
 ) -> None:

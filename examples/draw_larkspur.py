@@ -162,12 +162,7 @@ def _furnish(
 ) -> None:
     name, emoji, *_ = place["things"][glyph].split("|")
     columns, lines = [x for x, _ in cells], [y for _, y in cells]
-    box = (
-        min(columns),
-        min(lines),
-        max(columns) - min(columns) + 1,
-        max(lines) - min(lines) + 1,
-    )
+    box = (min(columns), min(lines), max(columns) - min(columns) + 1, max(lines) - min(lines) + 1)
     if len(cells) != box[2] * box[3]:
         raise ValueError(f"{place['name']}: '{glyph}' ({name}) is not one rectangle")
     canvas.marks.append(Mark("object", name, box, emoji))

@@ -12,13 +12,7 @@ from ..agents import Agent
 from ..core import Model, Persona, SettingError, Time, read_settings
 from ..interop import load_scenario
 from ..memory import Memory
-from ..simulation import (
-    RUN_FILE,
-    Run,
-    agent_from_run,
-    agent_from_scenario,
-    match_name,
-)
+from ..simulation import RUN_FILE, Run, agent_from_run, agent_from_scenario, match_name
 from ..store import Store
 
 

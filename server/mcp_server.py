@@ -41,9 +41,7 @@ _INSTRUCTIONS = (
 
 
 def build_mcp_server(
-    thread: AgentThread[AgentService],
-    version: str = "",
-    identify: Callable[[], str] | None = None,
+    thread: AgentThread[AgentService], version: str = "", identify: Callable[[], str] | None = None
 ) -> Server[Any]:
     """The SDK's server for the agent of a thread.
 

@@ -7,14 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from ..core import (
-    Json,
-    ToolError,
-    ToolResult,
-    canonical,
-    check_arguments,
-    schema_problem,
-)
+from ..core import Json, ToolError, ToolResult, canonical, check_arguments, schema_problem
 from ..models import random_instance
 from ..tools import AnyTool, Toolbox, ToolContext, ToolLimits
 from .contract import Contract

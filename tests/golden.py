@@ -28,10 +28,7 @@ from denizens.core import (
     to_json,
 )
 from denizens.memory import Memory
-from denizens.models import (
-    ImprovisedModel,
-    load_model,
-)
+from denizens.models import ImprovisedModel, load_model
 from denizens.simulation import begin, read_scenario, replay
 from denizens.store import Store
 from denizens.testing import ScriptedModel

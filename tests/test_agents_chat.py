@@ -37,10 +37,7 @@ from denizens.core import (
     drive,
 )
 from denizens.memory import Memory
-from denizens.models import (
-    ImprovisedModel,
-    hashed_vectors,
-)
+from denizens.models import ImprovisedModel, hashed_vectors
 from denizens.planners import Dialogue, Routine, StepBuilder
 from denizens.testing import ScriptedModel
 from denizens.tools import AnyTool, tool

@@ -29,14 +29,7 @@ from denizens.core import (
 )
 from denizens.memory import Memory, Notes, ToolCallLog
 from denizens.models import ImprovisedModel
-from denizens.planners import (
-    DialogueInput,
-    DialogueReply,
-    GoalPlanner,
-    Task,
-    TaskOutcome,
-    goals_of,
-)
+from denizens.planners import DialogueInput, DialogueReply, GoalPlanner, Task, TaskOutcome, goals_of
 from denizens.testing import ScriptedModel
 from denizens.tests.support.guarded_agent import (
     NINE,

@@ -229,10 +229,7 @@ def run(*words: str | Path) -> int:
 
 
 def test_command(
-    talks: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    talks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints the figures as JSON and writes receipts; --quick and plain too."""
     monkeypatch.setattr(memory_suite, "load_embedder", lambda: SimpleNamespace(vectors=embed))

@@ -26,7 +26,7 @@ COMMANDS = (
     *("view", "export", "doctor", "models", "mcp", "whisper"),
 )
 FIGURES = {
-    *("steps", "hash", "agent_steps_per_s", "model_calls", "prompt_tokens", "generated_tokens"),
+    *("steps", "hash", "agent_steps_per_s", "model_calls", "prompt_tokens", "generated_tokens")
 }
 
 

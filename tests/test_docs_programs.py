@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import os
 import re
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def test_programs_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> Non
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        # A page may start "python server.py": it is to be this one.
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr

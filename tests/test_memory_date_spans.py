@@ -114,13 +114,7 @@ def test_two_times_in_order() -> None:
     ]
 
 
-@given(
-    st.text(max_size=40)
-    | st.lists(
-        st.sampled_from(PIECES.split()),
-        max_size=8,
-    ).map(" ".join)
-)
+@given(st.text(max_size=40) | st.lists(st.sampled_from(PIECES.split()), max_size=8).map(" ".join))
 def test_any_text(text: str) -> None:
     """No text is an error, and every span has a length."""
     for one in find_date_spans(text, AT):

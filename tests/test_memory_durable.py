@@ -219,10 +219,7 @@ def test_unfit_records_are_refused_whole(
 
 def test_other_models_cue_is_refused(path: Path) -> None:
     """A cue embedded by another model is an error, not a wrong answer."""
-    with (
-        Memory(path, "Bo") as memory,
-        pytest.raises(MemoryFault, match="another model"),
-    ):
+    with Memory(path, "Bo") as memory, pytest.raises(MemoryFault, match="another model"):
         memory.recall(CUE, [1.0, 0.0])
 
 

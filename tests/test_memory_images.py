@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from denizens.core import MemoryFault, ModelError, SettingError
 from denizens.memory import Images, Memory
-from denizens.models.embedders.image_embedder import ImageEmbedder
+from denizens.models.embedders import ImageEmbedder
 from denizens.testing import write_tiny_embedder
 
 NOW = datetime(2023, 6, 1, 9)

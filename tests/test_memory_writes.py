@@ -120,8 +120,7 @@ def test_a_record_that_does_not_fit_is_refused(tmp_path: Path, changed: dict[str
 
 
 @pytest.mark.parametrize(
-    "records",
-    [GOOD, "rye", 5, [None], [{"id": 1}], [GOOD, GOOD], [GOOD, "rye"]],
+    "records", [GOOD, "rye", 5, [None], [{"id": 1}], [GOOD, GOOD], [GOOD, "rye"]]
 )
 def test_what_is_no_list_of_records_is_refused(tmp_path: Path, records: Any) -> None:
     """So is anything else in their place, all or nothing; a generator of records is taken."""

@@ -14,21 +14,21 @@ from denizens.cli import main
 from denizens.core import Choice, Choose, ModelCorrupt, Option, Rate, digest
 from denizens.models import load_local, load_model
 from denizens.models.decisions import (
+    DECISION_KINDS,
+    METHOD_NAMES,
     calibrate,
+    calibration_data,
     large_model_calibration,
     load_calibration,
     shipped_calibration,
     write_calibration,
 )
 from denizens.models.decisions.calibration import (
-    DECISION_KINDS,
-    calibration_data,
     calibration_path,
     rating_examples,
     read_calibration,
 )
 from denizens.models.decisions.calibrator import shipped_decisions
-from denizens.models.decisions.scoring_method import METHOD_NAMES
 from denizens.testing import write_tiny_embedder, write_tiny_model
 from denizens.tests.support.tiny_models import answers
 

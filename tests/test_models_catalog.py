@@ -35,16 +35,9 @@ from denizens.models import (
     pull,
     remove,
 )
+from denizens.models.files import check_hashes, check_sizes, file_sha256, stored_digest
 from denizens.models.files.catalog import fetch_and_convert
-from denizens.models.files.model_store import (
-    MANIFEST,
-    check_hashes,
-    check_sizes,
-    file_sha256,
-    scratch_folder,
-    stored_digest,
-    write_manifest,
-)
+from denizens.models.files.model_store import MANIFEST, scratch_folder, write_manifest
 from denizens.testing import write_tiny_model
 
 

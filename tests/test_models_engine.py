@@ -199,12 +199,7 @@ def test_trimming_drops_by_priority(folder: Path) -> None:
 
 def test_one_bad_ask_fails_alone(model: LocalModel) -> None:
     """Too long, an impossible schema, no token allowed: each is Failed, the rest answered."""
-    asks = [
-        say("bread " * 2000),
-        say(schema={"type": "banana"}),
-        say(max_tokens=0),
-        say("fine"),
-    ]
+    asks = [say("bread " * 2000), say(schema={"type": "banana"}), say(max_tokens=0), say("fine")]
     found = answers(model, asks)
     reasons = [getattr(answer, "reason", "fine") for answer in found]
     assert reasons == ["context_too_long", "schema", "context_too_long", "fine"]
@@ -293,10 +288,7 @@ def test_clients_do_not_mix(model: LocalModel) -> None:
 def test_int8_keeps_rows_apart_and_stays_near(folder: Path) -> None:
     """Rounded layers give each row the same numbers in any company, near the exact ones."""
     import torch
-    from denizens.models.engine.decoder import (
-        ActivationQuantizer,
-        Int8Linear,
-    )
+    from denizens.models.engine.decoder import ActivationQuantizer, Int8Linear
 
     generator = torch.Generator().manual_seed(1)
     linear = torch.nn.Linear(64, 48)

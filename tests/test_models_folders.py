@@ -12,12 +12,8 @@ from typing import Any
 import pytest
 from denizens.core import Completion, Embed, Message, ModelCorrupt, ModelError, Vectors
 from denizens.models import Embedder, load_model
-from denizens.models.embedders.image_embedder import ImageEmbedder
-from denizens.models.files.checkpoint import (
-    checked_encoders,
-    read_checkpoint,
-    silence_libraries,
-)
+from denizens.models.embedders import ImageEmbedder
+from denizens.models.files import checked_encoders, read_checkpoint, silence_libraries
 from denizens.testing import write_tiny_embedder, write_tiny_model
 from denizens.testing.tiny_models import ARCHITECTURES
 from denizens.tests.support.tiny_models import answers, generate_ask, load_engine

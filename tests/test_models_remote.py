@@ -238,8 +238,7 @@ def test_a_schema_is_passed_on_and_checked(server: FakeOpenAIServer, model: Remo
     }
     server.reply = lambda said: replies[said]
     good, cut, wrong, plain = answers(
-        model,
-        [say(text, schema=PERSON, max_tokens=8 if text == "cut" else 40) for text in replies],
+        model, [say(text, schema=PERSON, max_tokens=8 if text == "cut" else 40) for text in replies]
     )
     assert good.data == {"name": "Bo", "age": 7}
     assert json.loads(good.text) == good.data

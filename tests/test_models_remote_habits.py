@@ -56,10 +56,7 @@ def said_no(message: str, status: int = 400, **more: Any) -> tuple[int, Any]:
         said_no("Request too large on tokens per minute: Limit 60, Requested 90", 413),
         (413, "<html>413 Request Entity Too Large</html>"),
         (422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 40. Given: 90 and 64"}),
-        (
-            400,
-            [{"error": {"message": "The input token count (90) exceeds the maximum number of"}}],
-        ),
+        (400, [{"error": {"message": "The input token count (90) exceeds the maximum number of"}}]),
     ],
 )
 def test_a_prompt_too_long_in_any_words(

@@ -27,12 +27,7 @@ from denizens.core import (
     SettingError,
     Ticket,
 )
-from denizens.models import (
-    ImprovisedModel,
-    ReplicaModel,
-    UsageLedger,
-    load_model,
-)
+from denizens.models import ImprovisedModel, ReplicaModel, UsageLedger, load_model
 from denizens.testing import ScriptedModel, write_tiny_embedder, write_tiny_model
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from denizens.models.decisions import ScoringMethod
-from denizens.models.decisions.calibrator import TIE_NATS, MethodResult, pick_method
-from denizens.models.decisions.scoring_method import (
+from denizens.models.decisions import (
     METHOD_NAMES,
     LabelledDecision,
-    correct,
+    ScoringMethod,
     cross_validate,
     fit_method,
-    nll_loss,
 )
+from denizens.models.decisions.calibrator import TIE_NATS, MethodResult, pick_method
+from denizens.models.decisions.scoring_method import correct, nll_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

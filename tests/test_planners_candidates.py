@@ -134,12 +134,7 @@ PAIRS = ("pairs", {"type": "array", "items": {"type": "integer"}})
             ["Oslo", "Bergen", "Voss"],
         ),
         ("scores {'math': 90}", "scores", {"type": "object"}, {"math": 90}),
-        (
-            "5ft 10in tall",
-            "height",
-            {"type": "integer", "description": "Height in inches."},
-            70,
-        ),
+        ("5ft 10in tall", "height", {"type": "integer", "description": "Height in inches."}, 70),
         ("the past hour", "span", {"type": "integer", "description": "Span in seconds."}, 3600),
     ],
 )

@@ -196,8 +196,7 @@ def test_a_goal_is_heard_whoever_decides() -> None:
     kept for the one that works on goals, and is not taken for a thought."""
     switch = RuleSwitch([("at_night", Routine()), ("has_goal", "react")], Fixed("else"))
     night = situation(
-        now=AT.replace(hour=3),
-        inputs=(Input(kind="whisper", to="Bo Li", text="goal: find a hat"),),
+        now=AT.replace(hour=3), inputs=(Input(kind="whisper", to="Bo Li", text="goal: find a hat"),)
     )
     decision = ScriptedAnswers().think(switch.decide(night))
     assert [goal.text for goal in goals_of(decision.state)] == ["find a hat"]

@@ -107,10 +107,7 @@ def test_a_step_that_asks_waits() -> None:
     told = ScriptedAnswers(
         moves=["ask_back", "temperature", "answer"],
         arguments=[{"town": "Bern"}],
-        texts={
-            "plan": [plan(step("a", "Book."), step("b", "Ask Bern."))],
-            "ask_back": ["When?"],
-        },
+        texts={"plan": [plan(step("a", "Book."), step("b", "Ask Bern."))], "ask_back": ["When?"]},
         tools={"temperature": lambda given: "9 degrees"},
     )
     waiting = told.think(PLANNER.work(task("Book, if it is warm.", TOWN)))

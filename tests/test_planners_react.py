@@ -17,12 +17,7 @@ from denizens.core import (
     from_json,
     to_json,
 )
-from denizens.planners import (
-    React,
-    ToolCallRecord,
-    goals_of,
-    world_tools,
-)
+from denizens.planners import React, ToolCallRecord, goals_of, world_tools
 from denizens.planners.goals import accept_goals
 from denizens.planners.steps import action_from_call
 from denizens.planners.text import is_grounded
@@ -216,9 +211,7 @@ def test_what_nothing_bears_out_is_not_said() -> None:
 def test_rounds_end_the_work() -> None:
     """A model that always finds new arguments is stopped at the bound, with a typed outcome."""
     told = ScriptedAnswers(
-        moves=["price"] * 4,
-        arguments=[{"thing": str(n)} for n in range(4)],
-        tools={"price": cheap},
+        moves=["price"] * 4, arguments=[{"thing": str(n)} for n in range(4)], tools={"price": cheap}
     )
     outcome = told.think(React(rounds=4, way="whole").work(task("What costs what?", PRICE)))
     assert (outcome.status, len(outcome.calls)) == ("stopped", 4)

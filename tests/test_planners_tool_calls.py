@@ -21,10 +21,7 @@ from denizens.core import (
     run_thoughts,
     schema_validator,
 )
-from denizens.models import (
-    ImprovisedModel,
-    LocalModel,
-)
+from denizens.models import ImprovisedModel, LocalModel
 from denizens.planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
 from denizens.testing import ScriptedModel
 from hypothesis import given, settings

@@ -30,8 +30,7 @@ from denizens.world import Town, ascii_map
 
 START = datetime(2026, 5, 2, 8, 0)
 MAP = ascii_map(
-    "########\n#aa..bb#\n#aa..bb#\n########",
-    {"a": "house:hall:bed", "b": "house:kitchen:table"},
+    "########\n#aa..bb#\n#aa..bb#\n########", {"a": "house:hall:bed", "b": "house:kitchen:table"}
 )
 
 
@@ -59,11 +58,7 @@ def household(store: Store, **minds: Json) -> Simulation:
         for first in ("Ann", "Ben")
     ]
     return Simulation(
-        Town(MAP, start=START, step_seconds=60),
-        agents,
-        seed=3,
-        clock=Clock(START),
-        store=store,
+        Town(MAP, start=START, step_seconds=60), agents, seed=3, clock=Clock(START), store=store
     )
 
 

@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
-from denizens.models import (
-    ImprovisedModel,
-    Router,
-    Usage,
-    UsageLedger,
-)
+from denizens.models import ImprovisedModel, Router, Usage, UsageLedger
 from denizens.simulation import (
     Run,
     Simulation,

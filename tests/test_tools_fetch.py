@@ -293,10 +293,7 @@ def test_a_trusted_port_is_open_at_its_address_alone() -> None:
     """Trust in a service of one's own opens its port there, not at every host of the list."""
     known = {"own.test.example": ["127.0.0.1"], "example.org": ["93.184.215.14"]}
     fetch = fetch_tool(
-        known,
-        resolve=lambda host, port: known[host],
-        trusted=("127.0.0.1:9",),
-        seconds=2,
+        known, resolve=lambda host, port: known[host], trusted=("127.0.0.1:9",), seconds=2
     )
     with pytest.raises(ValueError, match="port 9 is not allowed; allowed: 80, 443"):
         fetch("http://example.org:9/")

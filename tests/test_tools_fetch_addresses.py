@@ -96,9 +96,7 @@ def test_the_listener_sees(listener: Listener) -> None:
         listener.seen.clear()
         WATCH.on = True
         fetch = fetch_tool(
-            ("example.test",),
-            resolve=always([address]),
-            trusted=(f"{address}:{listener.port}",),
+            ("example.test",), resolve=always([address]), trusted=(f"{address}:{listener.port}",)
         )
         assert fetch(f"http://example.test:{listener.port}/")["text"] == "got through"
         WATCH.on = False
@@ -135,12 +133,7 @@ def test_no_resolved_address_gets_through(listener: Listener) -> None:
     WATCH.on = True
     for address in RESOLVED:
         for answer in ([address], ["93.184.215.14", address], [address, "93.184.215.14"]):
-            fetch = fetch_tool(
-                ("*",),
-                ports=(listener.port,),
-                resolve=always(answer),
-                seconds=5,
-            )
+            fetch = fetch_tool(("*",), ports=(listener.port,), resolve=always(answer), seconds=5)
             with pytest.raises(ValueError, match="is not public"):
                 got.append((address, fetch(f"http://www.example.org:{listener.port}/")))
     WATCH.on = False
@@ -191,9 +184,7 @@ def test_the_name_is_looked_up_once(listener: Listener) -> None:
 
     WATCH.made.clear()
     fetch = fetch_tool(
-        ("rebind.example.org",),
-        resolve=rebinding,
-        trusted=(f"127.0.0.1:{listener.port}",),
+        ("rebind.example.org",), resolve=rebinding, trusted=(f"127.0.0.1:{listener.port}",)
     )
     WATCH.on = True
     fetch(f"http://rebind.example.org:{listener.port}/")

@@ -11,10 +11,7 @@ import pytest
 from denizens.agents import Agent, fact_search_tool, run_tool
 from denizens.core import Call, Embed, Failed, ModelAsk, Persona, Utterance
 from denizens.memory import Documents, Facts, Memory
-from denizens.models import (
-    ImprovisedModel,
-    hashed_vectors,
-)
+from denizens.models import ImprovisedModel, hashed_vectors
 from denizens.testing import ScriptedModel
 from denizens.tools import Toolbox, ToolContext, knowledge_search, memory_search
 

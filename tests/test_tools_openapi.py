@@ -220,11 +220,7 @@ def test_wrong_documents_are_told(tmp_path: Path) -> None:
         st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.just({})),
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
-            st.dictionaries(
-                st.sampled_from(WORDS.split()),
-                inner,
-                max_size=5,
-            ),
+            st.dictionaries(st.sampled_from(WORDS.split()), inner, max_size=5),
         ),
         max_leaves=20,
     )

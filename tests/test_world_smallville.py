@@ -208,11 +208,7 @@ MARIA = f"{SMALL}/personas/Maria Lopez/bootstrap_memory"
         (f"{SMALL}/reverie/meta.json", {}, "not a Smallville meta file"),
         (f"{SMALL}/environment/0.json", {}, "no start tile"),
         (f"{SMALL}/environment/0.json", None, "cannot be read"),
-        (
-            f"{MARIA}/spatial_memory.json",
-            HOBS,
-            "did you mean",
-        ),
+        (f"{MARIA}/spatial_memory.json", HOBS, "did you mean"),
         (f"{MARIA}/spatial_memory.json", {"the Ville": 3}, "is no tree"),
         (f"{MARIA}/scratch.json", {"innate": 1, "living_area": 2}, "not a usable Smallville"),
         (f"{MARIA}/scratch.json", None, "scratch.json"),

@@ -415,11 +415,7 @@ def packed(numbers: list[int], how: str) -> Json:
     body = b"".join(number.to_bytes(4, "little") for number in numbers)
     if how:
         body = zlib.compress(body) if how == "zlib" else gzip.compress(body)
-    return {
-        "data": base64.b64encode(body).decode(),
-        "encoding": "base64",
-        "compression": how,
-    }
+    return {"data": base64.b64encode(body).decode(), "encoding": "base64", "compression": how}
 
 
 @pytest.mark.parametrize("how", ["zlib", "gzip", ""])

@@ -21,10 +21,7 @@ from ...core import (
     identifier_to_words,
 )
 from ...planners import call_key
-from ...testing import (
-    ScriptedAnswer,
-    ScriptedModel,
-)
+from ...testing import ScriptedAnswer, ScriptedModel
 from .tasks import BenchmarkTask, ExpectedCall
 
 INSIGHT = "What leads there: "

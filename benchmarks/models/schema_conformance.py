@@ -9,16 +9,7 @@ from dataclasses import dataclass, field, replace
 from json import loads
 from typing import Any
 
-from ...core import (
-    Completion,
-    Failed,
-    Generate,
-    Json,
-    Message,
-    Seed,
-    answer_all,
-    schema_validator,
-)
+from ...core import Completion, Failed, Generate, Json, Message, Seed, answer_all, schema_validator
 from ...models import LocalModel
 from ..data_files import packaged_data
 from ..workloads import without_stops

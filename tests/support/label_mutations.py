@@ -438,10 +438,7 @@ MUTATIONS = (
         'label: dict[str, list[str]] = {"sources": []}',
     ),
     Mutation(
-        "memory: for whom a summary is",
-        "memory/compaction.py",
-        "audience=records[0].audience,",
-        "",
+        "memory: for whom a summary is", "memory/compaction.py", "audience=records[0].audience,", ""
     ),
     Mutation(
         "memory: how much is folded for whom",

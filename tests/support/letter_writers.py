@@ -127,13 +127,7 @@ def make_run(
     ]
     town = Town(MAP, start=START, step_seconds=60)
     return Simulation(
-        town,
-        agents,
-        seed=3,
-        clock=Clock(START),
-        store=store,
-        approver=approver,
-        listener=listener,
+        town, agents, seed=3, clock=Clock(START), store=store, approver=approver, listener=listener
     )
 
 

@@ -309,12 +309,7 @@ class ScriptRun:
         pieces: list[str] = []
         agent, text = self.agents[one.agent], self._words(one)
         reply = agent.chat(
-            text,
-            one.who,
-            session=session,
-            at=self.now,
-            on_text=pieces.append,
-            approve=_refuse,
+            text, one.who, session=session, at=self.now, on_text=pieces.append, approve=_refuse
         )
         self._keep(one.agent, reply.step.asks, guard=self._guard_of(one.agent))
         session += [Utterance(one.who, text, self.now), Utterance(one.agent, reply.text, self.now)]
