@@ -44,7 +44,6 @@ def test_programs_run_and_print_what_is_shown(page: Path, tmp_path: Path) -> Non
     """Each block is a whole program; its output is the text block behind it, where ``...``
     stands for anything."""
     programs = [block for block in blocks(page) if not block["needs"]]
-    bin_folder = str(Path(sys.executable).parent)
     done = subprocess.run(
         [sys.executable, "-c", RUNNER],
         input=json.dumps([block["code"] for block in programs]),
