@@ -40,7 +40,7 @@ town: $(STAMP)  ## three people of Larkspur live a morning; writes town.html
 
 test: check  ## check, then every test, those with the real models too
 	@# Two processes, a file in one of them: the real models are loaded once in each.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 check: $(STAMP)  ## ruff (lint and format) and mypy --strict
 	$(BIN)/ruff check .
