@@ -2,123 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 from denizens.core import (
     Action,
-    Affordance,
     AgentState,
-    Answer,
     Ask,
-    Choice,
     Choose,
-    Completion,
-    ConversationView,
-    Event,
     Generate,
-    Hit,
-    Observation,
     Persona,
-    Recall,
-    Recalled,
     Record,
     RecordKind,
-    Seed,
-    Situation,
-    Thought,
-    Utterance,
-    VisibleAgent,
 )
 from denizens.planners import Daily, StepBuilder
 from denizens.planners.daily.encounters import converse, remember_conversation
 from denizens.planners.text import to_first_person
+from denizens.tests.support.encounter_situations import MEET, NINE, SAY, Mind, run, situation, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-NINE = datetime(2023, 2, 13, 9)
-BO = Persona(name="Bo Li", currently="Bo Li wants to sell rye.")
-MEMORIES = [
-    Record(id=1, kind="observation", text="Ada Byron likes rye bread.", created=NINE),
-    Record(id=2, kind="thought", text="Bo Li misses the river.", created=NINE),
-    Record(id=3, kind="utterance", text='Ada Byron said to Bo Li: "Hm."', created=NINE),
-    Record(id=4, kind="thought", text="Bo Li owes Ada Byron a loaf.", created=NINE),
-]
-SAY = (Affordance("wait"), Affordance("say"), Affordance("leave"))
-MEET = (Affordance("wait"), Affordance("continue"), Affordance("talk", "Ada Byron"))
-
-
-def situation(
-    can: Sequence[Affordance],
-    *,
-    talk: ConversationView | None = None,
-    fresh: tuple[Event, ...] = (),
-    state: AgentState | None = None,
-) -> Situation:
-    people = (VisibleAgent("Ada Byron", 2, "reading"),)
-    return Situation(
-        persona=BO,
-        state=state or AgentState(records=4),
-        seen=Observation(BO.name, NINE, "v:Bakery:room", events=fresh, people=people, talk=talk),
-        fresh=fresh,
-        can=tuple(can),
-        tools=(),
-        inputs=(),
-        now=NINE,
-        seed=Seed.of(1),
-    )
-
-
-def told(*texts: str, floor: str = "Bo Li", ended: bool = False) -> ConversationView:
-    """A talk in which Ada and Bo took turns, Ada first."""
-    lines = [Utterance(("Ada Byron", "Bo Li")[n % 2], text, NINE) for n, text in enumerate(texts)]
-    return ConversationView("t1", ("Ada Byron", "Bo Li"), floor, tuple(lines), ended)
-
-
-class Mind:
-    """Answers by hand: ``choices`` by role (a name or an index), texts in turn, memories."""
-
-    def __init__(self, choices: dict[str, str | int] | None = None, *texts: str) -> None:
-        self.choices = choices or {}
-        self.texts = texts or ("Good morning, how is the rye?",)
-        self.records = MEMORIES
-        self.asks: list[Ask] = []
-        self.said: list[str] = []
-
-    def answer(self, ask: Ask) -> Answer:
-        self.asks.append(ask)
-        if isinstance(ask, Recall):
-            hits = [
-                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
-                for one in self.records[: ask.cue.limit]
-            ]
-            return Recalled(hits=tuple(hits))
-        if isinstance(ask, Generate):
-            self.said.append(self.texts[len(self.said) % len(self.texts)])
-            return Completion(text=self.said[-1])
-        assert isinstance(ask, Choose), f"nobody should ask {ask}"
-        names = [option.name for option in ask.options]
-        wanted = self.choices.get(ask.role, 0)
-        index = wanted % len(names) if isinstance(wanted, int) else names.index(wanted)
-        return Choice(
-            index=index, probabilities=tuple(float(i == index) for i in range(len(names)))
-        )
-
-    def roles(self) -> list[str]:
-        return [ask.role for ask in self.asks if isinstance(ask, Choose)]
-
-
-def run(thought: Thought[Action] | Thought[str] | Thought[None], mind: Mind) -> object:
-    """Drive a thought by hand to its end."""
-    answers: tuple[Answer, ...] | None = None
-    try:
-        while True:
-            asks = next(thought) if answers is None else thought.send(answers)
-            answers = tuple(mind.answer(ask) for ask in asks)
-    except StopIteration as end:
-        return end.value
 
 
 def test_a_topic_is_a_thought_and_is_not_taken_twice() -> None:
