@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 
 import pytest
 from denizens.core import (
     Action,
-    Affordance,
     AgentState,
     Answer,
     Ask,
@@ -19,15 +17,11 @@ from denizens.core import (
     Failed,
     Generate,
     Hit,
-    Observation,
-    Persona,
     Recall,
     Recalled,
     Record,
     RoutineEntry,
     ScheduleEntry,
-    Seed,
-    Situation,
     Thought,
 )
 from denizens.planners import StepBuilder
@@ -43,42 +37,12 @@ from denizens.planners.daily.day_plan import (
     turning_points,
 )
 from denizens.planners.text import is_english
+from denizens.tests.support.day_situations import DAY, bo, contiguous, ends, situation
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-DAY = datetime(2023, 2, 13)
 MEMORY = Record(id=1, kind="plan", text="Bo Li wants to bake a cake.", created=DAY)
-OVEN = "v:Bakery:room:oven"
 MINUTES = st.integers(0, 24 * 60 - 1)
-
-
-def clock(minute: int) -> str:
-    hour, rest = divmod(minute % 1440, 60)
-    return f"{(hour + 11) % 12 + 1}:{rest:02d}{'am' if hour < 12 else 'pm'}"
-
-
-def bo(wake: int = 6 * 60, sleep: int = 22 * 60, *routine: RoutineEntry) -> Persona:
-    return Persona(
-        name="Bo Li",
-        currently="Bo Li worries.",
-        lifestyle=f"wakes up at {clock(wake)}, goes to bed at {clock(sleep)}",
-        home="v:Mill:bedroom",
-        routine=routine,
-    )
-
-
-def situation(now: datetime, persona: Persona, state: AgentState | None = None) -> Situation:
-    return Situation(
-        persona=persona,
-        state=state or AgentState(records=1),
-        seen=Observation(persona.name, now, "v:Mill:bedroom"),
-        fresh=(),
-        can=(Affordance("wait"), Affordance("act", "v:Mill:bedroom:bed"), Affordance("act", OVEN)),
-        tools=(),
-        inputs=(),
-        now=now,
-        seed=Seed.of(1),
-    )
 
 
 class Mind:
@@ -127,17 +91,6 @@ def run(thought: Thought[ScheduleEntry] | Thought[None], mind: Mind) -> object:
             answers = tuple(mind.answer(ask) for ask in asks)
     except StopIteration as end:
         return end.value
-
-
-def ends(slot: ScheduleEntry) -> datetime:
-    return slot.start + timedelta(minutes=slot.minutes)
-
-
-def contiguous(schedule: tuple[ScheduleEntry, ...]) -> bool:
-    """No slot is empty, none begins before or after the one before it ends."""
-    return all(slot.minutes > 0 for slot in schedule) and all(
-        ends(one) == other.start for one, other in pairwise(schedule)
-    )
 
 
 # -- planning --------------------------------------------------------------------------------

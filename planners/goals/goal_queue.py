@@ -7,6 +7,7 @@ that waits for a person's answer is continued by the next whisper.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -112,15 +113,15 @@ def record_outcome(builder: StepBuilder, goal: Goal, outcome: TaskOutcome) -> No
     builder.state = with_goals(builder.state, goals)
 
 
-class GoalPlanner:
+class GoalPlanner(ABC):
     """Base of the planners that work on goals. A subclass defines ``work``, so that it can also
     be the worker of another planner."""
 
     __slots__ = ()
 
+    @abstractmethod
     def work(self, task: Task) -> Thought[TaskOutcome]:
         """Work until the task has ended or waits."""
-        raise NotImplementedError
 
     def decide(self, situation: Situation) -> Thought[Decision]:
         """Observe, then work on the first open goal; without one, continue or wait."""
