@@ -32,9 +32,9 @@ from denizens.models import ImprovisedModel, load_model
 from denizens.simulation import begin, read_scenario, replay
 from denizens.store import Store
 from denizens.testing import ScriptedModel
-from denizens.tests import test_simulation_maintenance as maintenance
-from denizens.tests import test_simulation_skills
 from denizens.tests.support import letter_writers as senders
+from denizens.tests.support import maintained_scenario as maintenance
+from denizens.tests.support import reading_agents
 from denizens.tools import tool
 
 FILE = Path(__file__).with_name("golden.json")
@@ -83,7 +83,7 @@ def _called() -> str:
 def _read() -> str:
     """Skills, notes and searches."""
     with Store(":memory:") as store:
-        made = test_simulation_skills.house(store)
+        made = reading_agents.house(store)
         list(made.run(steps=4))
         return made.hash
 
@@ -117,7 +117,7 @@ def _chat(model: str) -> str:
             "What do five loaves of bread cost?",
             "When is the bakery closed?",
         ]
-        said = [bo.chat(line, "Ada", at=test_simulation_skills.START).text for line in lines]
+        said = [bo.chat(line, "Ada", at=reading_agents.START).text for line in lines]
         digests = [digest(to_json(record)) for record in bo.memory.records()]
     return json.dumps([said, digests])
 

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from denizens.core import Completion, Cue, Failed, MemoryFault, Record, SettingError
 from denizens.memory import Compaction, CompactionBudget, Memory, rewind_memories
 from denizens.memory.extractive_summary import central_sentences
 from denizens.memory.storage import hidden_ids
 from denizens.store import Store
+from denizens.tests.support.hashed_embedding import embed_letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 START = datetime(2023, 1, 1, 8)
 LATER = START + timedelta(days=60)
-
-
-def letters(texts: Sequence[str]) -> NDArray[np.float32]:
-    """An embedding without a model: which words come."""
-    rows = np.zeros((len(texts), 48), np.float32)
-    for row, text in zip(rows, texts):
-        for word in text.lower().replace(".", "").split():
-            row[sum(map(ord, word)) * 7 % 48] += 1
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    return rows
 
 
 def live(folding: Compaction, day: int, count: int, **parts: Any) -> list[Record]:
@@ -50,13 +39,15 @@ def live(folding: Compaction, day: int, count: int, **parts: Any) -> list[Record
         )
         for n in range(count)
     ]
-    memory.add(records, dict(zip([r.id for r in records], letters([r.text for r in records]))))
+    memory.add(
+        records, dict(zip([r.id for r in records], embed_letters([r.text for r in records])))
+    )
     return records
 
 
 def folding() -> Compaction:
     """Folding of an empty memory."""
-    return Compaction(Memory(":memory:", "Bo", embed=letters))
+    return Compaction(Memory(":memory:", "Bo", embed=embed_letters))
 
 
 def recalled(folding: Compaction, limit: int = 10_000, text: str = "rye") -> set[int]:
@@ -187,13 +178,13 @@ def test_folds_last_and_follow_the_steps(tmp_path: Path) -> None:
     """Folds are there after reopening; an earlier view and a fork have the records back."""
     file = tmp_path / "bo.db"
     with Store(file) as store:
-        held = Compaction(Memory(store, "Bo", embed=letters))
+        held = Compaction(Memory(store, "Bo", embed=embed_letters))
         live(held, 0, 4)
         memory = held.memory
         memory.add([Record(id=5, kind="plan", text="x", created=LATER, pinned=True)], step=2)
         held.summarise(memory.records()[:4], at=LATER)
     with Store(file) as store:
-        held = Compaction(Memory(store, "Bo", embed=letters))
+        held = Compaction(Memory(store, "Bo", embed=embed_letters))
         assert recalled(held) == {5, 6}
         assert recalled(Compaction(held.memory.as_of(1))) == {1, 2, 3, 4}
         assert store.verify() == ()
@@ -205,7 +196,7 @@ def test_folds_last_and_follow_the_steps(tmp_path: Path) -> None:
 def test_central_sentences() -> None:
     """The summary by rule says what most records say, in their own sentences and order."""
     texts = ["Ada baked rye bread", "Ada sold rye bread", "A goat", "Ada ate rye bread", "Rain"]
-    text = central_sentences(texts, letters, count=2)
+    text = central_sentences(texts, embed_letters, count=2)
     assert all(
         sentence.strip(".") + "." in {f"{t}." for t in texts} for sentence in text.split(". ")
     )
@@ -230,7 +221,9 @@ def test_a_models_summary_is_checked() -> None:
             thought.send((answer,))
         text = end.value.value
         assert (text == "Ada sold six loaves of rye.") is taken
-        assert taken or text == central_sentences([record.text for record in records], letters)
+        assert taken or text == central_sentences(
+            [record.text for record in records], embed_letters
+        )
 
 
 def test_a_month_stays_small() -> None:

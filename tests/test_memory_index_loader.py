@@ -15,7 +15,7 @@ from denizens.core import Cue, Hit, Record
 from denizens.memory import Compaction, CompactionBudget, Memory, recall_many, rewind_memories
 from denizens.memory.index import index_loader as holding
 from denizens.store import Store
-from denizens.tests.test_memory_compaction import letters
+from denizens.tests.support.hashed_embedding import embed_letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +41,7 @@ def records(memory: Memory, day: int, count: int, whose: str = "Ada") -> list[Re
 
 def add(memory: Memory, made: Sequence[Record], step: int = 0) -> None:
     """Written with embeddings, every fifth without one."""
-    rows = letters([record.text for record in made])
+    rows = embed_letters([record.text for record in made])
     memory.add(made, {r.id: row for r, row in zip(made, rows) if r.id % 5}, step=step)
 
 
@@ -51,7 +51,7 @@ def asked(memory: Memory, at: datetime) -> list[tuple[Hit, ...]]:
     for text in QUESTIONS:
         for rules in ("paper", "hybrid", "reverie"):
             cue = Cue(text=text, at=at, limit=7, rules=rules, around=1, touch=False)
-            found.append(memory.recall(cue, letters([text])[0]))
+            found.append(memory.recall(cue, embed_letters([text])[0]))
     return found
 
 
@@ -80,7 +80,7 @@ def test_recall_is_as_if_all_were_held(deeds: list[tuple[str, int]]) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(holding, "UNLOAD_SLACK", 2)
         path = Path(folder) / "bo.db"
-        with Memory(path, "Bo", embed=letters) as memory:
+        with Memory(path, "Bo", embed=embed_letters) as memory:
             folding = Compaction(memory)
             for day, (deed, number) in enumerate(deeds):
                 at = START + timedelta(days=day, hours=20)
@@ -123,7 +123,7 @@ def shut(memory: Memory) -> int:
 
 def month(folder: Path, days: int = 8, each: int = 60) -> Memory:
     """Lived and folded every night, with a budget of two days."""
-    memory = Memory(folder / "bo.db", "Bo", embed=letters)
+    memory = Memory(folder / "bo.db", "Bo", embed=embed_letters)
     for day in range(days):
         add(memory, records(memory, day, each), step=day)
         at = START + timedelta(days=day, hours=20)
@@ -191,10 +191,10 @@ def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.M
         minds = [Memory(store, name) for name in ("Ada", "Bo", "Cy")]
         for mind in minds:
             made = records(mind, 0, 90)
-            mind.add(made, dict(zip([r.id for r in made], letters([r.text for r in made]))))
+            mind.add(made, dict(zip([r.id for r in made], embed_letters([r.text for r in made]))))
         at = START + timedelta(days=9)
         requests = [(mind, Cue(text="rye", at=at, limit=5)) for mind in minds]
-        rows = letters(["loaf 3 of rye", "loaf 7", "Ada sold loaf 80"])
+        rows = embed_letters(["loaf 3 of rye", "loaf 7", "Ada sold loaf 80"])
 
         def agree() -> list[tuple[Hit, ...]]:
             together = recall_many(requests, rows)
@@ -202,7 +202,7 @@ def test_a_pool_follows_what_is_taken_down(tmp_path: Path, monkeypatch: pytest.M
             return together
 
         before = agree()
-        fold = Compaction(minds[1], letters)
+        fold = Compaction(minds[1], embed_letters)
         summary = fold.summarise(minds[1].records()[:85], at=at)
         assert agree() != before
         assert len(minds[1].index.records) < 10

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from denizens.core import Answer, Client, Delta, Done, Embed, Generate, Model, ModelAsk, RunCorrupt
+from denizens.core import Answer, Embed, Generate, Model, ModelAsk, RunCorrupt
 from denizens.models import ImprovisedModel, Router, Usage, UsageLedger
 from denizens.simulation import (
     Run,
@@ -25,6 +25,7 @@ from denizens.simulation import (
 from denizens.simulation.record import usage_summary
 from denizens.store import Store
 from denizens.testing import ScriptedModel
+from denizens.tests.support.metered_client import MeteredClient
 
 STEPS = 60
 MODEL_KINDS = ("generate", "choose", "rate", "embed")
@@ -39,9 +40,9 @@ class Priced(ImprovisedModel):
         self.ledger = UsageLedger()
         self.answered = 0
 
-    def client(self) -> PricedClient:  # type: ignore[override]
+    def client(self) -> MeteredClient:  # type: ignore[override]
         """A mailbox that enters what it answers."""
-        return PricedClient(super().client(), self)
+        return MeteredClient(super().client(), self.enter)
 
     def enter(self, owner: str, ask: ModelAsk, answer: Answer) -> None:
         """Enter an answered ask."""
@@ -56,33 +57,6 @@ class Priced(ImprovisedModel):
             tokens_reused=words // 3,
             seconds=0.001 * (self.answered % 7),
         )
-
-
-class PricedClient:
-    """The client of a priced model."""
-
-    def __init__(self, inner: Client, model: Priced) -> None:
-        self.inner = inner
-        self.model = model
-        self.asked: dict[int, tuple[str, ModelAsk]] = {}
-
-    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> int:
-        """Queue an ask."""
-        ticket = self.inner.submit(ask, owner, priority)
-        self.asked[ticket] = (owner, ask)
-        return ticket
-
-    def cancel(self, ticket: int) -> None:
-        """Forget an ask."""
-        self.inner.cancel(ticket)
-
-    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """The answers, entered."""
-        events = self.inner.wait(timeout)
-        for event in events:
-            if isinstance(event, Done):
-                self.model.enter(*self.asked.pop(event.ticket), event.answer)
-        return events
 
 
 def lived(folder: Path, model: Model, steps: int = STEPS) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from denizens.cli import forecast_lines, main
-from denizens.core import Client, Delta, Done, Embed, Generate, Json, Model, ModelAsk
+from denizens.core import Answer, Client, Embed, Generate, Json, Model, ModelAsk
 from denizens.models import ImprovisedModel, UsageLedger
 from denizens.simulation import build_simulation, parse_scenario_time, read_scenario
 from denizens.simulation.forecast import forecast_cost
@@ -28,6 +28,7 @@ from denizens.simulation.forecast.rehearsal import (
 from denizens.simulation.forecast.rehearsal_model import AskStats, EmbeddingCache, RehearsalModel
 from denizens.simulation.record import usage_summary
 from denizens.store import Store
+from denizens.tests.support.metered_client import MeteredClient
 
 END = parse_scenario_time("2026-05-02 09:30", "")
 KEY = ("rate", "importance")
@@ -43,49 +44,25 @@ class Engine:
 
     def client(self) -> Client:
         """A mailbox that enters what is answered."""
-        return EngineClient(self)
+        return MeteredClient(self.inner.client(), self.enter)
 
     def describe(self) -> dict[str, Json]:
         """Its name."""
         return {"name": "engine"}
 
-
-class EngineClient:
-    """The client of such an engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.inner = engine.inner.client()
-        self.asked: dict[int, tuple[str, ModelAsk]] = {}
-
-    def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> int:
-        """Queue an ask."""
-        ticket = self.inner.submit(ask, owner, priority)
-        self.asked[ticket] = (owner, ask)
-        return ticket
-
-    def cancel(self, ticket: int) -> None:
-        """Forget an ask."""
-        self.inner.cancel(ticket)
-
-    def wait(self, timeout: float | None = None) -> Sequence[Delta | Done]:
-        """Answers, entered in the ledger."""
-        events = self.inner.wait(timeout)
-        for event in events:
-            owner, ask = self.asked.pop(event.ticket)
-            messages = [] if isinstance(ask, Embed) else ask.messages
-            read = sum(len(message.text.split()) for message in messages)
-            written = 9 if isinstance(ask, Generate) else 0
-            self.engine.ledger.add(
-                owner,
-                ask.kind,
-                ask.role,
-                tokens_in=read,
-                tokens_out=written,
-                tokens_reused=read // 2,
-                seconds=0.001,
-            )
-        return events
+    def enter(self, owner: str, ask: ModelAsk, answer: Answer) -> None:
+        """Enter an answered ask in the ledger."""
+        messages = [] if isinstance(ask, Embed) else ask.messages
+        read = sum(len(message.text.split()) for message in messages)
+        self.ledger.add(
+            owner,
+            ask.kind,
+            ask.role,
+            tokens_in=read,
+            tokens_out=9 if isinstance(ask, Generate) else 0,
+            tokens_reused=read // 2,
+            seconds=0.001,
+        )
 
 
 def test_a_forecast_meets_the_run_it_foretells() -> None:
