@@ -31,23 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VECTOR_SIZE = 64
-
-
 NUMBER_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-
-
 OPENINGS = ("Well", "Oh", "Listen", "You know", "To be honest", "Today", "Later", "Honestly")
-
-
 SUBJECTS = ("I", "we", "somebody", "everyone here", "my neighbour", "the two of us")
-
-
 VERBS = ("should see to", "might look after", "could talk about", "often think of", "will mend")
-
-
 THINGS = ("the garden", "the old clock", "the market", "that letter", "the harbour", "supper")
-
-
 ENDINGS = (
     "before the evening",
     "when it rains",

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..core import Model, SettingError, check_arguments, did_you_mean
-from .decisions import FEATURES, FUSED_FEATURES
+from .decisions import METHOD_NAMES
 from .files import IMPROVISED, ProgressCallback
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
-METHODS = ("auto", *FEATURES, *FUSED_FEATURES)
+METHODS = ("auto", *METHOD_NAMES)
 
 
 @check_arguments

@@ -41,12 +41,12 @@ _INSTRUCTIONS = (
 
 
 def build_mcp_server(
-    thread: AgentThread[AgentService], version: str = "", identify: Callable[[], str] | None = None
+    thread: AgentThread[AgentService], identify: Callable[[], str] | None
 ) -> Server[Any]:
     """The SDK's server for the agent of a thread.
 
     ``identify`` returns the person that the current request comes from, where the connection
-    determines it; without it each call names its person.
+    determines it; with None each call names its person.
     """
     types: Any = import_optional("mcp_types")
 
@@ -86,7 +86,7 @@ def build_mcp_server(
 
     server: Server[Any] = import_optional("mcp.server.lowlevel").Server(
         "denizens",
-        version=version,
+        version=version("denizens"),
         instructions=_INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
@@ -163,7 +163,7 @@ def serve_stdio(
 
 
 async def _run_stdio(thread: AgentThread[AgentService], person: str | None) -> None:
-    server = build_mcp_server(thread, version("denizens"), _identify_as(person))
+    server = build_mcp_server(thread, _identify_as(person))
     async with import_optional("mcp.server.stdio").stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
@@ -229,10 +229,10 @@ def _http_app(
         "host": host,
     }
     if not tokens:
-        server = build_mcp_server(thread, version("denizens"), _identify_as(person))
+        server = build_mcp_server(thread, _identify_as(person))
         return server.streamable_http_app(**options)
     auth: Any = import_optional("mcp.server.auth.settings")
-    server = build_mcp_server(thread, version("denizens"), _token_person)
+    server = build_mcp_server(thread, _token_person)
     return server.streamable_http_app(
         **options,
         # The SDK requires an issuer; tokens come from a file and no server issues any.

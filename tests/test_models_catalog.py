@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_is_told(
     cache: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails for want of room becomes NoSpace and leaves nothing."""
-    from denizens.models.files import catalog as convert
+    from denizens.models.files import gguf as convert
 
     def fill(gguf: Path, folder: Path, dtype: object) -> None:
         folder.mkdir()
@@ -254,7 +254,7 @@ def test_a_pull_installs_in_one_rename(
     cache: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a pull the folder is whole, loads, and a wreck without a manifest has given way."""
-    from denizens.models.files import catalog as convert
+    from denizens.models.files import gguf as convert
 
     monkeypatch.setattr(convert, "gguf_to_folder", lambda gguf, folder, _: write_tiny_model(folder))
     target = cache / "models" / "smollm2"

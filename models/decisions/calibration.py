@@ -19,7 +19,8 @@ from typing import Any
 from ...core import Anchor, Json, ModelCorrupt, atomic_path, digest_text
 from ...core import digest as digest_json
 from ..files import cache_home
-from .scoring_method import METHOD_NAMES, ScoringMethod
+from .features import METHOD_NAMES
+from .scoring_method import ScoringMethod
 
 FORMAT_VERSION = 1
 DECISION_KINDS = ("tool", "other")

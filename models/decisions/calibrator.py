@@ -27,8 +27,8 @@ from ...core import (
 from ..embedders import Embedder
 from .calibration import DECISION_KINDS, Calibration, RatingRule, calibration_data, decision_kind
 from .decider import Decider
+from .features import METHOD_NAMES
 from .scoring_method import (
-    METHOD_NAMES,
     LabelledDecision,
     ScoringMethod,
     cross_validate,

@@ -13,19 +13,20 @@ from ...core import Answer, Choose, ContextTooLong, Failed, Message, Option, Rat
 from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
 from .calibration import Calibration
+from .features import FEATURES
 from .option_scorer import (
+    RERANK_TOP_K,
     OptionScorer,
     TargetScore,
     anchor_distribution,
     expected_rating,
     invalid_ask,
-    needs_embeddings,
     option_similarities,
     rating_anchors,
     softmax,
     texts_to_embed,
 )
-from .scoring_method import FEATURES, FloatArray, ScoringMethod
+from .scoring_method import FloatArray, ScoringMethod
 from .scoring_prompts import PLAIN_SYSTEM, question_messages, system_text
 
 ALL_FEATURES = ScoringMethod(dict.fromkeys(FEATURES, 1.0), 1.0)
@@ -66,7 +67,7 @@ class Decider:
             self._embedder.vectors(texts)
 
     def _needs_embedder(self, ask: Choose | Rate) -> bool:
-        needed = isinstance(ask, Rate) or needs_embeddings(self._method_for(ask).weights)
+        needed = isinstance(ask, Rate) or self._method_for(ask).needs_embeddings
         return needed and bool(ask.about.strip())
 
     def _method_for(self, ask: Choose) -> ScoringMethod:
@@ -83,11 +84,9 @@ class Decider:
                 pairs, answer = self._prepare_rate(ask)
         except ContextTooLong as error:
             return Failed(reason="context_too_long", detail=str(error))
-        unique = sorted(set(pairs))
-        known = {
-            pair: self._cache[_pair_key(pair)] for pair in unique if _pair_key(pair) in self._cache
-        }
-        return ScoringPlan(tuple(pair for pair in unique if pair not in known), known, answer)
+        keys = {pair: _pair_key(pair) for pair in sorted(set(pairs))}
+        known = {pair: self._cache[key] for pair, key in keys.items() if key in self._cache}
+        return ScoringPlan(tuple(pair for pair in keys if pair not in known), known, answer)
 
     def cache_scores(self, scores: PairScores) -> None:
         """Store the sums of scores, so that the same pairs need not be scored again."""
@@ -99,16 +98,16 @@ class Decider:
     def _option_scorer(self, ask: Choose) -> OptionScorer[TokenPair]:
         method = self._method_for(ask)
         similarities: dict[str, FloatArray] = {}
-        if needs_embeddings(method.weights):
+        if method.needs_embeddings:
             similarities = option_similarities(ask, self._embedder.vectors(texts_to_embed(ask)))
-        if self.measuring:
-            return OptionScorer(ask, method, self._prompts, similarities, top_k=None)
-        return OptionScorer(ask, method, self._prompts, similarities)
+        top_k = None if self.measuring else RERANK_TOP_K
+        return OptionScorer(ask, method, self._prompts, similarities, top_k)
 
     def _prepare_choose(self, ask: Choose) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
         scorer = self._option_scorer(ask)
-        tokens = sum(len(context) + len(target) for context, target in scorer.pairs)
-        return scorer.pairs, lambda sums: scorer.choice(_target_scores(sums), tokens)
+        pairs = scorer.pairs
+        tokens = sum(len(context) + len(target) for context, target in pairs)
+        return pairs, lambda sums: scorer.choice(_target_scores(sums), tokens)
 
     def features(self, ask: Choose) -> dict[str, FloatArray]:
         """Every feature of an ask that was answered while ``measuring``, each of shape

@@ -6,7 +6,7 @@ functions. Embeddings are rows of length 1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Generic, NamedTuple
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ...core import NONE_OF_THESE, Anchor, Choice, Choose, Failed, Option, Rate, Rating, uniform
 from .calibration import decision_kind, rating_examples
-from .scoring_method import LM_FEATURES, FloatArray, ScoringMethod
+from .features import LM_FEATURES
+from .scoring_method import FloatArray, ScoringMethod
 from .scoring_prompts import Pair, ScoringPrompts, first_line, first_line_parts
 
 RERANK_TOP_K = 8  # options that the language model scores; the others rank behind by cosine
@@ -246,8 +247,3 @@ def expected_rating(
         probabilities=tuple(float(probability) for probability in distribution),
         tokens_in=tokens_in,
     )
-
-
-def needs_embeddings(names: Collection[str]) -> bool:
-    """Whether a method with these features compares embeddings."""
-    return any(name not in LM_FEATURES for name in names)

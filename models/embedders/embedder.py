@@ -19,9 +19,7 @@ from ..files import (
     checked_encoders,
     class_names,
     explain_errors,
-    find_model,
     known_models,
-    model_folder,
     model_not_found,
     pull,
     read_config,
@@ -232,8 +230,7 @@ def _embedder_folder(name: str, progress: ProgressCallback | None) -> Path:
     ModelError, ModelNotFound."""
     require_kind(name, "embedder")
     if name in {info.name for info in known_models()}:
-        pull(name, progress)
-        return model_folder(find_model(name))
+        return pull(name, progress)
     path = Path(name).expanduser()
     if path.is_dir():
         return path

@@ -183,7 +183,6 @@ def shared_prefix(pairs: Iterable[TokenPair]) -> tuple[int, ...]:
     contexts = sorted({context for context, _ in pairs})
     if not contexts:
         return ()
-    length = min(len(context) for context in contexts)
-    length = min(length, common_prefix_length(contexts[0], contexts[-1])) - (len(contexts) == 1)
+    length = common_prefix_length(contexts[0], contexts[-1])  # of all: they are sorted
     length = min(length, min(map(len, contexts)) - 1)
     return contexts[0][:length] if length >= MIN_SHARED_PREFIX else ()

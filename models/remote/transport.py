@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from ...core import Failed, ModelError, SettingError, replace_surrogates
@@ -22,9 +22,6 @@ from .request_errors import (
     UnusableReply,
     error_from_status,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +198,6 @@ def estimate_tokens(text: str) -> int:
 def import_openai() -> Any:
     """The ``openai`` package. Raises ModelError, with the extra to install, where it is missing."""
     try:
-        import_module("jsonschema")  # part of the same extra
         return import_module("openai")
     except ImportError as error:
         raise ModelError(
