@@ -30,6 +30,7 @@ from ..core import (
     join_labels,
     traced,
 )
+from ..core.text import terms
 from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory, records_of_input
 from .thought_labels import utterance_label
 
@@ -44,8 +45,8 @@ class Maintenance:
     """What is done at the first step of each day.
 
     ``budget`` (records; 0: no compaction), ``per_day``, ``fresh_hours`` and ``importance`` are the
-    fields of ``CompactionBudget``. With ``claims`` facts are
-    extracted by rules from yesterday's records."""
+    fields of ``CompactionBudget``. With ``claims`` facts are extracted by rules from yesterday's
+    records."""
 
     budget: int = 0
     per_day: int = 0
@@ -189,8 +190,6 @@ def cited_places(
 
     A word counts if it is in the reply and in the piece of the document, but neither in the
     question nor in another recalled record."""
-    from ..core.text import terms
-
     records = [
         hit.record
         for answered in asks

@@ -73,8 +73,7 @@ def load_bfcl(folder: Path, name: str) -> list[BfclItem]:
     if not files:
         raise SettingError(
             f"{_bfcl_folder(folder)}: holds no file BFCL_v4_{name}*.jsonl; name the folder that "
-            f"holds "
-            "it, or bfcl/, with --data or DENIZENS_DATA"
+            "holds it, or bfcl/, with --data or DENIZENS_DATA"
         )
     found: dict[str, BfclItem] = {}
     for path in files:
@@ -157,8 +156,7 @@ def is_right_call(item: BfclItem, name: str, arguments: Mapping[str, Json]) -> b
 def accepts(accepted: Mapping[str, Any], arguments: Mapping[str, Json]) -> bool:
     """Whether each argument has an accepted value, and the missing ones are optional."""
     return all(
-        accepts_value(accepted[key], value) if key in accepted else False
-        for key, value in arguments.items()
+        key in accepted and accepts_value(accepted[key], value) for key, value in arguments.items()
     ) and all("" in values for key, values in accepted.items() if key not in arguments)
 
 

@@ -160,7 +160,6 @@ from .settings import parse_settings as parse_settings
 from .settings import read_settings as read_settings
 from .text import clock_minutes as clock_minutes
 from .text import count_words as count_words
-from .text import graphemes as graphemes
 from .text import is_unspaced as is_unspaced
 from .text import name_matcher as name_matcher
 from .text import normalize as normalize
@@ -173,7 +172,6 @@ from .text import sentences as sentences
 from .text import short_name as short_name
 from .text import sleep_hours as sleep_hours
 from .text import words as words
-from .text import written_words as written_words
 from .types import Address as Address
 from .types import AgentId as AgentId
 from .types import Json as Json

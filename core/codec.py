@@ -139,24 +139,25 @@ def schema_of(kind: Any) -> Json:
 
 def type_adapter(kind: type[T]) -> TypeAdapter[T]:
     """The pydantic adapter of a type, made once. Raises ArgumentError if there is none."""
-    from pydantic.errors import PydanticUserError
-
-    if not _is_type(kind):
-        raise ArgumentError(f"{type(kind).__name__} {kind!r:.80} is not a type of values")
     try:
-        try:
-            return _cached_adapter(cast(Any, kind))
-        except TypeError:  # a type that has no hash
-            return _cached_adapter.__wrapped__(kind)
-    except PydanticUserError as error:
-        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
+        return _cached_adapter(cast(Any, kind))
+    except ArgumentError:
+        raise
+    except TypeError:  # a type that has no hash
+        return _cached_adapter.__wrapped__(kind)
 
 
 @lru_cache(maxsize=1024)
 def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
 
-    return TypeAdapter(kind)
+    if not _is_type(kind):
+        raise ArgumentError(f"{type(kind).__name__} {kind!r:.80} is not a type of values")
+    try:
+        return TypeAdapter(kind)
+    except PydanticUserError as error:
+        raise ArgumentError(f"{kind!r} does not fit into JSON: {error.message}") from error
 
 
 def _is_type(kind: object) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
-from ..core import DenizensError
+from ..core import DenizensError, Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,17 @@ class Contract:
         """Raise ``error`` unless a clause holds."""
         if not holds:
             raise self.violation(clause, detail)
+
+    def require_json(self, value: Json, clause: str, where: str = "") -> str:
+        """The value as JSON text; raise ``error`` for one that JSON does not restore."""
+        place = f"{where}: " if where else ""
+        try:
+            text = json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise self.violation(clause, f"{place}{error}") from error
+        restored = json.loads(text) == value
+        self.require(restored, clause, f"{place}reading it back gives something else")
+        return text
 
     def violation(self, clause: str, detail: str) -> DenizensError:
         """The error of a broken clause."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ..core import (
     Answer,
@@ -26,9 +26,6 @@ from ..core import (
     to_json,
 )
 from ..models import InstantClient, hashed_vectors
-
-if TYPE_CHECKING:
-    pass
 
 ScriptedAnswer: TypeAlias = Answer | str | float | int
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ..core import Json, ToolError, ToolResult, canonical, check_arguments, schema_problem
 from ..models import random_instance
-from ..tools import AnyTool, Toolbox, ToolContext, ToolLimits
+from ..tools import AnyTool, Toolbox, ToolContext, limits_of
 from .contract import Contract
 
 CONTEXT = ToolContext(who="Ana", now=datetime(2000, 1, 1, 9))
@@ -46,12 +46,7 @@ def _check_schema(tool: AnyTool, contract: Contract) -> None:
         "its schema describes an object",
         canonical(spec.parameters)[:120],
     )
-    clause = "its schema survives JSON unchanged"
-    try:
-        copy = json.loads(json.dumps(spec.parameters, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise contract.violation(clause, str(error)) from error
-    contract.require(copy == spec.parameters, clause, "reading it back gives something else")
+    contract.require_json(spec.parameters, "its schema survives JSON unchanged")
 
 
 def _check_rejections(tool: AnyTool, box: Toolbox, contract: Contract) -> None:
@@ -78,8 +73,7 @@ def _check_example(
     tool: AnyTool, box: Toolbox, arguments: Json, where: str, contract: Contract
 ) -> None:
     """A call works within its timeout and returns JSON; a pure tool repeats its result."""
-    limits = getattr(tool, "limits", None)
-    limits = limits if isinstance(limits, ToolLimits) else ToolLimits()
+    limits = limits_of(tool)
     start = time.monotonic()
     result = box.call(tool.name, arguments, context=CONTEXT, key=f"check/{where}")
     seconds = time.monotonic() - start
@@ -103,9 +97,6 @@ def _check_example(
 
 def _check_result(result: ToolResult, most: int, where: str, contract: Contract) -> None:
     clause = "its result is JSON of a bounded size"
-    try:
-        text = json.dumps(result.value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise contract.violation(clause, f"{where}: {error}") from error
-    contract.require(json.loads(text) == result.value, clause, where)
-    contract.require(len(text) <= most, clause, f"{where}: {len(text)} characters")
+    contract.require_json(result.value, clause, where)
+    length = len(json.dumps(result.value, ensure_ascii=False))
+    contract.require(length <= most, clause, f"{where}: {length} characters")

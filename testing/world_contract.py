@@ -33,7 +33,6 @@ from .contract import Contract
 
 DEFAULT_BODIES = (Body("Ana"), Body("Bo"), Body("Cy"))
 CONTRACT = Contract("check_world", WorldError, "docs/your-own-world.md")
-_require = CONTRACT.require
 
 _ERRORS = (WorldError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _UNKNOWN_ACTION = Action("no such verb", "nowhere")
@@ -99,13 +98,15 @@ class _WorldCheck:
         world.leave(gone.who)
         _require_error("leave: who left cannot observe", lambda: world.observe(gone.who))
         for who in self._names[1:]:
-            _require(
+            CONTRACT.require(
                 all(person.who != gone.who for person in world.observe(who).people),
                 "leave: nobody sees who left",
                 f"{who} still sees {gone.who}",
             )
         world.enter(gone)
-        _require(world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who)
+        CONTRACT.require(
+            world.observe(gone.who).who == gone.who, "enter: who left may come back", gone.who
+        )
 
     def check_unknown_names(self) -> None:
         world, nobody = self._new_world(), "nobody at all"
@@ -127,11 +128,13 @@ class _WorldCheck:
             result = world.step(actions, self._start, self._names)
         except _ERRORS as error:
             raise CONTRACT.violation(clause, f"it raised {error!r}") from error
-        _require(_is_refused(result.seen[first]), clause, "no notice of it")
-        _require(any(event.kind == "refused" for event in result.events), clause, "not an event")
+        CONTRACT.require(_is_refused(result.seen[first]), clause, "no notice of it")
+        CONTRACT.require(
+            any(event.kind == "refused" for event in result.events), clause, "not an event"
+        )
         for who in rest:
             waits = not _is_refused(result.seen[who])
-            _require(waits, "step: waiting is never refused", f"{who}'s was")
+            CONTRACT.require(waits, "step: waiting is never refused", f"{who}'s was")
 
     def check_tell(self) -> None:
         """An event from outside is noticed by those it is for, until their next step."""
@@ -139,10 +142,14 @@ class _WorldCheck:
         first, second = self._names[:2]
         news = Event("news", "the mayor", "brings", "news", "the mayor brings news")
         world.tell(news, (first,))
-        _require(news in world.observe(first).notices, clause, "it is not among the notices")
-        _require(news not in world.observe(second).notices, clause, "somebody else noticed it")
+        CONTRACT.require(
+            news in world.observe(first).notices, clause, "it is not among the notices"
+        )
+        CONTRACT.require(
+            news not in world.observe(second).notices, clause, "somebody else noticed it"
+        )
         world.step({first: Action("wait")}, self._start, self._names)
-        _require(news not in world.observe(first).notices, clause, "it is noticed twice")
+        CONTRACT.require(news not in world.observe(first).notices, clause, "it is noticed twice")
 
     # -- steps -----------------------------------------------------------------------------
 
@@ -160,7 +167,7 @@ class _WorldCheck:
             saved_text = _saved_text(world)
             saved = world.save()
             result = world.step(actions, at, order)
-            _require(
+            CONTRACT.require(
                 json.dumps(saved, sort_keys=True) == saved_text,
                 "save: a saved state stands by itself",
                 f"step {number} changed it",
@@ -168,7 +175,7 @@ class _WorldCheck:
             self._check_result(world, result, actions, at)
             # The twin gets the same actions in the opposite order.
             twin_result = twin.step(dict(reversed(list(actions.items()))), at, order)
-            _require(
+            CONTRACT.require(
                 twin_result == result and _saved_text(twin) == _saved_text(world),
                 "step: deterministic, and conflicts are settled by order alone",
                 f"step {number} differs between two equal worlds",
@@ -191,7 +198,7 @@ class _WorldCheck:
     def _check_observation(self, world: World, who: AgentId) -> None:
         before = _saved_text(world)
         observation, offered = world.observe(who), world.affordances(who)
-        _require(
+        CONTRACT.require(
             world.observe(who) == observation
             and world.affordances(who) == offered
             and _saved_text(world) == before,
@@ -199,24 +206,24 @@ class _WorldCheck:
             f"looking twice as {who} differs",
         )
         clause = "observe: returns the view of the body asked for"
-        _require(observation.who == who, clause, f"{who} got {observation.who}'s")
+        CONTRACT.require(observation.who == who, clause, f"{who} got {observation.who}'s")
         verbs = [affordance.verb for affordance in offered]
-        _require(
+        CONTRACT.require(
             "wait" in verbs,
             "affordances: wait is always offered",
             f"{who} may only {', '.join(verbs) or 'do nothing'}",
         )
         pairs = {(affordance.verb, affordance.target) for affordance in offered}
         is_unique = len(pairs) == len(offered)
-        _require(is_unique, "affordances: each is offered once", f"{who} has one twice")
+        CONTRACT.require(is_unique, "affordances: each is offered once", f"{who} has one twice")
         self._check_planner_verbs(who, offered)
         attention = next(body.attention for body in self._bodies if body.who == who)
-        _require(
+        CONTRACT.require(
             len(observation.events) <= attention,
             "observe: at most attention events",
             f"{who} perceives {len(observation.events)}",
         )
-        _require(
+        CONTRACT.require(
             all(event.kind != "doing" or event.subject != who for event in observation.events)
             and all(person.who != who for person in observation.people),
             "observe: nobody perceives itself",
@@ -231,26 +238,32 @@ class _WorldCheck:
                 continue
             schema = affordance.fields if isinstance(affordance.fields, dict) else {}
             for name in schema.get("required", ()):
-                _require(name in given, clause, f"'{affordance.verb}' requires '{name}' of {who}")
+                CONTRACT.require(
+                    name in given, clause, f"'{affordance.verb}' requires '{name}' of {who}"
+                )
             if affordance.verb in ("talk", "join"):
                 is_other = affordance.target in self._names and affordance.target != who
                 aimed = "affordances: talk and join are aimed at another body"
-                _require(is_other, aimed, affordance.target)
+                CONTRACT.require(is_other, aimed, affordance.target)
 
     def _check_result(
         self, world: World, result: StepResult, actions: Mapping[AgentId, Action], at: Time
     ) -> None:
-        _require(set(result.seen) == set(actions), "step: seen has exactly who acts", str(at))
+        CONTRACT.require(
+            set(result.seen) == set(actions), "step: seen has exactly who acts", str(at)
+        )
         for who, observation in result.seen.items():
-            _require(
+            CONTRACT.require(
                 observation == world.observe(who),
                 "step: seen equals what observe returns afterwards",
                 f"{who} at {at}",
             )
-            _require(observation.at >= at, "observe: time does not run backwards", f"{who} at {at}")
+            CONTRACT.require(
+                observation.at >= at, "observe: time does not run backwards", f"{who} at {at}"
+            )
         if len(actions) == 1:
             (who,) = actions
-            _require(
+            CONTRACT.require(
                 not _is_refused(result.seen[who]),
                 "step: what is afforded to one who acts alone is not refused",
                 f"{who}: {actions[who].verb} {actions[who].target}",
@@ -267,13 +280,15 @@ class _WorldCheck:
         """``loaded`` gets the state before a step, and must then go on like ``world``."""
         clause = "save and load: a loaded world goes on as the saved one"
         loaded.load(json.loads(saved_text))
-        _require(_saved_text(loaded) == saved_text, clause, "saving again gives something else")
-        _require(loaded.step(*step) == result, clause, f"the step at {step[1]} differs")
+        CONTRACT.require(
+            _saved_text(loaded) == saved_text, clause, "saving again gives something else"
+        )
+        CONTRACT.require(loaded.step(*step) == result, clause, f"the step at {step[1]} differs")
         is_equal = _saved_text(loaded) == _saved_text(world)
-        _require(is_equal, clause, f"the state after {step[1]} differs")
+        CONTRACT.require(is_equal, clause, f"the state after {step[1]} differs")
         for who in self._names:
             is_equal = loaded.observe(who) == world.observe(who)
-            _require(
+            CONTRACT.require(
                 is_equal and loaded.affordances(who) == world.affordances(who),
                 clause,
                 f"{who} sees or may do something else",
@@ -352,10 +367,12 @@ class _UtteranceCheck:
         line = talk.lines[-1] if talk and talk.lines else None
         if line is not None and _SECRET in line.text:
             label = (set(line.sources), set(line.audience))
-            _require(label == (set(_SOURCES), {first, second}), clause, f"it has {label}")
+            CONTRACT.require(label == (set(_SOURCES), {first, second}), clause, f"it has {label}")
         said = [event for event in self._events if _SECRET in event.text]
         is_labelled = all(set(_SOURCES) <= set(event.sources) for event in said)
-        _require(is_labelled, "step: what happens names the sources of its action", f"{said}"[:300])
+        CONTRACT.require(
+            is_labelled, "step: what happens names the sources of its action", f"{said}"[:300]
+        )
         self._check_unheard(others, "at once")
         for other in others:
             if self._step(other, Action("join", second)):
@@ -369,7 +386,7 @@ class _UtteranceCheck:
         for other in others:
             is_heard = _SECRET in f"{self._world.observe(other)}"
             clause = "observe: a line that is for others is not heard"
-            _require(not is_heard, clause, f"{other} hears it {when}")
+            CONTRACT.require(not is_heard, clause, f"{other} hears it {when}")
 
     def _reload(self) -> None:
         self._world.load(json.loads(json.dumps(self._world.save())))
@@ -381,7 +398,7 @@ class _UtteranceCheck:
         for line in talk.lines if talk else ():
             if _SECRET in line.text:
                 is_kept = Label(line.sources, line.audience) == label
-                _require(is_kept, "save and load: lines keep their labels", f"{line}"[:300])
+                CONTRACT.require(is_kept, "save and load: lines keep their labels", f"{line}"[:300])
 
 
 def _sources_seen(observation: Observation) -> Iterator[set[str]]:
@@ -396,13 +413,7 @@ def _sources_seen(observation: Observation) -> Iterator[set[str]]:
 
 def _saved_text(world: World) -> str:
     """The saved state as JSON text. Anything that JSON does not restore is a violation."""
-    state = world.save()
-    try:
-        text = json.dumps(state, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CONTRACT.violation("save: gives JSON", str(error)) from error
-    _require(json.loads(text) == state, "save: gives JSON", "reading it back gives something else")
-    return text
+    return CONTRACT.require_json(world.save(), "save: gives JSON")
 
 
 def _planner_fields(affordance: Affordance) -> Json:

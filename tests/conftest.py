@@ -25,9 +25,6 @@ settings.load_profile("search" if os.environ.get("HYPOTHESIS_SEARCH") else "stea
 # Before any test imports torch: spinning threads count as work, which the limits of tests measure.
 use_passive_waiting()
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-
-
 SLOW_FILES = (
     "test_noninterference.py",
     "test_real_town.py",

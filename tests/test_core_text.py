@@ -10,7 +10,6 @@ from denizens.core import (
     SettingError,
     count_words,
     decode_text,
-    graphemes,
     name_matcher,
     normalize,
     read_text_file,
@@ -18,8 +17,8 @@ from denizens.core import (
     same_name,
     sentences,
     words,
-    written_words,
 )
+from denizens.core.text import graphemes, written_words
 from hypothesis import given
 from hypothesis import strategies as st
 

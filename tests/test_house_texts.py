@@ -17,6 +17,7 @@ from denizens.cli import app, main
 from denizens.tests.support.import_graph import MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SKIPPED = {"runs", "site", "build", "dist", "__pycache__", "node_modules"}
 
 
@@ -108,7 +109,7 @@ def test_readme_memory_runs(
 def test_links_lead_somewhere() -> None:
     """Every link from the README or a page of docs to a file of ours finds it."""
     lost = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if not (page.parent / target).exists():
                 lost.append(f"{page.name}: {target}")
@@ -160,7 +161,7 @@ def test_every_command_in_the_docs_exists() -> None:
     known = typer.main.get_command(app)
     below = {name: getattr(one, "commands", {}) for name, one in vars(known)["commands"].items()}
     seen, wrong = 0, []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in PAGES:
         for first, second in SHOWN.findall(path.read_text(encoding="utf-8")):
             seen += 1
             if first not in below or (below[first] and second and second not in below[first]):

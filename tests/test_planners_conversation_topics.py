@@ -18,7 +18,8 @@ from denizens.core import (
 from denizens.planners import Daily, StepBuilder
 from denizens.planners.daily.encounters import converse, remember_conversation
 from denizens.planners.text import to_first_person
-from denizens.tests.support.encounter_situations import MEET, NINE, SAY, Mind, run, situation, told
+from denizens.tests.support.encounter_situations import MEET, NINE, SAY, Mind, situation, told
+from denizens.tests.support.planner_driver import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -33,10 +33,10 @@ from denizens.tests.support.encounter_situations import (
     SAY,
     SEES_ADA,
     Mind,
-    run,
     situation,
     told,
 )
+from denizens.tests.support.planner_driver import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

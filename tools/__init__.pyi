@@ -43,6 +43,7 @@ from .registry import tool_by_name as tool_by_name
 from .toolbox import ProgressListener as ProgressListener
 from .toolbox import Toolbox as Toolbox
 from .toolbox import ToolProgress as ToolProgress
+from .toolbox import limits_of as limits_of
 from .toolbox import with_labels as with_labels
 from .web import fetch_tool as fetch_tool
 

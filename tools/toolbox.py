@@ -216,7 +216,7 @@ class Toolbox:
         return with_labels(self.serialize_result(tool, value, receipt), labels, context.who)
 
     def _run(self, tool: AnyTool, arguments: Json, context: ToolContext) -> object:
-        limits = _limits(tool)
+        limits = limits_of(tool)
 
         def start(report: ProgressCallback) -> object:
             keywords, _ = _validate_arguments(tool, arguments)
@@ -238,7 +238,7 @@ class Toolbox:
 
     def serialize_result(self, tool: AnyTool, value: object, receipt: str) -> ToolResult:
         """A value as the tool's result; an error if it cannot be written as JSON or is too long."""
-        name, limit = tool.name, _limits(tool).characters or self.limit
+        name, limit = tool.name, limits_of(tool).characters or self.limit
         from pydantic_core import PydanticSerializationError, to_jsonable_python
 
         try:
@@ -383,7 +383,8 @@ def _fault_kind(error: BaseException) -> ToolErrorReason:
     return "gone" if isinstance(error, ConnectionError) else "failed"
 
 
-def _limits(tool: AnyTool) -> ToolLimits:
+def limits_of(tool: AnyTool) -> ToolLimits:
+    """The limits of a tool; a tool without any has the defaults."""
     limits = getattr(tool, "limits", None)
     return limits if isinstance(limits, ToolLimits) else ToolLimits()
 
@@ -395,7 +396,7 @@ def rename_tool(tool: AnyTool, name: str) -> AnyTool:
         spec=replace(tool.spec, name=name),
         context=tool.context,
         function=tool.function,
-        limits=_limits(tool),
+        limits=limits_of(tool),
         arguments=tool.arguments,
     )
     return cast(AnyTool, renamed)

@@ -44,11 +44,11 @@ class PerfectModel:
 
     def pending(self, text: str) -> list[ExpectedCall]:
         """The calls to make now for the goal, or for the step of it that ``text`` names."""
-        problem = self.task
-        steps = {want.purpose for want in problem.expected_calls if want.purpose in text}
+        expected = self.task.expected_calls
+        steps = {want.purpose for want in expected if want.purpose in text}
         return [
             want
-            for want in problem.expected_calls
+            for want in expected
             if self._key(want) not in self.outcomes
             and (want.purpose in steps or not steps)
             and self._is_due(want)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core import Choice, Choose, Json, Message, ModelError, Option, Seed, answer_all
+from ...core import Answer, Choice, Choose, Json, Message, ModelError, Option, Seed, answer_all
 from ...models import LocalModel, load_local, pick_device
 from ...models.decisions import ScoringMethod
 from ...models.engine import TokenPair
 from ..workloads import text_of_tokens
-from .engine_throughput import TransformersBaseline, baseline_source
+from .engine_throughput import TransformersBaseline, baseline_source, left_padded
 
 PROMPT, OPTION, OPTIONS, ROUNDS = 550, 5, 8, 5
 
@@ -106,10 +106,14 @@ def timed_choice(model: LocalModel, ask: Choose) -> tuple[float, Choice]:
     """Seconds from submission to the answer, and the answer."""
     start = time.perf_counter()
     (answer,) = answer_all(model.client(), [ask])
-    seconds = time.perf_counter() - start
+    return time.perf_counter() - start, require_choice(answer)
+
+
+def require_choice(answer: Answer) -> Choice:
+    """The answer to a Choose. Raises ModelError when the ask failed."""
     if not isinstance(answer, Choice):
         raise ModelError(f"a choice failed: {answer}")
-    return seconds, answer
+    return answer
 
 
 def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
@@ -124,13 +128,8 @@ def full_pass_probabilities(
 ) -> NDArray[np.float64]:
     """softmax over the mean log-probability of each option's tokens, shape (pairs,), computed by a
     transformers model with all rows in one batch."""
-    rows = [context + target for context, target in pairs]
-    width, keep = max(map(len, rows)), max(len(target) for _, target in pairs)
-    ids = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, width - len(row) :] = torch.tensor(row)
-        mask[place, width - len(row) :] = 1
+    ids, mask = left_padded([context + target for context, target in pairs])
+    keep = max(len(target) for _, target in pairs)
     out = model(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),

@@ -16,7 +16,7 @@ from ...planners.daily import talk_options
 from ..bfcl import SETS, BfclItem, bfcl_files, load_bfcl
 from ..data_files import packaged_data
 from ..statistics import auroc, balanced_accuracy, best_threshold, compare_paired
-from .choice_latency import measure_choose_8
+from .choice_latency import measure_choose_8, require_choice
 
 DECISION_PARTS = ("tools", "importance", "reactions", "choose_8")
 METHODS = {"cosine": "cosine", "parts": "parts", "channel": "channel", "direct": "direct"}
@@ -109,15 +109,9 @@ def choices(model: LocalModel, asks: Sequence[Choose], method: str) -> list[Choi
     decider = model.decider
     before, decider.method = decider.method, method
     try:
-        return [_choice(answer) for answer in answer_all(model.client(), asks)]
+        return [require_choice(answer) for answer in answer_all(model.client(), asks)]
     finally:
         decider.method = before
-
-
-def _choice(answer: Answer) -> Choice:
-    if not isinstance(answer, Choice):
-        raise ModelError(f"a choice failed: {answer}")
-    return answer
 
 
 def measure_irrelevance(

@@ -171,10 +171,8 @@ def measure_chat(engines: EngineComparison, quick: bool) -> dict[str, Json]:
     engine, and with a batch full of asks of lower priority."""
     rounds = 5 if quick else 20
     model, prompter = engines.ours, engines.ours.prompt_builder
-    frame = len(prompter.ids((greedy_ask("", "", 1)).messages))
-    rng_load = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
-    assert frame < 640
-    asks = [replace(ask, stream=True) for ask in rng_load]
+    plain_asks = uniform_load(prompter, 2 * rounds, 640, 8, seed=7)
+    asks = [replace(ask, stream=True) for ask in plain_asks]
     idle = [_first_token(model, ask) for ask in asks[:rounds]]
     busy: list[float] = []
     client = model.client()
@@ -250,6 +248,18 @@ def _seconds_for(model: LocalModel, asks: list[Generate]) -> float:
     return time.perf_counter() - start
 
 
+def left_padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of unequal rows padded with zeros on the left, and their attention mask, both of
+    shape (rows, longest row)."""
+    width = max(map(len, rows))
+    ids = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for place, row in enumerate(rows):
+        ids[place, width - len(row) :] = torch.tensor(row)
+        mask[place, width - len(row) :] = 1
+    return ids, mask
+
+
 def _p95(values: list[float]) -> float:
     return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
 
@@ -282,13 +292,7 @@ class TransformersBaseline:
 
     @torch.inference_mode()
     def _batch(self, asks: Sequence[Generate]) -> None:
-        rows = [self._prompter.ids(ask.messages) for ask in asks]
-        width = max(map(len, rows))
-        ids = torch.zeros((len(rows), width), dtype=torch.long)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for device_used, row in enumerate(rows):
-            ids[device_used, width - len(row) :] = torch.tensor(row)
-            mask[device_used, width - len(row) :] = 1
+        ids, mask = left_padded([self._prompter.ids(ask.messages) for ask in asks])
         longest = max(ask.max_tokens for ask in asks)
         self.model.generate(
             input_ids=ids.to(self._device),

@@ -20,17 +20,13 @@ T = TypeVar("T")
 Rounds: TypeAlias = list[list[ModelAsk]]
 """The asks of one agent in one step: rounds of asks that are submitted together."""
 
-SPARE_NAMES = tuple(
-    """
-    Abigail Chen, Adam Smith, Arthur Burton, Ayesha Khan, Carlos Gomez, Carmen Ortiz,
-    Eddy Lin, Francisco Lopez, Giorgio Rossi, Hailey Johnson, Jane Moreno, Jennifer Moore,
-    John Lin, Latoya Williams, Mei Lin, Rajiv Patel, Ryan Park, Sam Moore, Tamara Taylor,
-    Tom Moreno, Wolfgang Schulz, Yuriko Yamamoto, Nadia Berg, Oskar Holm
-    """.replace("\n", " ")
-    .strip()
-    .replace(",     ", ", ")
-    .split(", ")
-)
+_SPARE_TEXT = """
+Abigail Chen, Adam Smith, Arthur Burton, Ayesha Khan, Carlos Gomez, Carmen Ortiz,
+Eddy Lin, Francisco Lopez, Giorgio Rossi, Hailey Johnson, Jane Moreno, Jennifer Moore,
+John Lin, Latoya Williams, Mei Lin, Rajiv Patel, Ryan Park, Sam Moore, Tamara Taylor,
+Tom Moreno, Wolfgang Schulz, Yuriko Yamamoto, Nadia Berg, Oskar Holm
+"""
+SPARE_NAMES = tuple(name.strip() for name in _SPARE_TEXT.split(","))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -28,8 +28,6 @@ _DEFAULT = re.compile(
     re.IGNORECASE,
 )
 _EXAMPLE = re.compile(r"\b(e\.?g\.?|example|such as|like|format)\b", re.IGNORECASE)
-
-
 _WRITTEN_DAY = re.compile(r"\b(?:YYYY[-/.]MM[-/.]DD|DD[-/.]MM[-/.]YYYY|MM[-/.]DD[-/.]YYYY)\b", re.I)
 _WRITTEN_TIME = re.compile(r"\bHH:MM(?::SS)?\b", re.I)
 
@@ -245,7 +243,13 @@ def satisfies_schema(value: Json, schema: Json) -> bool:
 
     Unlike in the standard, known formats are checked, numbers are finite, ``oneOf`` means
     ``anyOf``, and no text matches an invalid pattern."""
-    return bool(_validator_class()(schema).is_valid(value))
+    return schema_check(schema)(value)
+
+
+def schema_check(schema: Json) -> Callable[[Json], bool]:
+    """``satisfies_schema`` for many values of one schema."""
+    check: Callable[[Json], bool] = _validator_class()(schema).is_valid
+    return check
 
 
 @cache

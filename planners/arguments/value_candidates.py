@@ -10,7 +10,7 @@ from datetime import date
 from itertools import pairwise
 
 from ...core import Json, Time
-from .argument_fields import ArgumentField, satisfies_schema
+from .argument_fields import ArgumentField, schema_check
 from .number_parser import UNITS, ParsedNumber, convert_unit, numbers_in
 from .text_spans import FUNCTION_WORDS, spans_in, tokens_of
 from .time_expressions import TIME_FORMATS, duration_seconds, time_expressions_in
@@ -63,12 +63,13 @@ class ParsedRequest:
 
 def candidates_for(argument: ArgumentField, parsed: ParsedRequest) -> list[ArgumentCandidate]:
     """The values that a request offers for a field, distinct and valid under its schema."""
+    is_valid = schema_check(argument.schema)
     by_label: dict[str, ArgumentCandidate] = {}
     for candidate in _all_candidates(argument, parsed):
-        label = candidate.label
-        full = len(by_label) == MAX_CANDIDATES
-        if not full and label.strip() and satisfies_schema(candidate.value, argument.schema):
-            by_label.setdefault(label, candidate)
+        if len(by_label) == MAX_CANDIDATES:
+            break
+        if candidate.label.strip() and is_valid(candidate.value):
+            by_label.setdefault(candidate.label, candidate)
     return [*by_label.values()]
 
 

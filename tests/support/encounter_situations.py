@@ -1,4 +1,4 @@
-"""Bo Li meets Ada Byron: situations, conversations, and a planner driven by answers by hand."""
+"""Bo Li meets Ada Byron: situations, conversations, and a mind that answers by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from denizens.core import (
-    Action,
     Affordance,
     AgentState,
     Answer,
@@ -25,7 +24,6 @@ from denizens.core import (
     Record,
     Seed,
     Situation,
-    Thought,
     Utterance,
     VisibleAgent,
 )
@@ -102,14 +100,3 @@ class Mind:
 
     def roles(self) -> list[str]:
         return [ask.role for ask in self.asks if isinstance(ask, Choose)]
-
-
-def run(thought: Thought[Action] | Thought[str] | Thought[None], mind: Mind) -> object:
-    """Drive a thought by hand to its end."""
-    answers: tuple[Answer, ...] | None = None
-    try:
-        while True:
-            asks = next(thought) if answers is None else thought.send(answers)
-            answers = tuple(mind.answer(ask) for ask in asks)
-    except StopIteration as end:
-        return end.value

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from denizens.core import (
     NONE_OF_THESE,
@@ -87,6 +87,24 @@ def situation(*goals: str, can: tuple[Affordance, ...] = (), **more: object) -> 
     return replace(base, **more)  # type: ignore[arg-type]
 
 
+class AskAnswerer(Protocol):
+    """What answers the asks of a thought."""
+
+    def answer(self, ask: Ask) -> Answer:
+        """The answer to an ask."""
+
+
+def run(thought: Thought[T], mind: AskAnswerer) -> T:
+    """A thought's result, its asks answered by ``mind``."""
+    try:
+        asks = next(thought)
+        while True:
+            asks = thought.send(tuple(mind.answer(ask) for ask in asks))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 class ScriptedAnswers:
     """Answers asks as a test tells it: ``moves`` are the names to choose, one a decision;
     ``arguments`` the calls' arguments, one a fill; ``texts`` what is written, by role;
@@ -114,14 +132,7 @@ class ScriptedAnswers:
 
     def think(self, thought: Thought[T]) -> T:
         """A thought's result, its asks logged."""
-        running = traced(thought, self.log)
-        try:
-            asks = next(running)
-            while True:
-                asks = running.send(tuple(self.answer(ask) for ask in asks))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return run(traced(thought, self.log), self)
 
     def answer(self, ask: Ask) -> Answer:
         """The answer that the test holds ready."""

@@ -56,9 +56,7 @@ class ToolContext:
     key: str = ""
     sources: tuple[str, ...] = ()
     person: AgentId = ""
-    listener: Callable[[str, float | None], None] | None = field(
-        default=None, compare=False, repr=False
-    )
+    listener: ProgressCallback | None = field(default=None, compare=False, repr=False)
     label: Label = _UNMARKED
     on_label: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
 

@@ -20,6 +20,13 @@ from ..declaration import AnyTool, ProgressCallback
 from .external_tool import ExternalTool, import_optional, unique_tool_name
 from .schema_sanitizer import clean_text, sanitize_schema
 
+log = logging.getLogger(__name__)
+
+_METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
+_SAFE_METHODS = ("get", "head", "options")
+_RESERVED_HEADERS = ("accept", "content-type", "authorization", "host", "cookie")
+_MAX_OPERATIONS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class OperationRequest:
@@ -88,14 +95,14 @@ def send_operation(
 
 
 def _path_segment(name: str, value: Json) -> str:
-    text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
+    text = _joined_text(value)
     if text in ("", ".", ".."):
         raise ValueError(f"argument '{name}' stands in the path and cannot be '{text}'")
     return quote(text, safe="")
 
 
 def _header(name: str, value: Json) -> str:
-    text = ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
+    text = _joined_text(value)
     if not text.isprintable() or not text.isascii():
         raise ValueError(f"argument '{name}' is a header: printable ASCII only")
     return text
@@ -121,16 +128,12 @@ def _query_pairs(parameter: OperationParameter, value: Json) -> list[tuple[str, 
     return [(parameter.name, _text(value))]
 
 
+def _joined_text(value: Json) -> str:
+    return ",".join(map(_text, value)) if isinstance(value, list) else _text(value)
+
+
 def _text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-log = logging.getLogger(__name__)
-
-_METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
-_SAFE_METHODS = ("get", "head", "options")
-_RESERVED_HEADERS = ("accept", "content-type", "authorization", "host", "cookie")
-_MAX_OPERATIONS = 1_000
 
 
 @check_arguments
