@@ -181,12 +181,8 @@ class Compaction:
     def history(self) -> tuple[CompactionEntry, ...]:
         """Every compaction so far, in order, also those expanded since."""
         entries: dict[RecordId, CompactionEntry] = {}
-        for entry in SUMMARY_LOG.entries(self.memory.store, self.memory.agent):
-            body = entry.body
-            if not body or (
-                self.memory.as_of_step is not None and entry.step > self.memory.as_of_step
-            ):
-                continue
+        memory = self.memory
+        for _, _, body in SUMMARY_LOG.as_of(memory.store, memory.agent, memory.as_of_step):
             at = datetime.fromisoformat(body["at"])
             if "unfold" in body:
                 # The entry of the summary may be erased or damaged.

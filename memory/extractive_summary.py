@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core import Completion, Generate, Message, Part, Record, Thought, generate, sentences, words
 from ..core.text import name_key, ungrounded_terms
+from .storage import embed_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def central_sentences(
     if len(candidates) <= count:
         return " ".join(candidates)
     candidates = candidates[:: -(-len(candidates) // MAX_COMPARED_SENTENCES)]
-    rows = np.asarray(embed(candidates)) if embed else _word_vectors(candidates)
+    rows = np.asarray(embed_texts(embed, candidates)) if embed else _word_vectors(candidates)
     similarity = rows @ rows.T
     centrality = similarity.mean(axis=1)
     chosen: list[int] = [int(centrality.argmax())]

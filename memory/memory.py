@@ -271,7 +271,7 @@ class Memory:
             )
         if vector is None:
             vector = self._embedded(cue.text)
-        return recall_one(self.loader, self.rules_for(cue), cue, vector, accessed or {})
+        return recall_one(self.loader, self.rules_for(cue), cue, vector, accessed)
 
     @exclusive(_owner)
     def episodes(self, cue: Cue, vector: Vector | None = None) -> tuple[EpisodeHit, ...]:

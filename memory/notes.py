@@ -22,7 +22,7 @@ from ..core import (
     time_error,
 )
 from .memory import Memory
-from .storage import NOTE_LOG, LogEntry, has_source, name_forms, text_fault
+from .storage import NOTE_LOG, has_source, name_forms, text_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,11 @@ class Notes:
         """The log lines of current notes with their numbers, by name and recipient, in order of
         writing."""
         lines: dict[tuple[str, AgentId], tuple[int, dict[str, Any]]] = {}
-        for entry in self._entries():
-            line = entry.body or {}
+        for n, line in self._lines_as_of():
             recipient = line.get("person", "")
             if "note" in line:
                 lines.pop((line["note"], recipient), None)
-                lines[line["note"], recipient] = (entry.n, line)
+                lines[line["note"], recipient] = (n, line)
             elif "removed" in line:
                 lines.pop((line["removed"], recipient), None)
         return lines
@@ -149,14 +148,13 @@ class Notes:
             sources = own_source or (UNKNOWN_SOURCE,)
         return Label(tuple(sorted({*sources, *own_source})), audience)
 
-    def _entries(self) -> Iterator[LogEntry]:
+    def _lines_as_of(self) -> Iterator[tuple[int, dict[str, Any]]]:
         memory = self._memory
-        for entry in NOTE_LOG.entries(memory.store, memory.agent):
-            if memory.as_of_step is None or entry.step <= memory.as_of_step:
-                yield entry
+        lines = NOTE_LOG.as_of(memory.store, memory.agent, memory.as_of_step)
+        return ((n, line) for n, _, line in lines)
 
     def _is_done(self, key: str) -> bool:
-        return bool(key) and any((e.body or {}).get("key") == key for e in self._entries())
+        return bool(key) and any(line.get("key") == key for _, line in self._lines_as_of())
 
     def _append(
         self, line: dict[str, str], at: Time, person: AgentId, key: str, label: dict[str, list[str]]

@@ -87,11 +87,10 @@ class ChainedLog:
 
     def link(self, previous: str, agent: AgentId, row: Row) -> str:
         """The link of a row (number, step, content, digest) after the link ``previous``."""
-        number, step, *content = row
         if self.digest:
             # Unambiguous without the cost of JSON: only the last part may hold a space.
-            return chain_digest(previous, f"{number} {step} {content[-1]} {agent}")
-        return chain_digest(previous, canonical([agent, number, step, *map(str, content)]))
+            return chain_digest(previous, f"{row[0]} {row[1]} {row[-1]} {agent}")
+        return chain_digest(previous, canonical([agent, *row[:2], *map(str, row[2:])]))
 
     def append(self, store: Store, agent: AgentId, rows: Iterable[Row]) -> int:
         """Write rows (step, content) inside the caller's transaction (its own without one);
@@ -159,10 +158,12 @@ class ChainedLog:
                     f"DELETE FROM {self.table} WHERE agent = ? AND step > ?", (agent, step)
                 )
                 row = store.first_row(
-                    f"SELECT max({self.number}) FROM {self.table} WHERE agent = ?", (agent,)
+                    f"SELECT {self.number}, link FROM {self.table} WHERE agent = ? "
+                    f"ORDER BY {self.number} DESC LIMIT 1",
+                    (agent,),
                 )
-                last = int(row[0] or 0) if row else 0
-                self.set_head(store, agent, last, self._link_of(store, agent, last))
+                count, link = row or (0, "")
+                self.set_head(store, agent, int(count), str(link))
 
     def _link_of(self, store: Store, agent: AgentId, number: int) -> str:
         row = store.first_row(

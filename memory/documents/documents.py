@@ -163,10 +163,7 @@ class Documents:
     def _known(self) -> dict[str, tuple[str, str]]:
         """Giver and name of every document ever imported, by episode."""
         memory, known = self.memory, dict[str, tuple[str, str]]()
-        for entry in DOCUMENT_LOG.entries(memory.store, memory.agent):
-            body = entry.body
-            if not body or (memory.as_of_step is not None and entry.step > memory.as_of_step):
-                continue
+        for _, _, body in DOCUMENT_LOG.as_of(memory.store, memory.agent, memory.as_of_step):
             if "giver" in body:
                 giver = body["giver"]
             elif body["document"] in known:

@@ -12,11 +12,12 @@ from typing import TypeAlias
 
 from ...core import AgentId, Json
 from ...store import Store
+from ..storage import TEXT_FIELDS
 
 TextReader: TypeAlias = Callable[[Json], Iterator[str]]
 
-RECORD_TEXT_FIELDS = ("text", "subject", "predicate", "object", "place", "episode", "source")
-"""The fields of a record that hold text."""
+RECORD_TEXT_FIELDS = tuple(name for name in TEXT_FIELDS if name != "who")
+"""The fields of a record that hold words; who said them is a label."""
 
 
 def text_leaves(value: Json) -> Iterator[str]:

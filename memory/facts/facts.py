@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -381,7 +381,7 @@ class Facts:
         memory = self.memory
         wide = replace(cue, limit=4 * cue.limit, tokens=0, variety=0.0, around=0)
         row = None if vector is None else np.asarray(vector, dtype=np.float32)
-        query = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, row, {})
+        query = RecallQuery.for_cue(memory.loader, memory.rules_for(cue), cue, row)
         hits = {hit.record.id: hit for hit in memory.recall(wide, vector)}
         listeners = set(cue.hearers)
         person = EVERYBODY if len(listeners) > 1 else next(iter(listeners), "")
@@ -432,20 +432,26 @@ class Facts:
             names.add(source_name(who))
         return tuple(sorted(names))
 
+    def _lines(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        memory = self.memory
+        return FACT_LOG.as_of(memory.store, memory.agent, memory.as_of_step)
+
     def _all_statements(self) -> list[Statement]:
-        statements = [
-            statement_from_json(entry.n, entry.step, entry.body)
-            for entry in FACT_LOG.entries(self.memory.store, self.memory.agent)
-            if entry.body and "subject" in entry.body and self._is_in_view(entry.step)
-        ]
-        # Old statements without labels take the sources of their records.
-        words = [{*one.words_of, *self._words_of(one.who, one.sources)} for one in statements]
-        return [replace(one, words_of=tuple(sorted(w))) for one, w in zip(statements, words)]
+        statements = []
+        for n, step, body in self._lines():
+            if "subject" in body:
+                statement = statement_from_json(n, step, body)
+                found = self._words_of(statement.who, statement.sources)
+                words_of = tuple(sorted({*statement.words_of, *found}))
+                # Old statements without labels take the sources of their records.
+                if words_of != statement.words_of:
+                    statement = replace(statement, words_of=words_of)
+                statements.append(statement)
+        return statements
 
     def _visible_statements(self, person: AgentId, known: Time | None) -> list[Statement]:
         self._raise_if(text_fault("person", person))
-        entries = FACT_LOG.entries(self.memory.store, self.memory.agent)
-        retracted = retracted_statements(entry for entry in entries if self._is_in_view(entry.step))
+        retracted = retracted_statements(body for _, _, body in self._lines())
         return [
             statement
             for statement in self._all_statements()
@@ -460,9 +466,6 @@ class Facts:
             return list(statements)
         forms = name_forms(quarantined)
         return [one for one in statements if not has_source((one.who, *one.words_of), forms)]
-
-    def _is_in_view(self, step: int) -> bool:
-        return self.memory.as_of_step is None or step <= self.memory.as_of_step
 
     def _validate(self, statement: Statement) -> None:
         for moment in (statement.since, statement.learned, statement.until):

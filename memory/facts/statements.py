@@ -102,13 +102,12 @@ class RetractionChanges:
     write: tuple[dict[str, Any], ...]
 
 
-def retracted_statements(entries: Iterable[LogEntry]) -> set[int]:
+def retracted_statements(bodies: Iterable[dict[str, Any]]) -> set[int]:
     """Ids of the statements that are retracted and not restored."""
     ids: set[int] = set()
-    for entry in entries:
-        if entry.body:
-            ids.update(entry.body.get("undo", ()))
-            ids.difference_update(entry.body.get("restore", ()))
+    for body in bodies:
+        ids.update(body.get("undo", ()))
+        ids.difference_update(body.get("restore", ()))
     return ids
 
 
@@ -125,7 +124,7 @@ def retractions_after_erasure(
         and (set(_statement_ids(entry)) & set(erased) or names_person(entry.body.get("why", "")))
     ]
     remaining = {number for entry in affected for number in _statement_ids(entry)} - set(erased)
-    retracted = retracted_statements(entries)
+    retracted = retracted_statements(entry.body for entry in entries if entry.body)
     bodies = []
     if remaining and affected[-1].body:
         at = affected[-1].body["at"]

@@ -13,6 +13,7 @@ import numpy as np
 from ...core import AgentId, Cue, MemoryFault, Record, Time
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS, name_key
 from ..memory import Memory
+from ..storage import embed_texts
 from .extracted_facts import ExtractedFact, spoken_line
 from .relations import lacks_object_kind, mask_name, relation_examples, relation_similarity
 from .rule_extraction import extract_facts
@@ -187,7 +188,7 @@ class TemporalQA:
 
     def _embed_cached(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if new := sorted({text for text in texts if text not in self._cache}):
-            self._cache.update(zip(new, self._embed(new)))
+            self._cache.update(zip(new, embed_texts(self._embed, new)))
         return np.stack([self._cache[text] for text in texts])
 
 

@@ -48,13 +48,12 @@ class MemoryIndex:
     for a record without expiry and minus infinity for an erased one; ``duplicate_key`` is equal for
     records of equal text, source and audience; ``vector_row`` is the row of a record's embedding in
     ``vectors`` (-1: none) and ``row_position`` the inverse. ``record_sources`` covers unloaded
-    records too. ``version`` changes with every write, ``derived`` caches what was computed since
-    the last one.
+    records too. ``derived`` caches what was computed since the last write.
     """
 
-    def __init__(self, kind: DTypeLike = np.float32, origins: RecordSources | None = None) -> None:
+    def __init__(self, kind: DTypeLike, record_sources: RecordSources) -> None:
         self.records = RecordBuffer()
-        self.record_sources = RecordSources() if origins is None else origins
+        self.record_sources = record_sources
         self.vectors = VectorIndex(kind)
         self.record_id = Column(np.int64)
         self.unloaded: NDArray[np.int64] = np.empty(0, np.int64)
@@ -78,7 +77,6 @@ class MemoryIndex:
         self.audiences: dict[tuple[AgentId, ...], int] = {(): 0}
         self.earliest_expiry = np.inf
         self.quarantined: frozenset[AgentId] = frozenset()
-        self.version = 0
         self.derived: dict[object, Any] = {}
         self._word_columns: dict[str, Column] = {}
         self._lexical: LexicalIndex | None = None
@@ -183,7 +181,6 @@ class MemoryIndex:
 
     def invalidate(self) -> None:
         """Drop what was derived from the records."""
-        self.version += 1
         self.derived.clear()
 
     def unload(self, positions: NDArray[np.int64]) -> None:

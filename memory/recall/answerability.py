@@ -81,7 +81,7 @@ def answer_probability(
 def cue_features(loader: IndexLoader, rules: RuleSet, cue: Cue, vector: Vector) -> dict[str, float]:
     """The features of a cue matched against a memory; empty if there is no candidate."""
     embedding = as_vector(vector, "the cue")
-    query = RecallQuery.for_cue(loader, rules, cue, embedding, {})
+    query = RecallQuery.for_cue(loader, rules, cue, embedding)
     positions = query.candidates()
     if not len(positions):
         return {}

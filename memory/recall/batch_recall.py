@@ -91,7 +91,7 @@ class RecallCache:
                 return cache
         elif not _is_cacheable(rules):
             return None
-        cache = cls.compute(RecallQuery.for_cue(loader, rules, cue, None, {}), log_sizes)
+        cache = cls.compute(RecallQuery.for_cue(loader, rules, cue), log_sizes)
         if unrestricted:
             index.derived["recall cache"] = cache
         return cache

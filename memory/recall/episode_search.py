@@ -61,7 +61,7 @@ def search_episodes(
     """The ``cue.limit`` best episodes, best first. Raises MemoryFault for a cue or a vector that
     does not fit."""
     embedding = None if vector is None else as_vector(vector, "the cue")
-    query = RecallQuery.for_cue(loader, rules, cue, embedding, {})
+    query = RecallQuery.for_cue(loader, rules, cue, embedding)
     index, positions = query.index, query.candidates()
     if not len(positions):
         return ()

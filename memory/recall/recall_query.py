@@ -61,10 +61,11 @@ class RecallQuery:
         loader: IndexLoader,
         rules: RuleSet,
         cue: Cue,
-        embedding: Singles | None,
-        accessed: Mapping[RecordId, Time],
+        embedding: Singles | None = None,
+        accessed: Mapping[RecordId, Time] | None = None,
     ) -> RecallQuery:
-        """The query of a cue. Raises MemoryFault for a cue or an embedding that does not fit."""
+        """The query of a cue; ``accessed`` are accesses not written yet. Raises MemoryFault for a
+        cue or an embedding that does not fit."""
         # First, since it may unload hidden records from the index.
         mask = candidate_mask(loader, rules, cue)
         index = loader.index

@@ -72,7 +72,7 @@ def recall_one(
     rules: RuleSet,
     cue: Cue,
     vector: Vector | None,
-    accessed: Mapping[RecordId, Time],
+    accessed: Mapping[RecordId, Time] | None,
 ) -> tuple[Hit, ...]:
     """The records that fit a cue by these rules, best first; ``accessed`` are accesses not yet
     written. Raises MemoryFault for a cue or a vector that does not fit."""

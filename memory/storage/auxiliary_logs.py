@@ -251,6 +251,15 @@ class AuxiliaryLog:
             entries.extend(self.read(store, agent, after=len(entries)))
         return entries
 
+    def as_of(
+        self, store: Store, agent: AgentId, step: int | None
+    ) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        """Number, step and content of an agent's lines at the end of ``step`` (None: now), without
+        erased ones."""
+        for entry in self.entries(store, agent):
+            if entry.body and (step is None or entry.step <= step):
+                yield entry.n, entry.step, entry.body
+
     def _body(self, store: Store, agent: AgentId, n: int, text: str | None) -> Json:
         """The content of a line whose digest fits. Raises MemoryFault for an invalid one, which a
         program that did not check what it wrote may have left."""
@@ -395,13 +404,11 @@ def summaries_in_force(
     """The summaries in force at the end of ``step`` (None: now), each with the records that it
     summarizes."""
     summaries: dict[RecordId, list[int]] = {}
-    for entry in SUMMARY_LOG.entries(store, agent):
-        if not entry.body or (step is not None and entry.step > step):
-            continue
-        if "unfold" in entry.body:
-            summaries.pop(entry.body["unfold"], None)
+    for _, _, body in SUMMARY_LOG.as_of(store, agent, step):
+        if "unfold" in body:
+            summaries.pop(body["unfold"], None)
         else:
-            summaries[entry.body["summary"]] = entry.body["records"]
+            summaries[body["summary"]] = body["records"]
     return summaries
 
 
@@ -409,12 +416,10 @@ def document_contents(
     store: Store, agent: AgentId, *, step: int | None = None
 ) -> dict[str, list[tuple[RecordId, str]]]:
     """The documents as they were last imported: each one's records, with their places in it."""
-    documents: dict[str, list[tuple[RecordId, str]]] = {}
-    for entry in DOCUMENT_LOG.entries(store, agent):
-        if entry.body and (step is None or entry.step <= step):
-            records = [(number, place) for number, place in entry.body["records"]]
-            documents[entry.body["document"]] = records
-    return documents
+    return {
+        body["document"]: [(number, place) for number, place in body["records"]]
+        for _, _, body in DOCUMENT_LOG.as_of(store, agent, step)
+    }
 
 
 def _summarized(
@@ -424,19 +429,15 @@ def _summarized(
     apart = set(tainted_summaries(summaries, tainted)) if tainted else set()
     hidden = {n for summary, records in summaries.items() if summary not in apart for n in records}
     hidden |= apart
-    for entry in SUMMARY_LOG.entries(store, agent):
-        # The records of an expanded summary are recalled themselves.
-        if entry.body and "unfold" in entry.body and (step is None or entry.step <= step):
-            hidden.add(entry.body["unfold"])
-    return hidden
+    lines = SUMMARY_LOG.as_of(store, agent, step)
+    # The records of an expanded summary are recalled themselves.
+    return hidden | {body["unfold"] for _, _, body in lines if "unfold" in body}
 
 
 def _superseded(store: Store, agent: AgentId, step: int | None) -> set[RecordId]:
     """The records of documents that are not in their last version."""
-    ever: set[RecordId] = set()
-    for entry in DOCUMENT_LOG.entries(store, agent):
-        if entry.body and (step is None or entry.step <= step):
-            ever.update(number for number, _ in entry.body["records"])
+    lines = DOCUMENT_LOG.as_of(store, agent, step)
+    ever = {number for _, _, body in lines for number, _ in body["records"]}
     contents = document_contents(store, agent, step=step)
     return ever - {number for records in contents.values() for number, _ in records}
 

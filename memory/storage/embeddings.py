@@ -40,9 +40,7 @@ def vector_faults(rows: Mapping[RecordId, NDArray[np.float32]], columns: int) ->
         columns = columns or row.size
 
 
-def embed_texts(
-    embed: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
-) -> NDArray[np.float32]:
+def embed_texts(embed: EmbedFunction, texts: Sequence[str]) -> NDArray[np.float32]:
     """The embeddings of texts, one row each. Raises MemoryFault if the embedder returns anything
     else."""
     rows = embed(texts)
