@@ -95,8 +95,8 @@ def import_command(
 
     # Checked before the file is created, so that invalid lines leave no empty file behind.
     read_lines(source)
-    with Memory(file, agent) as summaries:
-        count = import_lines(summaries, source)
+    with Memory(file, agent) as agent_memory:
+        count = import_lines(agent_memory, source)
     print_line(f"{file}: {count} lines")
 
 
@@ -323,9 +323,9 @@ def _embedder_for(agent_memory: Memory) -> EmbedFunction | None:
 
 def _parse_time(text: str) -> datetime:
     try:
-        results = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingError(f"--as-of: '{text}' is not a time; write it as 2023-03-01") from error
-    if results.tzinfo is not None:
+    if time.tzinfo is not None:
         raise SettingError(f"--as-of: '{text}' has a time zone, and a memory's times have none")
-    return results
+    return time

@@ -48,8 +48,7 @@ class RunSpan:
     @classmethod
     def of(cls, run: Run) -> RunSpan:
         """All steps committed so far."""
-        scenario = run.scenario
-        return cls(run, run.steps, Clock(scenario.start, scenario.scenario.step_seconds))
+        return cls(run, run.steps, run.clock)
 
     def entries(self) -> Iterator[Json]:
         """The journal's entries."""

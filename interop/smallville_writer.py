@@ -9,19 +9,16 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from ..core import AgentId, AgentState, Json, MapError, Persona, Record, Time
+from ..core import Address, AgentId, AgentState, Json, MapError, Persona, Record, Time
 from ..memory.storage import read_records
 from ..viewer import ConversationCollector
 from ..world import TownMap
 from .csv_tables import RunSpan
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _TIME = "%B %d, %Y, %H:%M:%S"
 _MINUTES_PER_DAY = 24 * 60
@@ -187,10 +184,7 @@ def _cooldowns(span: RunSpan, state: AgentState) -> dict[AgentId, int]:
 
 def _living_area(persona: Persona, town: TownMap, place: str) -> str:
     """The home, or the current place of a person without one, since the format requires it."""
-    try:
-        return town.find_address(persona.home or place)
-    except MapError:
-        return place
+    return _known_address(town, persona.home or place) or place
 
 
 def _schedule(state: AgentState, persona: Persona) -> list[Json]:
@@ -227,9 +221,7 @@ def _fill_gap(rows: list[Json], persona: Persona, at: int, until: int) -> int:
 def _spatial_memory(persona: Persona, town: TownMap) -> Json:
     """World -> sector -> arena -> objects of all known places; of the whole map if the persona has
     no list of known places."""
-    known = tuple(
-        town.find_address(address) for address in persona.knows if _is_known_address(town, address)
-    )
+    known = [found for address in persona.knows if (found := _known_address(town, address))]
     tree: dict[str, dict[str, list[str]]] = {}
     for address in town.addresses:
         if known and not any(f"{address}:".startswith(f"{one}:") for one in known):
@@ -239,12 +231,12 @@ def _spatial_memory(persona: Persona, town: TownMap) -> Json:
     return {town.world: tree}
 
 
-def _is_known_address(town: TownMap, address: str) -> bool:
+def _known_address(town: TownMap, address: str) -> Address | None:
+    """An address as the map spells it; None if it is not on the map."""
     try:
-        town.find_address(address)
+        return town.find_address(address)
     except MapError:
-        return False
-    return True
+        return None
 
 
 BlockRow: TypeAlias = tuple[str, ...]
@@ -271,8 +263,7 @@ def write_smallville_map(town: TownMap, folder: Path) -> None:
         "sq_tile_size": town.tile,
         "special_constraint": "",
     }
-    text = json.dumps(info, ensure_ascii=False, indent=1)
-    (folder / "matrix" / "maze_meta_info.json").write_text(text, encoding="utf-8")
+    _write(folder / "matrix" / "maze_meta_info.json", info)
     write_rows(special / "world_blocks.csv", [(_FIRST_ID, town.world)])
     _write_ids(maze / "collision_maze.csv", [_COLLISION_ID if shut else 0 for shut in town.blocked])
     first = _FIRST_ID + 1

@@ -271,8 +271,11 @@ def make_world(scenario: Scenario, store: Store) -> World:
     """The scenario's world; a town's map is written to the store. Raises MapError, SettingError."""
     allow_sibling_modules(scenario)
     table = scenario.world
-    limits: Any = {"speed": table.speed, "most_lines": table.max_lines}
-    limits["step_seconds"] = scenario.scenario.step_seconds
+    limits: dict[str, Any] = {
+        "step_seconds": scenario.scenario.step_seconds,
+        "speed": table.speed,
+        "most_lines": table.max_lines,
+    }
     if table.kind in ("town", "smallville"):
         town = stored_map(store) or _store_map(scenario, store)
         return Town(town, start=scenario.start, **limits)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ..core import Client, Json, Model
 from ..models import UsageLedger
+from .record import ledger_of
 
 
 class LazyModel:
@@ -28,8 +29,7 @@ class LazyModel:
     @property
     def ledger(self) -> UsageLedger | None:
         """The usage ledger of the model; None if it is not loaded or has none."""
-        ledger = getattr(self._model, "ledger", None)
-        return ledger if isinstance(ledger, UsageLedger) else None
+        return ledger_of(self._model)
 
     def client(self) -> Client:
         """A client of the model; loads it if necessary."""

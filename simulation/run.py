@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..core import (
     AgentId,
@@ -14,6 +14,7 @@ from ..core import (
     Approver,
     AskId,
     Call,
+    Clock,
     Json,
     Model,
     Persona,
@@ -65,10 +66,15 @@ def begin(
     except RunError:
         store.close()
         raise
-    options: dict[str, Any] = {"approver": approver, "keep_going": keep_going}
-    options |= {"model": model, "progress": progress or to_terminal()}
     try:
-        return build_simulation(scenario, store=store, **options)
+        return build_simulation(
+            scenario,
+            store=store,
+            model=model,
+            progress=progress or to_terminal(),
+            approver=approver,
+            keep_going=keep_going,
+        )
     except BaseException:
         store.close()
         _undo_start(path, files_before, is_new)
@@ -119,13 +125,18 @@ def resume(
     the cap on a day's tokens (0: none). A world, planner or tool that is not the package's own is
     loaded only with ``allow_code``, since the file names code to run and may come from anybody;
     raises CodeNotAllowed without it. The other arguments are as in ``begin``."""
-    options: dict[str, Any] = {"approver": approver, "keep_going": keep_going}
-    options |= {"model": model, "progress": progress or to_terminal()}
     store = open_store(folder, write=True)
     try:
         scenario = stored_scenario(store).with_overrides(max_tokens_per_day=max_tokens_per_day)
         with allow_run_code(folder, allow_code):
-            return build_simulation(scenario, store=store, **options)
+            return build_simulation(
+                scenario,
+                store=store,
+                model=model,
+                progress=progress or to_terminal(),
+                approver=approver,
+                keep_going=keep_going,
+            )
     except BaseException:
         store.close()
         raise
@@ -188,9 +199,14 @@ class Run:
         """The head of the hash chain."""
         return self.journal.hash_after()
 
+    @cached_property
+    def clock(self) -> Clock:
+        """The clock of the run's scenario."""
+        return self.scenario.clock
+
     def time(self, step: int) -> Time:
         """The simulated time of a step."""
-        return self.scenario.clock.at(step)
+        return self.clock.at(step)
 
     @property
     def town(self) -> TownMap | None:

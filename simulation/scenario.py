@@ -198,7 +198,7 @@ class Scenario:
 
     def as_json(self) -> Json:
         """The scenario as JSON; the inverse is ``from_json(Scenario, data)``."""
-        return {**to_json(self), "model": to_json(self.model)}
+        return to_json(self)
 
 
 def parse_scenario_time(text: str, where: str) -> Time:

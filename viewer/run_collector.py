@@ -33,7 +33,7 @@ from ..core import (
     ToolResult,
 )
 from ..models import Usage, sum_usage
-from ..simulation import EMBEDDER_KINDS, Run
+from ..simulation import EMBEDDER_KINDS, Run, Scenario
 from .conversation_collector import ConversationCollector
 from .graph_map import GraphMap
 from .headlines import select_headlines
@@ -70,11 +70,9 @@ def collect_page_data(run: Run | Path | str) -> PageData:
             return collect_page_data(opened)
     if not run.steps:
         raise RunError("the run has no committed step yet, so there is nothing to show; resume it")
-    heading = run.scenario.scenario
-    clock = Clock(run.scenario.start, heading.step_seconds)
-    graph_map = (
-        None if run.town else GraphMap.of(run.scenario.world.places, run.scenario.world.paths)
-    )
+    scenario, clock = run.scenario, run.clock
+    heading = scenario.scenario
+    map_data, graph_map = _map_data(run, scenario)
     bodies: dict[AgentId, list[tuple[int, BodyRow]]] = {name: [] for name in run.people}
     whys: dict[AgentId, list[tuple[int, str]]] = {name: [] for name in run.people}
     talks = ConversationCollector()
@@ -97,7 +95,7 @@ def collect_page_data(run: Run | Path | str) -> PageData:
         start=clock.start,
         step_seconds=clock.step_seconds,
         steps=run.steps,
-        map=_map_data(run, graph_map),
+        map=map_data,
         people=people,
         talks=conversations,
         headlines=select_headlines(people, conversations),
@@ -107,11 +105,13 @@ def collect_page_data(run: Run | Path | str) -> PageData:
     )
 
 
-def _map_data(run: Run, graph_map: GraphMap | None) -> MapData:
+def _map_data(run: Run, scenario: Scenario) -> tuple[MapData, GraphMap | None]:
+    """The map of the page, and where it puts the places of a world without tiles."""
     town = run.town
     if town is not None:
-        return draw_map(map_layers(town))
-    return graph_map.map if graph_map is not None else GraphMap.of([], []).map
+        return draw_map(map_layers(town)), None
+    graph_map = GraphMap.of(scenario.world.places, scenario.world.paths)
+    return graph_map.map, graph_map
 
 
 def _figures(run: Run) -> dict[str, Json]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from ...core import Model, ModelAsk, answer_all
-from ...models import Usage, UsageLedger
+from ...models import Usage
+from ..record import ledger_of
 from .rehearsal_model import AskStats, KindAndRole, OwnedAsk, prompt_characters
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def probe_engine(
 
     A small warm-up round is not counted, since the first pass of an engine is slow."""
     result = ProbeResult()
-    ledger = getattr(model, "ledger", None)
-    ledger = ledger if isinstance(ledger, UsageLedger) else None
+    ledger = ledger_of(model)
     client = model.client()
     if blocks and blocks[-1]:
         warm_up = [ask for _, ask in min(blocks[-1], key=len)]

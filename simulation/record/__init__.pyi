@@ -23,6 +23,7 @@ from .run_usage import CAP_KEY as CAP_KEY
 from .run_usage import StepUsage as StepUsage
 from .run_usage import TokenBudget as TokenBudget
 from .run_usage import UsageCollector as UsageCollector
+from .run_usage import ledger_of as ledger_of
 from .run_usage import usage_summary as usage_summary
 
 __all__: list[str]

@@ -133,6 +133,12 @@ def _column_values(cost: Usage) -> tuple[Json, ...]:
     return (*cost.key, *counts, round(float(cost.seconds), 6))
 
 
+def ledger_of(model: Model | None) -> UsageLedger | None:
+    """The usage ledger of a model; None if it has none."""
+    ledger = getattr(model, "ledger", None)
+    return ledger if isinstance(ledger, UsageLedger) else None
+
+
 class UsageCollector:
     """Collects what the asks of one step cost: from the ledgers of the models, and for a model
     without a ledger from its asks and answers.
@@ -141,8 +147,8 @@ class UsageCollector:
     since the last step."""
 
     def __init__(self, models: Mapping[AgentId, Model]) -> None:
-        ledgers = {name: getattr(model, "ledger", None) for name, model in models.items()}
-        found = {name: led for name, led in ledgers.items() if isinstance(led, UsageLedger)}
+        ledgers = {name: ledger_of(model) for name, model in models.items()}
+        found = {name: ledger for name, ledger in ledgers.items() if ledger is not None}
         self._agents = frozenset(models)
         self._with_ledger = frozenset(found)
         self._ledgers = tuple({id(ledger): ledger for ledger in found.values()}.values())
