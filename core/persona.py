@@ -48,7 +48,8 @@ class Persona:
     planner follows ``routine``; ``daily`` is a routine in prose. ``vision`` is a radius in tiles,
     ``attention`` the number of events seen at a time, ``retention`` the number of recent events
     that are not perceived again. ``recency_decay`` is the base of the recency score;
-    ``reflect_after`` is the sum of importance that starts a reflection.
+    ``reflect_after`` is the sum of importance that starts a reflection. ``voice`` is the voice it
+    speaks with: the model's default if empty, "none", or a folder of a trained voice.
 
     Raises SettingError for a name with a reserved character.
     """
@@ -69,6 +70,7 @@ class Persona:
     retention: int = 8
     recency_decay: float = 0.995
     reflect_after: float = 150.0
+    voice: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.name, str) and (sign := reserved_sign(self.name)):

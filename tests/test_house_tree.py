@@ -22,7 +22,7 @@ from denizens.tests.support.import_graph import (
 ROOT = Path(__file__).resolve().parent.parent
 
 BASE = ["core", "readers", "store", "models", "memory", "tools", "world", "planners", "agents"]
-ABOVE = ["simulation", "testing", "viewer", "interop", "server", "benchmarks", "cli"]
+ABOVE = ["simulation", "testing", "training", "viewer", "interop", "server", "benchmarks", "cli"]
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "readers": {"core"},

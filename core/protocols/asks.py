@@ -80,6 +80,17 @@ def without_parts(
     return tuple(kept)
 
 
+DEFAULT_VOICE = "default"
+"""The value of ``voice`` that stands for the voice the model was loaded with. A voice is a trained
+adapter of the model's weights. An empty ``voice`` asks the weights without adapter; any other
+value names a voice by its folder. A model without voices ignores the field."""
+
+NEXT_LINE_ROLE = "next_line"
+"""The role of a Choose whose options are drafts of the next line of the conversation in its
+messages. Where the model has a critic, the probability of ``NONE_OF_THESE`` is calibrated: an
+option with a higher one is more likely a true next line than not."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
     """Generate text, or JSON that fits ``schema``, a JSON Schema: of a Python type by
@@ -88,7 +99,7 @@ class Generate:
     Sampling by ``temperature`` (0: greedy), ``top_k`` (0: off), ``top_p`` and ``min_p`` (relative
     to the most likely token; Nguyen et al. 2024). ``repetition_penalty`` as in CTRL (Keskar et
     al. 2019); None: the model's own. ``stop`` are texts that end the generation. With ``stream``
-    the client returns text as it is generated.
+    the client returns text as it is generated. ``voice``: see ``DEFAULT_VOICE``.
     """
 
     messages: tuple[Message, ...]
@@ -104,8 +115,14 @@ class Generate:
     stream: bool = False
     role: str = "speech"
     kind: Literal["generate"] = "generate"
+    voice: str = ""
 
-    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("top_k", "min_p", "repetition_penalty")
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+        "voice",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +139,11 @@ class Choose:
 
     ``about`` is the short text that the decision is about: options are scored by how well they
     predict it. ``temperature`` 0 takes the most likely option; above 0 one is sampled.
+    ``voice``: see ``DEFAULT_VOICE``; of the built-in methods only the critic of next lines
+    (role ``NEXT_LINE_ROLE``) scores with it.
     """
+
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("voice",)
 
     messages: tuple[Message, ...]
     options: tuple[Option, ...]
@@ -131,6 +152,7 @@ class Choose:
     seed: int = 0
     role: str = "decide"
     kind: Literal["choose"] = "choose"
+    voice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""Dialogues to train on: two people, what each is, and their lines."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import DataError
+
+CSV_COLUMNS = ("user 1 personas", "user 2 personas", "conversation")
+_SPEAKER = re.compile(r"^User ([12]): ?", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueLine:
+    """A line; ``speaker`` is 0 or 1."""
+
+    speaker: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonaDialogue:
+    """A conversation of two people. ``facts``: sentences about each in the first person.
+    ``names`` are empty where the source has none."""
+
+    lines: tuple[DialogueLine, ...]
+    facts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    names: tuple[str, str] = ("", "")
+    source: str = ""
+
+
+def read_persona_csv(path: Path) -> list[PersonaDialogue]:
+    """The dialogues of a CSV file with the columns of Synthetic-Persona-Chat (Jandaghi et al.
+    2023): the personas, a fact a line, and the conversation, in lines that begin with "User 1:" or
+    "User 2:". Raises DataError, which names the file and the row."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+    missing = [name for name in CSV_COLUMNS if not rows or name not in rows[0]]
+    if missing:
+        raise DataError(
+            f"{path}: has no column '{missing[0]}'; a CSV of dialogues has the columns "
+            + ", ".join(CSV_COLUMNS)
+        )
+    dialogues = [_dialogue_from_row(row, f"{path.name}, row {n}") for n, row in enumerate(rows, 2)]
+    return [dialogue for dialogue in dialogues if len(dialogue.lines) > 1]
+
+
+def _dialogue_from_row(row: dict[str, str], source: str) -> PersonaDialogue:
+    absent = [name for name in CSV_COLUMNS if row.get(name) is None]
+    if absent:
+        raise DataError(f"{source}: '{absent[0]}' is missing")
+    pieces = _SPEAKER.split(row["conversation"].strip())
+    lines = [
+        DialogueLine(int(number) - 1, " ".join(text.split()))
+        for number, text in zip(pieces[1::2], pieces[2::2])
+    ]
+    if not lines:
+        raise DataError(f"{source}: no line begins with 'User 1:' or 'User 2:'")
+    personas = [_facts(row[name]) for name in CSV_COLUMNS[:2]]
+    return PersonaDialogue(
+        lines=tuple(line for line in lines if line.text),
+        facts=(personas[0], personas[1]),
+        source=source,
+    )
+
+
+def _facts(text: str) -> tuple[str, ...]:
+    """The facts of a persona as sentences: a capital first, a full stop last."""
+    facts: Sequence[str] = [" ".join(line.split()) for line in text.splitlines()]
+    return tuple(
+        fact[0].upper() + fact[1:] + ("" if fact[-1] in ".!?" else ".") for fact in facts if fact
+    )
