@@ -53,7 +53,8 @@ _SPLIT = re.compile(
 # "I think Greta raised it": what is thought or heard is a clause of its own.
 _FINITE = "|".join(("is", "are", "was", "has", "had", "will", "would", "can", r"\w+ed", r"\w+s"))
 _THOUGHT = re.compile(
-    r"\b(?P<verb>think|know|believe|guess|suppose|heard?|says?|said|tells? me|told me|told|hope|wish)"
+    r"\b(?P<verb>think|know|believe|guess|suppose|heard?|says?|said|tells? me|told me|told|hope|"
+    r"sorry|glad|sure)"
     r"\s+"
     r"(?=(?:I|we|you|he|she|they|it|there|the|my|your)\b"
     rf"|[A-Z][\w’'-]+(?:\s+[A-Z][\w’'-]+)?\s+(?:{_FINITE}|{'|'.join(IRREGULAR_PASTS)})\b)"

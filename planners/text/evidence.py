@@ -20,7 +20,7 @@ from .sentences import SENTENCE_END_MARKS
 
 MAX_CLAIM_WORDS = 30
 # Share of a clause's words that one sentence of the evidence must have.
-_COVERAGE = 2 / 3
+_COVERAGE = 0.75
 _FIRST_OR_SECOND = re.compile(r"\b(?:I|me|my|mine|myself|you|your|yours|we|us|our|ours)\b", re.I)
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”")
 _CAPITALISED = re.compile(r"[^\W\d_a-zß-ÿ][^\W_]*")
@@ -125,7 +125,7 @@ class Evidence:
         clauses = self._claims(sentence)
         if not clauses or _BACKWARD.match(sentence):
             return "person"
-        telling = [one for one in clauses if one.terms - {*allowed, _SAY}]
+        telling = [one for one in clauses if one.terms - {*allowed, _SAY} or self._others(one)]
         if not telling:
             return "empty"
         reasons = [self._clause_refusal(clause, allowed) for clause in telling]
@@ -162,22 +162,31 @@ class Evidence:
         keys = self.names.mentioned(clause.text)
         return clause.terms - {stem(word) for key in keys for word in key.split()}
 
+    def _others(self, clause: Clause) -> set[str]:
+        """The people that a clause names besides its subject."""
+        return {*self.names.mentioned(clause.text)} - {clause.subject.key}
+
     def _clause_refusal(self, claim: Clause, allowed: Collection[str]) -> str:
         wanted = claim.terms - {*allowed, _SAY}
         claim = replace(claim, terms=wanted)
         order = (term for word in claim.text.split() for term in content_terms(word))
         predicate = next((term for term in order if term in wanted), "")
-        others = {*self.names.mentioned(claim.text)} - {claim.subject.key}
+        others = self._others(claim)
         reached = 0
         for statement in self._statements:
-            if len(wanted & statement.terms) < _COVERAGE * len(wanted):
+            shared = wanted & statement.terms
+            if (predicate and predicate not in shared) or len(shared) < _COVERAGE * len(wanted):
                 continue
             if not others <= statement.people:
                 reached = max(reached, 1)
                 continue
             # Who does it is said where the verb stands.
-            clauses = [one for one in statement.clauses if predicate in one.terms]
-            clauses = clauses or list(statement.clauses)
+            clauses = [
+                one
+                for one in statement.clauses
+                if (predicate in one.terms if predicate else others & self._others(one))
+            ]
+            clauses = clauses or list(statement.clauses)  # The verb of an answered question.
             most = max(len(wanted & clause.terms) for clause in clauses)
             for clause in clauses:
                 if len(wanted & clause.terms) == most:
