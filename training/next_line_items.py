@@ -30,7 +30,9 @@ class NextLineItem:
     facts: tuple[str, ...] = ()
 
 
-def spoken_lines(dialogue: PersonaDialogue, speaker: int, count: int | None = None) -> list[SpokenLine]:
+def spoken_lines(
+    dialogue: PersonaDialogue, speaker: int, count: int | None = None
+) -> list[SpokenLine]:
     """The first ``count`` lines of a dialogue, as ``speaker`` (0 or 1) has them."""
     return [SpokenLine(line.text, line.speaker == speaker) for line in dialogue.lines[:count]]
 
