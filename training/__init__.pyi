@@ -6,8 +6,8 @@ from .likelihood import SpokenTurns as SpokenTurns
 from .likelihood import score_pairs as score_pairs
 from .likelihood import score_replies as score_replies
 from .likelihood import spoken_turns as spoken_turns
-from .next_line_items import NextLineItem as NextLineItem
-from .next_line_items import next_line_items as next_line_items
-from .next_line_items import spoken_lines as spoken_lines
+from .reply_items import NextLineItem as NextLineItem
+from .reply_items import next_line_items as next_line_items
+from .reply_items import spoken_lines as spoken_lines
 
 __all__: list[str]
