@@ -15,5 +15,6 @@ from .sentences import join_sentences as join_sentences
 from .sentences import repeats as repeats
 from .sentences import word_overlap as word_overlap
 from .sentences import word_set as word_set
+from .third_person import to_third_person as to_third_person
 
 __all__: list[str]
