@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-import torch
 from denizens.models import LocalModel, load_local
 from denizens.planners.speech import Speaker, SpokenLine, speech_messages
 from denizens.testing import write_tiny_embedder, write_tiny_model
@@ -42,6 +43,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 
 def test_the_turns_of_a_talk_are_where_the_prompts_of_each_line_end(model: LocalModel) -> None:
+    """Every prompt of an own line is a prefix of the one sequence, and its turn follows it."""
     builder = model.prompt_builder
     own = spoken_lines(dialogue(), 1)
     speaker = Speaker(facts=("I have a dog.",))
@@ -56,7 +58,8 @@ def test_the_turns_of_a_talk_are_where_the_prompts_of_each_line_end(model: Local
         assert turn == builder.text_ids(LINES[place]) + builder.closing_ids()
 
 
-def test_scores_are_those_of_a_plain_forward_pass(model: LocalModel) -> None:
+def test_scores_do_not_depend_on_the_batch(model: LocalModel) -> None:
+    """A reply's log-probabilities do not depend on what is scored beside it."""
     prompts = [speech_messages(Speaker(), spoken_lines(dialogue(), 1, n)) for n in (1, 3)]
     rows = score_replies(model, prompts, [LINES[1], LINES[3]])
     builder = model.prompt_builder
@@ -64,18 +67,20 @@ def test_scores_are_those_of_a_plain_forward_pass(model: LocalModel) -> None:
         context = builder.ids(messages)
         target = builder.text_ids(reply) + builder.closing_ids()
         assert len(row) == len(target)
-        assert torch.isfinite(torch.tensor(row)).all()
+        assert all(map(math.isfinite, row))
         (alone,) = score_pairs(model, [(context, target)])
         assert alone == pytest.approx(row, abs=1e-4)
 
 
 def test_the_model_decides_as_before_after_scoring(model: LocalModel) -> None:
+    """Scoring leaves the model's own decider in place."""
     decider = model.engine.decider
     score_replies(model, [speech_messages(Speaker(), [SpokenLine("Hi.", False)])], ["Hello."])
     assert model.engine.decider is decider
 
 
 def test_an_item_has_the_true_line_and_lines_of_other_talks_only() -> None:
+    """Items are drawn by the seed; the other lines are different ones, of other talks."""
     dialogues = [dialogue(number) for number in range(1, 12)]
     items = next_line_items(dialogues, 5, others=6)
     assert items == next_line_items(dialogues, 5, others=6)
@@ -89,11 +94,13 @@ def test_an_item_has_the_true_line_and_lines_of_other_talks_only() -> None:
 
 
 def test_a_talk_without_a_place_for_an_item_is_left_out() -> None:
+    """A talk that is too short gives no item, and the next one does."""
     short = PersonaDialogue(lines=(DialogueLine(0, "Hi."), DialogueLine(1, "Bye.")))
     assert next_line_items([short, dialogue(1), dialogue(2)], 3, others=1)[0].true.endswith(" 1")
 
 
 def test_turns_behind_the_window_are_left_out(model: LocalModel) -> None:
+    """What the window cannot hold is not scored; nothing is left of a tiny one."""
     own = spoken_lines(dialogue(), 1)
     whole = spoken_turns(model.prompt_builder, speech_messages(Speaker(), own))
     assert whole is not None
