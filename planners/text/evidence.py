@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ...core.text import STOP_WORDS, EntityNames, sentences, stem
-from .clauses import Clause, Subject, content_terms, is_lead, read_clause, split_clauses
+from .claim_clauses import StatedClause, Subject, content_terms, is_lead, read_clause, split_clauses
 from .first_person import is_english
 from .sentences import SENTENCE_END_MARKS
 
@@ -71,7 +71,7 @@ class _Statement:
     """A sentence of the evidence: its clauses, the stems of all of them, the keys of the people
     that it names or means by a pronoun."""
 
-    clauses: tuple[Clause, ...]
+    clauses: tuple[StatedClause, ...]
     terms: frozenset[str]
     people: frozenset[str]
 
@@ -125,14 +125,18 @@ class Evidence:
         clauses = self._claims(sentence)
         if not clauses or _BACKWARD.match(sentence):
             return "person"
-        telling = [one for one in clauses if one.terms - {*allowed, _SAY} or self._others(one)]
+        telling = [
+            one
+            for one in clauses
+            if one.terms - {*allowed, _SAY, _LIKE, one.subject.key} or self._others(one)
+        ]
         if not telling:
             return "empty"
         reasons = [self._clause_refusal(clause, allowed) for clause in telling]
         return next((reason for reason in reasons if reason), "")
 
-    def _claims(self, sentence: str) -> list[Clause]:
-        clauses: list[Clause] = []
+    def _claims(self, sentence: str) -> list[StatedClause]:
+        clauses: list[StatedClause] = []
         third: Subject | None = None
         for text in split_clauses(sentence):
             clause = read_clause(text, self.names, third=third)
@@ -158,15 +162,15 @@ class Evidence:
         names = {term for word in _CAPITALISED.findall(sentence) for term in content_terms(word)}
         return ("name" if unknown & names else "word") if unknown else ""
 
-    def _without_names(self, clause: Clause) -> frozenset[str]:
+    def _without_names(self, clause: StatedClause) -> frozenset[str]:
         keys = self.names.mentioned(clause.text)
         return clause.terms - {stem(word) for key in keys for word in key.split()}
 
-    def _others(self, clause: Clause) -> set[str]:
+    def _others(self, clause: StatedClause) -> set[str]:
         """The people that a clause names besides its subject."""
         return {*self.names.mentioned(clause.text)} - {clause.subject.key}
 
-    def _clause_refusal(self, claim: Clause, allowed: Collection[str]) -> str:
+    def _clause_refusal(self, claim: StatedClause, allowed: Collection[str]) -> str:
         wanted = claim.terms - {*allowed, _SAY}
         claim = replace(claim, terms=wanted)
         order = (term for word in claim.text.split() for term in content_terms(word))
@@ -193,14 +197,14 @@ class Evidence:
                     reached = max(reached, self._compare(claim, clause, statement))
         return _REASONS[reached]
 
-    def _compare(self, claim: Clause, clause: Clause, statement: _Statement) -> int:
+    def _compare(self, claim: StatedClause, clause: StatedClause, statement: _Statement) -> int:
         if not self._same_subject(claim, clause.subject, statement):
             return 2
         if clause.asked or (clause.unreal and not claim.unreal):
             return 3
         return 5 if claim.negated == clause.negated else 4
 
-    def _same_subject(self, claim: Clause, found: Subject, statement: _Statement) -> bool:
+    def _same_subject(self, claim: StatedClause, found: Subject, statement: _Statement) -> bool:
         wanted, copula = claim.subject, _COPULA.search(claim.text) is not None
         if not self._is_person(wanted.key):
             return True  # Nobody is said to do it.
@@ -286,7 +290,7 @@ class Evidence:
         return None
 
 
-_SAY = stem("say")
+_SAY, _LIKE = stem("say"), stem("like")
 _NAME_RUN = re.compile(r"\b[A-Z][\w’'-]+(?: [A-Z][\w’'-]+){0,3}")
 _BEFORE_START = (*SENTENCE_END_MARKS, '"', "“", ":", "")
 _BACKWARD = re.compile(

@@ -120,6 +120,19 @@ def third_person_verb(verb: str) -> str:
     return f"{verb}es" if verb.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{verb}s"
 
 
+def is_finite_verb(word: str) -> bool:
+    """Whether a word after a name can be its verb: an auxiliary, a past, or a form with "s".
+
+    >>> is_finite_verb("lost"), is_finite_verb("likes"), is_finite_verb("and")
+    (True, True, False)
+    """
+    return (
+        word in IRREGULAR_PASTS
+        or word in _INVARIABLE
+        or (word in ("is", "are", "has") or (len(word) > 3 and word.endswith(("s", "ed"))))
+    )
+
+
 def gerund(verb: str) -> str:
     """The "-ing" form of a verb in its base form.
 

@@ -88,7 +88,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
+class StatedClause:
     """A clause with its subject, the stems of its words, and its mood. ``unreal``: a wish, a
     plan, a possibility or a thing of the past; ``asked``: part of a question."""
 
@@ -151,12 +151,12 @@ def read_clause(
     listener: str = "",
     third: Subject | None = None,
     asked: bool = False,
-) -> Clause:
+) -> StatedClause:
     """A clause said by ``speaker`` to ``listener`` (full names; empty: somebody unknown).
     ``third`` is whom "she" or "they" stands for."""
     body = _strip_lead(text)
     subject = _subject(body, names, speaker, listener, third)
-    return Clause(
+    return StatedClause(
         text=text,
         subject=subject,
         terms=content_terms(text),
