@@ -126,8 +126,9 @@ def accepts(text: str) -> bool:
 def _phrases(sentence: str, *, own: bool, accepted: bool) -> Iterator[str]:
     """The activities that a sentence promises, or proposes and is accepted."""
     if own and not _NEGATED.search(sentence) and not sentence.endswith("?"):
-        for match in _PROMISE.finditer(sentence):
-            yield _activity(match["verb"] or match["verb2"], match["rest"] or match["rest2"] or "")
+        for promise in _PROMISE.finditer(sentence):
+            rest = promise["rest"] or promise["rest2"] or ""
+            yield _activity(promise["verb"] or promise["verb2"], rest)
     if not accepted:
         return
     if match := _TOGETHER.search(sentence):
