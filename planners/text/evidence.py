@@ -102,7 +102,8 @@ class Evidence:
     def refusal(self, sentence: str, *, allowed: Collection[str] = ()) -> str:
         """Why a sentence in the third person does not rest on this evidence, in a word: form,
         person, name, number, word, who, negation, mood, unsupported, or empty; an empty text if
-        it does. ``allowed`` are stems that need no evidence.
+        it does. ``allowed`` are stems that need no evidence: a clause whose verb is one of them
+        ("needs", "cares") is checked for names, numbers and words only.
 
         >>> lines = [SourceLine("I quarrelled with Greta Holm.", "Ines Calder", "Nora Vale")]
         >>> evidence = Evidence(lines, ["Ines Calder", "Nora Vale"])
@@ -171,6 +172,11 @@ class Evidence:
         return {*self.names.mentioned(clause.text)} - {clause.subject.key}
 
     def _clause_refusal(self, claim: StatedClause, allowed: Collection[str]) -> str:
+        names = {word for key in self.names.mentioned(claim.text) for word in key.split()}
+        said = (word for word in re.findall(r"[^\W_]+", claim.text.lower()) if word not in names)
+        verb = next((stem(word) for word in said if word not in STOP_WORDS), "")
+        if verb in allowed:
+            return ""
         wanted = claim.terms - {*allowed, _SAY}
         claim = replace(claim, terms=wanted)
         order = (term for word in claim.text.split() for term in content_terms(word))
