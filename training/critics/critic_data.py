@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import (
+from ...core import (
     NEXT_LINE_ROLE,
     Choose,
     Completion,
@@ -29,10 +29,10 @@ from ..core import (
     Part,
     answer_all,
 )
-from ..models.decisions import NOTE, HeardTalk, heard_talk
-from .dialogues import PersonaDialogue
-from .samples import Sample, voice_samples
-from .told_facts import FactMatcher
+from ...models.decisions import NOTE, HeardTalk, heard_talk
+from ..dialogues import PersonaDialogue
+from ..samples import Sample, voice_samples
+from ..told_facts import FactMatcher
 
 TRUE = "true"
 GENERATED = "generated"
