@@ -21,9 +21,11 @@ from .critic import match_texts as match_texts
 from .critic import read_critic as read_critic
 from .decider import Decider as Decider
 from .features import METHOD_NAMES as METHOD_NAMES
+from .line_features import COSINE_FEATURES as COSINE_FEATURES
 from .line_features import LIKELIHOOD_FEATURES as LIKELIHOOD_FEATURES
 from .line_features import LINE_FEATURES as LINE_FEATURES
 from .line_features import NOTE as NOTE
+from .line_features import WORD_FEATURES as WORD_FEATURES
 from .line_features import HeardTalk as HeardTalk
 from .line_features import heard_talk as heard_talk
 from .option_scorer import OptionScorer as OptionScorer

@@ -150,7 +150,7 @@ class Decider:
             return judge.pairs, judge.choice
         scorer = self._option_scorer(ask)
         pairs = scorer.pairs
-        tokens = sum(len(context) + len(target) for context, target in pairs)
+        tokens = sum(len(context) + len(target) for context, target, _ in pairs)
         return pairs, lambda sums: scorer.choice(_target_scores(sums), tokens)
 
     def features(self, ask: Choose) -> dict[str, FloatArray]:
@@ -201,7 +201,7 @@ def _target_scores(sums: PairSums) -> dict[TokenPair, TargetScore]:
 
 def _pair_key(pair: TokenPair) -> bytes:
     """A digest of 16 bytes: the ids themselves would take kilobytes."""
-    context, target = pair
+    context, target = pair.context, pair.target
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
     return blake2b(ids, digest_size=16).digest()
 
@@ -222,7 +222,7 @@ class _TokenPrompts:
         window = self._builder.window
         ids = self._builder.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
         target = self._builder.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
-        return self._builder.opening_ids(("system", "user"), (ids,)), target
+        return TokenPair(self._builder.opening_ids(("system", "user"), (ids,)), target)
 
     def direct(self, ask: Choose) -> list[TokenPair]:
         return self._replies(question_messages(ask), [option.name for option in ask.options])
@@ -239,7 +239,7 @@ class _TokenPrompts:
 
     def bare(self, option: Option) -> TokenPair:
         context = self._builder.ids((Message.of("user", ""),))
-        return context, self._builder.text_ids(option.name)
+        return TokenPair(context, self._builder.text_ids(option.name))
 
     def digits(self, ask: Rate) -> list[TokenPair]:
         messages = ask.messages or (Message.of("user", ask.about),)
@@ -251,4 +251,4 @@ class _TokenPrompts:
     ) -> list[TokenPair]:
         targets = [self._builder.text_ids(reply) + end for reply in replies]
         context = self._builder.fit(messages, max(map(len, targets))).ids
-        return [(context, target) for target in targets]
+        return [TokenPair(context, target) for target in targets]

@@ -133,9 +133,7 @@ class CriticData:
     ``embed`` gives the vectors by which lines like the one just heard are found.
     """
 
-    def __init__(
-        self, places: Sequence[LinePlace], embed: EmbedTexts, rng: random.Random
-    ) -> None:
+    def __init__(self, places: Sequence[LinePlace], embed: EmbedTexts, rng: random.Random) -> None:
         self._places = places
         self._rng = rng
         self._talks = [place.talk for place in places]
@@ -180,7 +178,8 @@ class CriticData:
             for row in nearest[: 20 * NEAREST_QUESTIONS]
             if (other := self._places[self._answering[row]]).dialogue != place.dialogue
         ]
-        return self._rng.choice(answers[:NEAREST_QUESTIONS] or [self._other(place)])
+        chosen: str = self._rng.choice(answers[:NEAREST_QUESTIONS] or [self._other(place)])
+        return chosen
 
     def _from_same_talk(self, index: int) -> list[JudgedDraft]:
         talk = self._talks[index]
@@ -211,20 +210,16 @@ class CriticData:
         return CriticItem(tuple(messages), (draft,), place.dialogue)
 
 
-def draft_asks(items: Sequence[CriticItem], voice: str, seed: int, count: int) -> list[Generate]:
-    """The asks for ``count`` drafts of each item by a voice."""
-    return [
-        Generate(
-            messages=item.messages,
-            max_tokens=MAX_DRAFT_TOKENS,
-            temperature=DRAFT_TEMPERATURE,
-            seed=seed + 1000 * number + draft,
-            role="line",
-            voice=voice,
-        )
-        for number, item in enumerate(items)
-        for draft in range(count)
-    ]
+def draft_ask(messages: tuple[Message, ...], voice: str, seed: int) -> Generate:
+    """The ask for a draft of the next line by a voice."""
+    return Generate(
+        messages=messages,
+        max_tokens=MAX_DRAFT_TOKENS,
+        temperature=DRAFT_TEMPERATURE,
+        seed=seed,
+        role="line",
+        voice=voice,
+    )
 
 
 def with_generated(
@@ -232,7 +227,12 @@ def with_generated(
 ) -> list[CriticItem]:
     """The items, each with ``count`` drafts of a voice where they differ from its other lines.
     Raises ModelError where the model fails."""
-    answers = answer_all(model.client(), draft_asks(items, voice, seed, count))
+    asks = [
+        draft_ask(item.messages, voice, seed + 1000 * number + draft)
+        for number, item in enumerate(items)
+        for draft in range(count)
+    ]
+    answers = answer_all(model.client(), asks)
     drafted = []
     for number, item in enumerate(items):
         texts = []

@@ -21,8 +21,8 @@ from ...core import (
 )
 from ...models import LocalModel
 from ...models.decisions import LineMatcher, measuring_features
-from .critic_data import FALSE_KINDS, TRUE
 from ..reply_items import NextLineItem
+from .critic_data import FALSE_KINDS, TRUE
 
 Judge: TypeAlias = Literal["critic", "likelihood", "corrected"]
 """What ranks the lines: the voice's critic, the mean log-probability of their tokens, or by how
@@ -44,9 +44,7 @@ def evaluate_reply_at_1(
     return float(np.mean([row[0] > max(row[1:]) for row in scores]))
 
 
-def reply_scores(
-    model: LocalModel, item: NextLineItem, by: Judge, voice: str
-) -> list[float]:
+def reply_scores(model: LocalModel, item: NextLineItem, by: Judge, voice: str) -> list[float]:
     """The score of an item's true line, then those of the others."""
     drafts = tuple(dict.fromkeys((item.true, *item.others)))
     if by == "critic":

@@ -141,7 +141,7 @@ def fit_matcher(data: MatcherData, settings: MatcherSettings, seed: int) -> Line
         for start in range(0, len(order) - 1, settings.batch):
             loss = _in_batch_loss(module, data.rows(order[start : start + settings.batch]))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         loss_now = _mean_loss(module, data, check, settings.batch)
         waited += 1
@@ -207,11 +207,9 @@ def fit_network(
     rows = np.concatenate([table.features for table in tables])
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(deviation > 1e-9, deviation, 1.0)
-    parts = [
-        _Batch.of_tables([t for t in tables if (t.dialogue in held) == flag], mean, scale)
-        for flag in (False, True)
-    ]
-    state = _fit_weights(*parts, settings, generator)
+    learned = _Batch.of_tables([t for t in tables if t.dialogue not in held], mean, scale)
+    check = _Batch.of_tables([t for t in tables if t.dialogue in held], mean, scale)
+    state = _fit_weights(learned, check, settings, generator)
     arrays = {name: tensor.double().numpy() for name, tensor in state.items()}
     network = CriticNetwork(
         mean=mean,
@@ -241,7 +239,9 @@ class _Batch:
         cls, tables: Sequence[JudgedTable], mean: FloatTable, scale: FloatTable
     ) -> _Batch:
         kinds = [kind for table in tables for kind in table.kinds]
-        features = np.concatenate([table.features for table in tables] or [np.zeros((0, len(mean)))])
+        features = np.concatenate(
+            [table.features for table in tables] or [np.zeros((0, len(mean)))]
+        )
         standardized = np.clip((features - mean) / scale, -4.0, 4.0)
         rows, start = [], 0
         for table in tables:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...core import DEFAULT_VOICE, DataError, Json, Seed, atomic_path
@@ -276,10 +275,3 @@ class _WorkCache:
                     "features": table.features.tolist(),
                 }
                 file.write(json.dumps(row) + "\n")
-
-
-def limit_threads() -> int:
-    """The threads of torch: fitting small networks with more than one is slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    return before
