@@ -1,4 +1,4 @@
-"""Names and scenes for dialogues that have none, so that a voice learns to use those it is given."""
+"""Names and scenes for dialogues without any, so that a voice learns to use those it is given."""
 
 from __future__ import annotations
 
