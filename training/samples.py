@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from ..core import Message, Part
 from ..planners.speech import Speaker, SpokenLine, learned_messages, speech_messages
+from ..planners.text import to_third_person
 from .dialogues import DialogueLine, PersonaDialogue
 from .invented_people import invented_name, invented_scene
-from .third_person import to_third_person
 from .told_facts import FactMatcher
 
 MAX_LINES = 24  # of one sample
