@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model, SettingError, check_arguments, did_you_mean
+from ..core import DEFAULT_VOICE, NO_VOICE, Model, SettingError, check_arguments, did_you_mean
 from .decisions import METHOD_NAMES
 from .files import IMPROVISED, ProgressCallback
 
@@ -32,6 +32,7 @@ def load_model(
     rows: int | None = None,
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
+    voice: str | None = None,
     progress: ProgressCallback | None = None,
     send_key: bool = True,
 ) -> Model:
@@ -47,9 +48,11 @@ def load_model(
     kernels, one ask at a time and nothing cached, so two runs are equal to the bit. ``window``:
     most tokens of prompt and answer. ``method``: how Choose scores options (docs/decisions.md);
     ``uncalibrated``: without stored calibrations. ``rows``, ``pass_tokens``: sequences and about
-    how many tokens per pass; ``cache_mb``: memory for keys and values. ``progress(what, done,
-    total)`` is called while the model loads. ``send_key``: whether a server may get the key in
-    OPENAI_API_KEY; False if the name is from a file.
+    how many tokens per pass; ``cache_mb``: memory for keys and values. ``voice``: the adapter with
+    which it speaks: a folder (docs/training.md), ``default``, the one that comes with the model if
+    there is one, or ``none``; where servers offer adapters under names, such a name.
+    ``progress(what, done, total)`` is called while the model loads. ``send_key``: whether a server
+    may get the key in OPENAI_API_KEY; False if the name is from a file.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
@@ -60,7 +63,7 @@ def load_model(
     _require_allowed("dtype", dtype, DTYPES)
     _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
-    common["progress"] = progress
+    common |= {"voice": voice, "progress": progress}
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows, "cache_mb": cache_mb}
     local |= {"pass_tokens": pass_tokens, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
@@ -73,7 +76,7 @@ def load_model(
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     if name == IMPROVISED:
         _require_unset(name, {**local, "window": window})
-        return model_from_name(name)
+        return model_from_name(name)  # it ignores voices, as asks do
     use_passive_waiting()
     from .loader import load_local_model
 
@@ -90,10 +93,12 @@ def _load_remote(
     if server:
         from .remote import connect
 
-        settings = {key: common[key] for key in ("embedder", "method")}
+        settings = {key: common[key] for key in ("embedder", "method", "voice")}
         return connect(name, device=device, send_key=send_key, **settings)
     from .remote import load_llamacpp
 
+    if common.pop("voice") not in (None, "", DEFAULT_VOICE, NO_VOICE):
+        raise SettingError(f"'{name}' runs without voices; leave voice out, or merge it into a GGUF")
     return load_llamacpp(name, device=device, **common)
 
 

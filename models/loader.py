@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, ModelError, SettingError, library_versions
+from ..core import (
+    DEFAULT_VOICE,
+    NO_VOICE,
+    Json,
+    ModelCorrupt,
+    ModelError,
+    SettingError,
+    library_versions,
+)
 from .clients import UsageLedger
 from .decisions import Decider, load_calibration
 from .embedders import load_embedder
@@ -21,6 +30,8 @@ from .engine import (
     GenerationConfig,
     PromptBuilder,
     RepetitionLimits,
+    VoiceTable,
+    linear_shapes,
     make_backend,
     make_limits,
     pick_device,
@@ -28,6 +39,7 @@ from .engine import (
     prefers_int8,
 )
 from .files import (
+    Adapter,
     ProgressCallback,
     check_hashes,
     check_sizes,
@@ -39,6 +51,7 @@ from .files import (
     read_checkpoint,
     read_gguf,
     require_kind,
+    shipped_voice,
     silence_libraries,
     stored_digest,
 )
@@ -50,6 +63,7 @@ MIN_INT8_PARAMETERS = 50_000_000  # parameters; int8 makes smaller models no fas
 DEFAULT_WINDOW = 8192
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
+CRITIC_WEIGHTS = "critic.safetensors"
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -66,6 +80,7 @@ def load_local_model(
     rows: int | None,
     pass_tokens: int | None,
     cache_mb: int | None,
+    voice: str | None,
     progress: ProgressCallback | None,
 ) -> LocalModel:
     """Load a model into this process; arguments and errors as of ``load_model``."""
@@ -96,6 +111,7 @@ def load_local_model(
     template = prompt_builder.template
     config = _generation_config(name, model, tokenizer, template, vocabulary, small)
     report(f"preparing {name}", 0, 0)
+    shapes = linear_shapes(model)
     backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
     report(f"loading the embedder {embedder}", 0, 0)
     text_embedder = load_embedder(
@@ -110,8 +126,29 @@ def load_local_model(
     decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
     ledger = UsageLedger()
     limits = make_limits(torch_device, torch_dtype, rows, pass_tokens, int8=int8, exact=exact)
-    engine = Engine(backend, prompt_builder, config, decider, ledger, limits)
+    voices = VoiceTable(backend, name, shapes, partial(_load_critic, decider))
+    folder = voice_folder(name, voice)
+    if folder is not None:
+        report(f"loading the voice {folder.name}", 0, 0)
+        voices.load_default(folder)
+    engine = Engine(backend, prompt_builder, config, decider, ledger, limits, voices)
     return LocalModel(engine, decider, text_embedder, ledger, about)
+
+
+def voice_folder(name: str, voice: str | None) -> Path | None:
+    """The folder of the voice that a model is loaded with; None for the base weights."""
+    if voice == NO_VOICE:
+        return None
+    if voice in (None, "", DEFAULT_VOICE):
+        return shipped_voice(name)
+    return Path(str(voice)).expanduser()
+
+
+def _load_critic(decider: Decider, voice: str, adapter: Adapter) -> None:
+    """Load the critic that was trained with a voice, if there is one."""
+    load: Any = getattr(decider, "load_critic", None)
+    if load is not None and (adapter.folder / CRITIC_WEIGHTS).is_file():
+        load(voice, adapter.folder)
 
 
 def _no_progress(what: str, done: int, total: int) -> None:
