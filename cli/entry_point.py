@@ -22,6 +22,7 @@ from . import chat_commands  # noqa: F401
 from . import mcp_commands  # noqa: F401
 from . import memory_commands  # noqa: F401
 from . import model_commands  # noqa: F401
+from . import training_commands  # noqa: F401
 from . import bench_commands  # noqa: F401
 # isort: on
 

@@ -29,8 +29,8 @@ from ..core import (
     Vectors,
     canonical,
 )
-from ..simulation import Run
-from ..viewer import ConversationCollector, memory_entry
+from ..simulation import ConversationCollector, Run
+from ..viewer import memory_entry
 
 CsvRow: TypeAlias = tuple[Json, ...]
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from ..core import Address, AgentId, AgentState, Json, MapError, Persona, Record, Time
 from ..memory.storage import read_records
-from ..viewer import ConversationCollector
+from ..simulation import ConversationCollector
 from ..world import TownMap
 from .csv_tables import RunSpan
 

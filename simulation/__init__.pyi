@@ -9,9 +9,11 @@ from .record import CAP_KEY as CAP_KEY
 from .record import EMBEDDER_KINDS as EMBEDDER_KINDS
 from .record import LANGUAGE_KINDS as LANGUAGE_KINDS
 from .record import AskRow as AskRow
+from .record import ConversationCollector as ConversationCollector
 from .record import Failure as Failure
 from .record import FailureMonitor as FailureMonitor
 from .record import Journal as Journal
+from .record import RecordedConversation as RecordedConversation
 from .record import failure_lines as failure_lines
 from .record import failure_of as failure_of
 from .replay_fork import Replay as Replay

@@ -31,7 +31,16 @@ from ..store import Store, database_files
 from ..world import TownMap
 from .builder import allow_run_code, build_simulation
 from .progress import to_terminal
-from .record import AskRow, Journal, StepUsage, decode_json, failure_stats, usage_summary
+from .record import (
+    AskRow,
+    ConversationCollector,
+    Journal,
+    RecordedConversation,
+    StepUsage,
+    decode_json,
+    failure_stats,
+    usage_summary,
+)
 from .run_header import stored_map, stored_scenario
 from .scenario import Scenario
 from .simulation import Simulation
@@ -218,6 +227,13 @@ class Run:
         whys, events, bodies (changes only: [x, y, place, doing, emoji, target]), states, records,
         asks, inputs."""
         return self.journal.entries(first, last)
+
+    def conversations(self) -> tuple[RecordedConversation, ...]:
+        """The conversations in which somebody said something, in order of their start."""
+        collector = ConversationCollector()
+        for entry in self.entries():
+            collector.add_events(entry["step"], entry["events"])
+        return collector.all
 
     def asks(self, *, agent: AgentId | None = None, step: int | None = None) -> Iterator[AskRow]:
         """Asks with their answers; of one agent, of one step, or all."""

@@ -23,7 +23,9 @@ SKIPPED = {"runs", "site", "build", "dist", "__pycache__", "node_modules"}
 
 def files() -> list[Path]:
     """The files of the project, without what git ignores."""
-    found = [path for path in ROOT.iterdir() if path.is_file() and path.name != "town.html"]
+    # In a worktree of git, .git is a file with the path of the repository.
+    apart = ("town.html", ".git")
+    found = [path for path in ROOT.iterdir() if path.is_file() and path.name not in apart]
     for folder in ROOT.iterdir():
         hidden = folder.name.startswith(".") and folder.name != ".ci"
         made = folder.name in SKIPPED or folder.name.endswith(".egg-info")

@@ -12,7 +12,7 @@ from denizens.core import Record, count_words, normalize, sentences, words
 from denizens.core.text import name_key, terms
 from denizens.memory.extractive_summary import central_sentences, is_grounded_summary
 from denizens.memory.facts import question_subject
-from denizens.memory.facts.extracted_facts import spoken_line
+from denizens.memory.facts.extracted_facts import attributed_line
 from denizens.memory.facts.model_extraction import candidate_objects as objects
 from denizens.memory.facts.model_extraction import candidate_subjects
 from denizens.memory.facts.rule_extraction import extract_facts
@@ -54,8 +54,8 @@ READ: dict[str, Callable[[str], object]] = {
     "claims of a plain text": lambda text: extract_facts(
         Record(id=1, kind="thought", text=text, created=NOW)
     ),
-    "subjects": lambda text: candidate_subjects(spoken_line(lines(text))),
-    "objects": lambda text: objects(spoken_line(lines(text))),
+    "subjects": lambda text: candidate_subjects(attributed_line(lines(text))),
+    "objects": lambda text: objects(attributed_line(lines(text))),
     "names": name_key,
     "asked name": question_subject,
     "asked day": question_date,

@@ -16,7 +16,8 @@ from denizens.core import (
     RecordKind,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.daily.encounters import converse, remember_conversation
+from denizens.planners.daily.conversation_memory import remember_conversation
+from denizens.planners.daily.encounters import converse
 from denizens.planners.text import to_first_person
 from denizens.tests.support.encounter_situations import MEET, NINE, SAY, Mind, situation, told
 from denizens.tests.support.planner_driver import run

@@ -22,7 +22,8 @@ from denizens.core import (
     Utterance,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.daily.encounters import choose_partner, converse, remember_conversation
+from denizens.planners.daily.conversation_memory import remember_conversation
+from denizens.planners.daily.encounters import choose_partner, converse
 from denizens.planners.steps import remember_lines, transcript
 from denizens.planners.text import repeats
 from denizens.tests.support.encounter_situations import (

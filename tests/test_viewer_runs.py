@@ -9,9 +9,8 @@ import pytest
 from denizens.core import Choose, Json, RunError, WorldError
 from denizens.interop import load_smallville_page
 from denizens.models import model_from_name
-from denizens.simulation import Run, begin, read_scenario
+from denizens.simulation import ConversationCollector, Run, begin, read_scenario
 from denizens.viewer import (
-    ConversationCollector,
     PageData,
     collect_page_data,
     unpack_page,

@@ -1,4 +1,3 @@
-from .conversation_collector import ConversationCollector as ConversationCollector
 from .headlines import select_headlines as select_headlines
 from .html_page import render_page as render_page
 from .html_page import unpack_page as unpack_page

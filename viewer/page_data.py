@@ -40,6 +40,7 @@ from typing import Literal, TypeAlias
 
 from ..core import AgentId, Clock, Json, Persona, Record, Time
 from ..models import Usage
+from ..simulation import RecordedConversation
 
 VERSION = 1
 
@@ -213,6 +214,18 @@ class TalkData:
     members: tuple[AgentId, ...]
     place: str = ""
     lines: tuple[tuple[int, AgentId, str], ...] = ()
+
+    @classmethod
+    def of(cls, talk: RecordedConversation) -> TalkData:
+        """A conversation of a run."""
+        return cls(
+            id=talk.id,
+            start=talk.start,
+            end=talk.end,
+            members=talk.members,
+            place=talk.place,
+            lines=talk.lines,
+        )
 
     def as_json(self) -> Json:
         """As a mapping."""

@@ -33,8 +33,7 @@ from ..core import (
     ToolResult,
 )
 from ..models import Usage, sum_usage
-from ..simulation import EMBEDDER_KINDS, Run, Scenario
-from .conversation_collector import ConversationCollector
+from ..simulation import EMBEDDER_KINDS, ConversationCollector, Run, Scenario
 from .graph_map import GraphMap
 from .headlines import select_headlines
 from .page_data import (
@@ -47,6 +46,7 @@ from .page_data import (
     PersonData,
     PlanEntry,
     PlanEntrySlot,
+    TalkData,
     TextTable,
     memory_entry,
     persona_fields,
@@ -88,7 +88,7 @@ def collect_page_data(run: Run | Path | str) -> PageData:
         for name, shown in bodies.items()
         if shown
     )
-    conversations = talks.all
+    conversations = tuple(map(TalkData.of, talks.all))
     return PageData(
         title=heading.title or heading.name,
         subtitle=heading.about,

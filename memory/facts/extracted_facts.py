@@ -27,7 +27,7 @@ class ExtractedFact:
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenLine:
+class AttributedLine:
     """The words of a record: who speaks (empty: unknown), to whom, and what."""
 
     who: AgentId
@@ -48,36 +48,36 @@ _AFTER_NAME = re.compile(
 _LABELLED = re.compile(r"^(?P<who>[A-Z][\w'.-]*(?: [A-Z][\w'.-]*){0,3}): (?P<words>.+)$", re.S)
 
 
-def spoken_line(record: Record) -> SpokenLine:
+def attributed_line(record: Record) -> AttributedLine:
     """Speaker and words of a record: of a quoted line, a labelled line, or its plain text. The
     speaker named in ``record.who`` takes precedence over names in the text.
 
     >>> from datetime import datetime
     >>> text, at = 'Ada said to Bo: "I moved."', datetime(2023, 1, 1)
-    >>> spoken_line(Record(id=1, kind="utterance", text=text, created=at))
-    SpokenLine(who='Ada', to='Bo', words='I moved.')
-    >>> spoken_line(Record(id=1, kind="utterance", text=text, created=at, who="Eve"))
-    SpokenLine(who='Eve', to='', words='Ada said to Bo: "I moved."')
+    >>> attributed_line(Record(id=1, kind="utterance", text=text, created=at))
+    AttributedLine(who='Ada', to='Bo', words='I moved.')
+    >>> attributed_line(Record(id=1, kind="utterance", text=text, created=at, who="Eve"))
+    AttributedLine(who='Eve', to='', words='Ada said to Bo: "I moved."')
     """
     is_object = record.kind == "observation" and ":" in record.who
     if record.who and not is_object:
         return _line_of_speaker(record)
     if match := _QUOTED.match(record.text):
-        return SpokenLine(match["who"].strip(), (match["to"] or "").strip(), match["words"])
+        return AttributedLine(match["who"].strip(), (match["to"] or "").strip(), match["words"])
     if record.kind == "utterance" and (match := _LABELLED.match(record.text)):
-        return SpokenLine(match["who"], "", match["words"])
-    return SpokenLine(record.who, "", record.text)
+        return AttributedLine(match["who"], "", match["words"])
+    return AttributedLine(record.who, "", record.text)
 
 
-def _line_of_speaker(record: Record) -> SpokenLine:
+def _line_of_speaker(record: Record) -> AttributedLine:
     """The words of a record without the speaker's name before them."""
     head, rest = record.text[: len(record.who)], record.text[len(record.who) :]
     if head == record.who:
         if match := _AFTER_NAME.match(rest):
-            return SpokenLine(record.who, (match["to"] or "").strip(), match["words"])
+            return AttributedLine(record.who, (match["to"] or "").strip(), match["words"])
         if record.kind == "utterance" and rest.startswith(": "):
-            return SpokenLine(record.who, "", rest[2:])
-    return SpokenLine(record.who, "", record.text)
+            return AttributedLine(record.who, "", rest[2:])
+    return AttributedLine(record.who, "", record.text)
 
 
 def is_grounded(fact: ExtractedFact, record: Record) -> bool:
@@ -88,7 +88,7 @@ def is_grounded(fact: ExtractedFact, record: Record) -> bool:
 
 def grounding_check(record: Record) -> Callable[[ExtractedFact], bool]:
     """``is_grounded`` for many facts of one record, whose words are split once."""
-    line = spoken_line(record)
+    line = attributed_line(record)
     texts = [name_key(text) for text in (record.text, record.who, line.who, line.to)]
     words = {word for text in texts for word in text.split()}
 

@@ -36,7 +36,7 @@ from ..storage import (
     numbers_fault,
     text_fault,
 )
-from .extracted_facts import ExtractedFact, grounding_check, spoken_line
+from .extracted_facts import ExtractedFact, attributed_line, grounding_check
 from .fact_graph import build_graph, rank_related_records, write_graphml
 from .fact_view import FactView, relation_key
 from .rule_extraction import extract_facts
@@ -168,7 +168,7 @@ class Facts:
                 record = by_id[fact.source]
                 key = self._dedup_key(fact, fact.source)
                 if fact.source not in checks:
-                    checks[fact.source] = (grounding_check(record), spoken_line(record).who)
+                    checks[fact.source] = (grounding_check(record), attributed_line(record).who)
                 is_grounded, who = checks[fact.source]
                 if key in known or not is_grounded(fact):
                     continue

@@ -23,7 +23,7 @@ from ...core import (
     choose,
     generate,
 )
-from .extracted_facts import ExtractedFact, SpokenLine, is_grounded, spoken_line
+from .extracted_facts import AttributedLine, ExtractedFact, attributed_line, is_grounded
 from .relations import mask_name, relation_examples
 
 MIN_PROBABILITY = 0.5
@@ -57,7 +57,7 @@ def extract_facts_with_model(
 
 
 def _extract_fact(record: Record, relations: tuple[str, ...]) -> Thought[ExtractedFact | None]:
-    line = spoken_line(record)
+    line = attributed_line(record)
     names = candidate_subjects(line)
     if not names:
         return None
@@ -97,7 +97,7 @@ def _extract_fact(record: Record, relations: tuple[str, ...]) -> Thought[Extract
 
 
 def _generate_ask(
-    line: SpokenLine, relation: str, names: Sequence[str], objects: Sequence[str]
+    line: AttributedLine, relation: str, names: Sequence[str], objects: Sequence[str]
 ) -> Generate:
     examples: list[Message] = []
     for words, example_relation, subject, object_ in _EXAMPLES:
@@ -129,10 +129,10 @@ def _user_message(words: str, relation: str) -> Message:
     return Message.of("user", f"Line: {words}\nRelation: {relation}")
 
 
-def candidate_subjects(line: SpokenLine) -> tuple[str, ...]:
+def candidate_subjects(line: AttributedLine) -> tuple[str, ...]:
     """Possible subjects of a line: the names in it, and its speaker if it says "I" or "my".
 
-    >>> candidate_subjects(SpokenLine("", "", "Call Ada Pell, or ask Bo."))
+    >>> candidate_subjects(AttributedLine("", "", "Call Ada Pell, or ask Bo."))
     ('Ada Pell', 'Call Ada Pell', 'Bo')
     """
     names: list[str] = []
@@ -147,10 +147,10 @@ def candidate_subjects(line: SpokenLine) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name not in _SENTENCE_OPENERS))
 
 
-def candidate_objects(line: SpokenLine) -> tuple[str, ...]:
+def candidate_objects(line: AttributedLine) -> tuple[str, ...]:
     """Possible objects of a line: runs of up to four words without function words at their ends.
 
-    >>> candidate_objects(SpokenLine("", "", "Ada moved to Porto."))
+    >>> candidate_objects(AttributedLine("", "", "Ada moved to Porto."))
     ('Ada', 'Ada moved', 'Ada moved to Porto', 'moved', 'moved to Porto', 'Porto')
     """
     spans: dict[str, None] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core import Record, Time
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS
 from ..index import find_date_spans
-from .extracted_facts import ExtractedFact, SpokenLine, spoken_line
+from .extracted_facts import AttributedLine, ExtractedFact, attributed_line
 
 PATTERNS_FILE = Path(__file__).parent / "relation_patterns.txt"
 
@@ -161,13 +161,13 @@ def extract_facts(record: Record) -> list[ExtractedFact]:
     [('Ada', 'lives in', 'Porto')]
     """
     facts: dict[tuple[str, str, str], ExtractedFact] = {}
-    for line in _split_quotations(spoken_line(record)):
+    for line in _split_quotations(attributed_line(record)):
         for fact in _facts_of_line(line, record):
             facts.setdefault((fact.subject, fact.relation, fact.object), fact)
     return list(facts.values())
 
 
-def _split_quotations(line: SpokenLine) -> Iterator[SpokenLine]:
+def _split_quotations(line: AttributedLine) -> Iterator[AttributedLine]:
     """The line without its quotations, then each quotation with its own speaker. Quotations
     without a known speaker are dropped; quoted titles stay in the line."""
     rest, quotations, at = [], [], 0
@@ -188,13 +188,13 @@ def _split_quotations(line: SpokenLine) -> Iterator[SpokenLine]:
             who = line.who if speaker["who"] == "I" else _without_openers(speaker["who"])
             if who.casefold() in _NON_SUBJECTS:
                 continue
-            quotations.append(SpokenLine(who, "" if to in _NON_OBJECTS else to, quote["words"]))
+            quotations.append(AttributedLine(who, "" if to in _NON_OBJECTS else to, quote["words"]))
     rest.append(line.words[at:])
-    yield SpokenLine(line.who, line.to, " … ".join(rest))
+    yield AttributedLine(line.who, line.to, " … ".join(rest))
     yield from quotations
 
 
-def _facts_of_line(line: SpokenLine, record: Record) -> Iterator[ExtractedFact]:
+def _facts_of_line(line: AttributedLine, record: Record) -> Iterator[ExtractedFact]:
     for sentence in _SENTENCES.split(line.words):
         sentence = sentence.strip()
         if sentence.rstrip("\"' ").endswith("?") or re.match(r"(?i:if|unless)\b", sentence):
@@ -229,7 +229,7 @@ def _is_reported(sentence: str) -> bool:
 
 
 def _facts_of_clause(
-    clause: str, line: SpokenLine, record: Record, *, reported: bool
+    clause: str, line: AttributedLine, record: Record, *, reported: bool
 ) -> Iterator[ExtractedFact]:
     if _HYPOTHETICAL.search(clause):
         return
@@ -295,7 +295,7 @@ def _without_dates(clause: str, now: Time) -> tuple[str, Time | None]:
     return clause, past[0] if past else None
 
 
-def _subject(match: re.Match[str], line: SpokenLine, reported: bool) -> str:
+def _subject(match: re.Match[str], line: AttributedLine, reported: bool) -> str:
     """The subject of a match by name, empty if it has none."""
     name = match["s"] if match["s"] else match.groupdict().get("my") or ""
     # In "Bo says I live in Rome" the pronoun does not denote the speaker of the line.

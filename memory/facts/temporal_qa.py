@@ -14,7 +14,7 @@ from ...core import AgentId, Cue, MemoryFault, Record, Time
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS, name_key
 from ..memory import Memory
 from ..storage import embed_texts
-from .extracted_facts import ExtractedFact, spoken_line
+from .extracted_facts import ExtractedFact, attributed_line
 from .relations import lacks_object_kind, mask_name, relation_examples, relation_similarity
 from .rule_extraction import extract_facts
 
@@ -133,7 +133,7 @@ class TemporalQA:
             # A cheap test first: most records of a large memory are about others.
             if name and first not in record.text and first not in record.who:
                 continue
-            line = spoken_line(record)
+            line = attributed_line(record)
             is_speaker = bool(name) and name_key(line.who) == name_key(name)
             if name and not is_speaker and not _names(record.text, name):
                 continue

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from ...core import Action, Decision, ScheduleEntry, Situation, Thought
 from ..steps import StepBuilder, remember_events, remember_overheard, remember_whispers
+from .conversation_memory import remember_conversation
 from .daily_settings import DailySettings
 from .day_plan import next_schedule_entry, plan_day, revise_identity
-from .encounters import choose_partner, converse, remember_conversation
+from .encounters import choose_partner, converse
 from .place_choice import home_bed
 from .reflection import reflect
 from .routine import action_for

@@ -1,14 +1,11 @@
-"""Encounters with other agents: whether to talk, what to say, what to remember."""
+"""Encounters with other agents: whether to talk, and what to say."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from ...core import (
     NONE_OF_THESE,
-    REDACTED_TEXT,
     Action,
     AgentId,
     Choice,
@@ -18,9 +15,7 @@ from ...core import (
     Option,
     Record,
     Thought,
-    count_words,
     format_utterance,
-    together,
 )
 from ..steps import (
     MAX_MEMORY_CHARS,
@@ -35,7 +30,6 @@ from ..steps import (
 )
 from ..text import clean_line, excerpt, repeats, to_first_person
 from .daily_settings import DailySettings
-from .day_plan import clean_activity, current_block, revise_schedule
 
 
 def choose_partner(builder: StepBuilder) -> Thought[AgentId]:
@@ -121,80 +115,8 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
     if not text:
         # No usable draft; who stays silent too long loses the floor.
         return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
-    builder.add_record("utterance", format_utterance(me, _other_names(talk, me), text))
+    builder.add_record("utterance", format_utterance(me, other_names(talk, me), text))
     return Action("say", "", {"text": text})
-
-
-def remember_conversation(
-    builder: StepBuilder, talk: ConversationView, settings: DailySettings
-) -> Thought[None]:
-    """After a conversation: record its lines, a memo and a note for the plan, change the plan
-    if the note fits better, and start the cool-down with each partner."""
-    situation = builder.situation
-    me, name = situation.persona.name, situation.persona.first_name
-    remember_lines(builder, talk)
-    until = situation.now + timedelta(minutes=settings.cooldown_minutes)
-    others = [who for who in talk.members if who != me]
-    # In the next conversation every topic may be used again.
-    drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
-    cooldowns = {**builder.state.cooldowns, **dict.fromkeys(others, until)}
-    builder.update_state(cooldowns=cooldowns, drafts=drafts, doing=None)
-    talk = replace(talk, lines=tuple(line for line in talk.lines if line.text != REDACTED_TEXT))
-    if not talk.lines:
-        return
-    others_text = " ".join(line.text for line in talk.lines if line.who != me)
-    last_text = " ".join(line.text for line in talk.lines[-4:])
-    memo, doing = yield from together(
-        _summarize(builder, talk, "memo", about=others_text or last_text, clean=_clean_summary),
-        _summarize(
-            builder, talk, "plan_note", about=last_text, clean=lambda raw: clean_activity(raw, name)
-        ),
-    )
-    if memo:
-        builder.add_record("thought", f"{name} learned that {memo}.")
-    if not doing:
-        return
-    builder.add_record(
-        "plan", f"After talking with {' and '.join(others)}, {name} thinks of {doing}."
-    )
-    block = current_block(builder)
-    picked = yield from pick_option(
-        builder,
-        [Option("keep", block.doing if block else "going on as before"), Option("change", doing)],
-        about=last_text,
-        role="revise",
-    )
-    if picked == "change":
-        revise_schedule(builder, doing, 30)
-
-
-def _summarize(
-    builder: StepBuilder,
-    talk: ConversationView,
-    name: str,
-    *,
-    about: str,
-    clean: Callable[[str], str],
-) -> Thought[str]:
-    """Complete the prompt ``name`` about a conversation; the better of two drafts."""
-    situation = builder.situation
-    me = situation.persona.name
-    ask = Generate(
-        messages=builder.prompt(
-            name, other=_other_names(talk, me), lines=transcript(talk.lines, talk.members)
-        ),
-        max_tokens=32,
-        temperature=0.5,
-        stop=("\n", ". "),
-        role="reflect",
-    )
-    seed = situation.seed.child(name)
-    return (yield from best_of(builder, ask, 2, seed=seed, clean=clean, about=about, role=name))
-
-
-def _clean_summary(raw: str) -> str:
-    summary = raw.strip(" \"'.:。।॥۔։።：")
-    return summary if count_words(summary) >= 3 else ""
 
 
 def _wants_to_continue(builder: StepBuilder, talk: ConversationView) -> Thought[bool]:
@@ -214,7 +136,7 @@ def _next_line(builder: StepBuilder, talk: ConversationView, candidates: int) ->
     The topic is a chosen record, rewritten in the first person for the prompt."""
     situation = builder.situation
     me = situation.persona.name
-    partner = _other_names(talk, me)
+    partner = other_names(talk, me)
     currently = builder.state.currently or situation.persona.currently
     last = talk.lines[-1].text if talk.lines else currently
     records = yield from recall_records(Cue(text=f"{partner}: {last}", at=situation.now, limit=20))
@@ -275,7 +197,7 @@ def _line_request(builder: StepBuilder, talk: ConversationView, wish: str) -> Ge
             traits=persona.traits,
             name=persona.name,
             first=persona.first_name,
-            other=_other_names(talk, persona.name),
+            other=other_names(talk, persona.name),
             wish=wish,
             lines=transcript(talk.lines, talk.members)[-4:],
         ),
@@ -286,5 +208,6 @@ def _line_request(builder: StepBuilder, talk: ConversationView, wish: str) -> Ge
     )
 
 
-def _other_names(talk: ConversationView, me: AgentId) -> str:
+def other_names(talk: ConversationView, me: AgentId) -> str:
+    """The names of the other members of a conversation, joined with "and"."""
     return " and ".join(who for who in talk.members if who != me)

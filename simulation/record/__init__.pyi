@@ -1,4 +1,6 @@
 from .answer_recorder import Recorder as Recorder
+from .conversation_collector import ConversationCollector as ConversationCollector
+from .conversation_collector import RecordedConversation as RecordedConversation
 from .failures import EMBEDDER_KINDS as EMBEDDER_KINDS
 from .failures import LANGUAGE_KINDS as LANGUAGE_KINDS
 from .failures import MAX_REFUSALS_IN_A_ROW as MAX_REFUSALS_IN_A_ROW

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .sentences import word_set
+
 _PHRASES = (
     (r"\bI['’]m\b|\bI am\b", "{name} is"),
     (r"\bI['’]ve\b", "{name} has"),
@@ -20,12 +22,10 @@ _SUBJECT = re.compile(
     r"\bI (?P<adverb>(?:always|sometimes|often|never|still|also|really|just|recently|currently|"
     r"usually|only|once|love|hate) )?(?P<verb>[a-z]+)\b"
 )
-_UNCHANGED = frozenset(
-    (
-        "was had did will would can could should must may might used went got made met saw grew "
-        "lived worked moved wanted loved liked studied lost won broke became wrote taught thought "
-        "felt told said came took left kept knew found gave ran read cut put hit quit"
-    ).split(" ")
+_UNCHANGED = word_set(
+    "was had did will would can could should must may might used went got made met saw grew "
+    "lived worked moved wanted loved liked studied lost won broke became wrote taught thought "
+    "felt told said came took left kept knew found gave ran read cut put hit quit"
 )
 
 

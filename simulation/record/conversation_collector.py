@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..core import AgentId, Json
-from .page_data import TalkData
+from ...core import AgentId, Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedConversation:
+    """A conversation of a run from step ``start`` to step ``end``; ``lines`` are (step, speaker,
+    text)."""
+
+    id: str
+    start: int
+    end: int
+    members: tuple[AgentId, ...]
+    place: str = ""
+    lines: tuple[tuple[int, AgentId, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -62,10 +74,10 @@ class ConversationCollector:
             self._of[name] = talk
 
     @property
-    def all(self) -> tuple[TalkData, ...]:
+    def all(self) -> tuple[RecordedConversation, ...]:
         """The conversations so far, by start; those without a line are left out."""
         return tuple(
-            TalkData(
+            RecordedConversation(
                 id=str(number),
                 start=talk.start,
                 end=talk.end,
