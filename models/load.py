@@ -98,7 +98,10 @@ def _load_remote(
     from .remote import load_llamacpp
 
     if common.pop("voice") not in (None, "", DEFAULT_VOICE, NO_VOICE):
-        raise SettingError(f"'{name}' runs without voices; leave voice out, or merge it into a GGUF")
+        raise SettingError(
+            f"voice is no setting of '{name}', which has no voices; leave it out, or merge the "
+            "voice into the GGUF file"
+        )
     return load_llamacpp(name, device=device, **common)
 
 

@@ -52,13 +52,13 @@ class LocalModel:
         """Name, digest, dtype, device, window, threads, versions; ``voice`` is the name and digest
         of the default voice, ``voices`` the digests of further ones by folder."""
         about = dict(self._about)
-        others = {name: digest for name, digest in self.engine.voices.digests.items()}
+        others = self.engine.voices.digests
         default = self.engine.voices.default
         if default is not None:
             about["voice"] = {"name": default.name, "digest": default.digest}
             del others[DEFAULT_VOICE]
         if others:
-            about["voices"] = {**others}
+            about["voices"] = {name: others[name] for name in sorted(others)}
         return about
 
     def load_voice(self, voice: str) -> None:

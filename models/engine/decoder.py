@@ -176,9 +176,7 @@ class FusedDecoder:
         return nn.functional.rms_norm(x, (x.shape[-1],), weight, self._eps)
 
 
-def _fused_layer(
-    path: str, layer: Any, quantizer: ActivationQuantizer | None
-) -> DecoderLayer:
+def _fused_layer(path: str, layer: Any, quantizer: ActivationQuantizer | None) -> DecoderLayer:
     attention = layer.self_attn
 
     def fused(part: str, *names: str) -> AdaptedLinear:

@@ -61,7 +61,8 @@ def row_groups(counts: Iterable[tuple[str, int]]) -> tuple[RowGroup, ...]:
 def linear_shapes(model: nn.Module) -> dict[str, tuple[int, int]]:
     """The sizes of all linear layers but the output layer, which no adapter changes."""
     shapes = {}
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    get_head: Any = getattr(model, "get_output_embeddings", None)
+    head = get_head() if get_head is not None else None
     for path, layer in model.named_modules():
         if layer is head:
             continue

@@ -124,10 +124,9 @@ def _require_files(folder: Path) -> None:
         raise ModelNotFound(f"{folder}: holds no {ADAPTER_CONFIG}, so it is no voice; {remedy}")
     if not weights.is_file():
         others = sorted(file.name for file in folder.glob("adapter_model*"))
-        held = f"holds {others[0]} only, which is not read" if others else "is missing"
-        what = folder if others else weights
+        held = f"holds {others[0]} only, which is not read" if others else f"lacks {weights.name}"
         raise ModelCorrupt(
-            f"{what}: {held}; save the adapter as safetensors (peft: save_pretrained)"
+            f"{folder}: {held}; save the adapter as safetensors (peft: save_pretrained)"
         )
     for file in (config, weights):
         require_no_lfs_pointer(file)
@@ -137,7 +136,7 @@ def _check_hashes(folder: Path, facts: Mapping[str, Json]) -> None:
     """Compare the files with the hashes in voice.json. Raises ModelCorrupt."""
     hashes = facts.get("sha256") or {}
     if not isinstance(hashes, dict):
-        raise ModelCorrupt(f"{folder / VOICE_FACTS}: sha256 is no table of files and hashes")
+        raise ModelCorrupt(f"{folder / VOICE_FACTS}: sha256 is no table of files; fetch it again")
     for name, wanted in hashes.items():
         file = folder / Path(name).name
         if not file.is_file():
@@ -164,7 +163,7 @@ def _require_supported(file: Path, config: Mapping[str, Json]) -> None:
     if config.get("init_lora_weights", True) not in PURE_INITIALIZATIONS:
         raise ModelError(
             f"{file}: init_lora_weights = {config['init_lora_weights']!r} changes the base model "
-            "too; convert the adapter to plain LoRA (peft: path_initial_model_for_weight_conversion)"
+            "too; convert it to plain LoRA (peft: path_initial_model_for_weight_conversion)"
         )
 
 
@@ -213,5 +212,6 @@ def _scale(file: Path, config: Mapping[str, Json], path: str, rank: int) -> floa
             alpha = value
             break
     if isinstance(alpha, bool) or not isinstance(alpha, int | float):
-        raise ModelCorrupt(f"{file.parent / ADAPTER_CONFIG}: lora_alpha is {alpha!r}, no number")
+        config_file = file.parent / ADAPTER_CONFIG
+        raise ModelCorrupt(f"{config_file}: lora_alpha is {alpha!r}, no number; fetch it again")
     return float(alpha) / (sqrt(rank) if config.get("use_rslora") else rank)
