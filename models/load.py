@@ -48,22 +48,18 @@ def load_model(
     kernels, one ask at a time and nothing cached, so two runs are equal to the bit. ``window``:
     most tokens of prompt and answer. ``method``: how Choose scores options (docs/decisions.md);
     ``uncalibrated``: without stored calibrations. ``rows``, ``pass_tokens``: sequences and about
-    how many tokens per pass; ``cache_mb``: memory for keys and values. ``voice``: the adapter with
-    which it speaks: a folder (docs/training.md), ``default``, the one that comes with the model if
-    there is one, or ``none``; where servers offer adapters under names, such a name.
-    ``progress(what, done, total)`` is called while the model loads. ``send_key``: whether a server
-    may get the key in OPENAI_API_KEY; False if the name is from a file.
+    how many tokens per pass; ``cache_mb``: memory for keys and values. ``voice``: the adapter it
+    speaks with: a folder (docs/training.md), ``default``, which is the model's own if it has one,
+    ``none``, or a server's name of one. ``progress(what, done, total)`` is called while the model
+    loads. ``send_key``: False if the name is from a file: no server may get OPENAI_API_KEY.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
-    devices = device.split(",")
-    for one in devices:
-        # "auto" twice would be two copies on one device.
-        _require_allowed("device", one.split(":")[0], DEVICES[len(devices) > 1 :])
+    devices = _split_devices(device)
     _require_allowed("dtype", dtype, DTYPES)
     _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
-    common |= {"voice": voice, "progress": progress}
+    common.update(voice=voice, progress=progress)
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows, "cache_mb": cache_mb}
     local |= {"pass_tokens": pass_tokens, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
@@ -140,6 +136,15 @@ def _require_unset(name: str, settings: dict[str, Any]) -> None:
                 f"{setting} '{value}' is no setting of '{name}': it is for models in this "
                 "process; leave it out"
             )
+
+
+def _split_devices(device: str) -> list[str]:
+    """The devices of a list with commas. Raises SettingError for unknown ones."""
+    devices = device.split(",")
+    for one in devices:
+        # "auto" twice would be two copies on one device.
+        _require_allowed("device", one.split(":")[0], DEVICES[len(devices) > 1 :])
+    return devices
 
 
 def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -25,7 +25,6 @@ from .clients import UsageLedger
 from .decisions import Decider, load_calibration
 from .embedders import load_embedder
 from .engine import (
-    ChatTemplate,
     Engine,
     GenerationConfig,
     PromptBuilder,
@@ -102,23 +101,17 @@ def load_local_model(
     tokens = _window(name, model, window)
     _require_same_vocabulary(name, tokenizer, vocabulary)
     prompt_builder = PromptBuilder(tokenizer, tokens, vocabulary)
-    if not tokenizer.chat_template:
-        warnings.warn(
-            f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
-            "trained to chat answers worse so: add its chat_template.jinja",
-            stacklevel=4,  # the caller of load_model, which is wrapped by check_arguments
-        )
-    template = prompt_builder.template
-    config = _generation_config(name, model, tokenizer, template, vocabulary, small)
+    _warn_without_template(name, tokenizer)
+    config = _generation_config(name, model, tokenizer, prompt_builder, vocabulary, small)
     report(f"preparing {name}", 0, 0)
-    shapes = linear_shapes(model)
+    linears = linear_shapes(model)
     backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
     report(f"loading the embedder {embedder}", 0, 0)
     text_embedder = load_embedder(
         embedder, device=str(torch_device), alone=exact, progress=progress
     )
-    dtype_name = "int8" if int8 else str(torch_dtype).removeprefix("torch.")
-    about: dict[str, Json] = {"name": name, "digest": digest, "dtype": dtype_name}
+    about: dict[str, Json] = {"name": name, "digest": digest}
+    about["dtype"] = "int8" if int8 else str(torch_dtype).removeprefix("torch.")
     about |= {"device": str(torch_device), "window": tokens, "exact": exact, "embedder": embedder}
     about |= _environment()
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
@@ -126,22 +119,20 @@ def load_local_model(
     decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
     ledger = UsageLedger()
     limits = make_limits(torch_device, torch_dtype, rows, pass_tokens, int8=int8, exact=exact)
-    voices = VoiceTable(backend, name, shapes, partial(_load_critic, decider))
-    folder = voice_folder(name, voice)
-    if folder is not None:
-        report(f"loading the voice {folder.name}", 0, 0)
-        voices.load_default(folder)
+    voices = VoiceTable(backend, name, linears, partial(_load_critic, decider))
+    _load_default_voice(voices, name, voice)
     engine = Engine(backend, prompt_builder, config, decider, ledger, limits, voices)
     return LocalModel(engine, decider, text_embedder, ledger, about)
 
 
-def voice_folder(name: str, voice: str | None) -> Path | None:
-    """The folder of the voice that a model is loaded with; None for the base weights."""
-    if voice == NO_VOICE:
-        return None
+def _load_default_voice(voices: VoiceTable, name: str, voice: str | None) -> None:
+    """Load the voice that a model is loaded with, unless that is its base weights."""
     if voice in (None, "", DEFAULT_VOICE):
-        return shipped_voice(name)
-    return Path(str(voice)).expanduser()
+        folder = shipped_voice(name)
+    else:
+        folder = None if voice == NO_VOICE else Path(str(voice)).expanduser()
+    if folder is not None:
+        voices.load_default(folder)
 
 
 def _load_critic(decider: Decider, voice: str, adapter: Adapter) -> None:
@@ -216,9 +207,10 @@ def _window(name: str, model: Any, window: int | None) -> int:
 
 
 def _generation_config(
-    name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
+    name: str, model: Any, tokenizer: Any, builder: PromptBuilder, vocabulary: int, small: bool
 ) -> GenerationConfig:
     """Stop tokens, suppressed tokens and repetition limits. Raises ModelCorrupt, ModelError."""
+    template = builder.template
     known = tokenizer.get_vocab()
     stops = {tokenizer.eos_token_id} | template.end_tokens()
     listed = getattr(model.generation_config, "eos_token_id", None)
@@ -252,6 +244,15 @@ def _generation_config(
         repetition_limits=limits if small else RepetitionLimits(),
         grammars=GrammarCompiler(tokenizer, vocabulary, min(stops)),
     )
+
+
+def _warn_without_template(name: str, tokenizer: Any) -> None:
+    if not tokenizer.chat_template:
+        warnings.warn(
+            f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
+            "trained to chat answers worse so: add its chat_template.jinja",
+            stacklevel=5,  # the caller of load_model, which is wrapped by check_arguments
+        )
 
 
 def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None:
