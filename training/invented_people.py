@@ -43,11 +43,11 @@ ACTIVITIES = _split(
 )
 
 
-def invented_name(random: random.Random) -> str:
+def invented_name(source: random.Random) -> str:
     """A first and a last name."""
-    return f"{random.choice(FIRST_NAMES)} {random.choice(LAST_NAMES)}"
+    return f"{source.choice(FIRST_NAMES)} {source.choice(LAST_NAMES)}"
 
 
-def invented_scene(random: random.Random) -> str:
+def invented_scene(source: random.Random) -> str:
     """Where the speaker is and what it does, in the first person."""
-    return f"I am {random.choice(PLACES)}, {random.choice(ACTIVITIES)}."
+    return f"I am {source.choice(PLACES)}, {source.choice(ACTIVITIES)}."
