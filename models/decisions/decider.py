@@ -150,7 +150,7 @@ class Decider:
             return judge.pairs, judge.choice
         scorer = self._option_scorer(ask)
         pairs = scorer.pairs
-        tokens = sum(len(context) + len(target) for context, target, _ in pairs)
+        tokens = sum(len(pair.context) + len(pair.target) for pair in pairs)
         return pairs, lambda sums: scorer.choice(_target_scores(sums), tokens)
 
     def features(self, ask: Choose) -> dict[str, FloatArray]:
@@ -189,21 +189,21 @@ class Decider:
             if share < 1:
                 vectors = self._embedder.vectors(texts_to_embed(ask))
                 anchored = anchor_distribution(ask, vectors, rule.sharpness)
-            tokens = len(pairs[0][0]) if pairs else 0
+            tokens = len(pairs[0].context) if pairs else 0
             return expected_rating(ask, share, reply, anchored, tokens)
 
         return pairs, answer
 
 
 def _target_scores(sums: PairSums) -> dict[TokenPair, TargetScore]:
-    return {pair: TargetScore(total, len(pair[1])) for pair, total in sums.items()}
+    return {pair: TargetScore(total, len(pair.target)) for pair, total in sums.items()}
 
 
 def _pair_key(pair: TokenPair) -> bytes:
     """A digest of 16 bytes: the ids themselves would take kilobytes."""
-    context, target = pair.context, pair.target
+    context, target, voice = pair
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
-    return blake2b(ids, digest_size=16).digest()
+    return blake2b(ids + voice.encode(), digest_size=16).digest()
 
 
 class _TokenPrompts:
