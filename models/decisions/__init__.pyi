@@ -28,6 +28,7 @@ from .line_features import NOTE as NOTE
 from .line_features import WORD_FEATURES as WORD_FEATURES
 from .line_features import HeardTalk as HeardTalk
 from .line_features import heard_talk as heard_talk
+from .line_features import word_features as word_features
 from .option_scorer import OptionScorer as OptionScorer
 from .option_scorer import TargetScore as TargetScore
 from .option_scorer import anchor_distribution as anchor_distribution
