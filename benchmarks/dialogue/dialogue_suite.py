@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core import DataError, Json, Model, SettingError
+from ...core import DataError, Json, SettingError
 from ...models import LocalModel, load_model
 from ...training import next_line_items, read_persona_csv
 from ..data_files import data_folder
@@ -76,7 +76,7 @@ def dialogue_file(named: Path | None) -> Path:
 
 
 def _measure_town(
-    model: Model, keep: Path | None, seeds: Sequence[int], progress: Progress
+    model: LocalModel, keep: Path | None, seeds: Sequence[int], progress: Progress
 ) -> dict[str, Json]:
     """The figures of the conversations of ``seeds``; ``dialogues.txt`` beside kept runs has their
     text."""

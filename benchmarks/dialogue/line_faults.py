@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ...core import Json, Message, words
 from ...planners.speech import DRAFT_RULES, DraftContext, invented_names, is_question
@@ -102,7 +103,7 @@ def _context(
 
 def _word_pairs(text: str) -> list[tuple[str, str]]:
     tokens = words(text)
-    return list(zip(tokens, tokens[1:]))
+    return list(pairwise(tokens))
 
 
 def question_answers(
@@ -113,6 +114,6 @@ def question_answers(
     return [
         (line.prompt, before.text, line.text)
         for talk in conversations
-        for before, line in zip(talk.lines, talk.lines[1:])
+        for before, line in pairwise(talk.lines)
         if before.who != line.who and is_question(before.text) and line.prompt
     ]

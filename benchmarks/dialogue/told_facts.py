@@ -72,7 +72,7 @@ def telling_items(
     model: LocalModel, dialogues: Sequence[PersonaDialogue], count: int
 ) -> list[TellingItem]:
     """At most one item of each dialogue: the place whose true line is nearest to a new fact."""
-    items = []
+    items: list[TellingItem] = []
     for dialogue in dialogues:
         if len(items) == count:
             break
