@@ -20,6 +20,10 @@ app.add_typer(bench, name="bench")
 TransformersModelOption = Annotated[
     str, typer.Option("--model", help="A model transformers can load.")
 ]
+VoiceOption = Annotated[
+    str | None,
+    typer.Option("--voice", help="A folder of a trained voice, or none (default: the model's)."),
+]
 BfclOption = Annotated[
     Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
 ]
@@ -268,6 +272,7 @@ def dialogue(
     model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    voice: VoiceOption = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="A CSV file of dialogues (default: persona_chat/check.csv)."),
@@ -299,6 +304,7 @@ def dialogue(
         model,
         device=device,
         dtype=dtype,
+        voice=voice,
         data=data,
         parts=parts,
         items=items,

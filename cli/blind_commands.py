@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from .application import DeviceOption, DtypeOption, JsonOption, print_line
-from .bench_commands import TransformersModelOption, bench, print_figures, selected_parts
+from .bench_commands import (
+    TransformersModelOption,
+    VoiceOption,
+    bench,
+    print_figures,
+    selected_parts,
+)
 
 blind = typer.Typer(
     help="A blind comparison of two speakers: situations, lines, ballots, verdicts.",
@@ -66,6 +72,7 @@ def speak(
     model: TransformersModelOption = "smollm2",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
+    voice: VoiceOption = None,
 ) -> None:
     """Write the line that a speaker says in each situation."""
     from ..benchmarks.dialogue import planner_lines, read_situations, role_play_lines, write_lines
@@ -73,7 +80,7 @@ def speak(
 
     (kind,) = selected_parts("blind speak", [speaker], ("planner", "role-play"))
     given = read_situations(situations)
-    loaded = load_model(model, device=device, dtype=dtype)
+    loaded = load_model(model, device=device, dtype=dtype, voice=voice)
     say = planner_lines if kind == "planner" else role_play_lines
     write_lines(say(loaded, given), file)
     print_line(f"{file}: {len(given)} lines")

@@ -30,6 +30,7 @@ def measure_dialogue(
     device: str = "auto",
     dtype: str = "auto",
     voice: str | None = None,
+    embedder: str = "minilm",
     data: Path | None = None,
     parts: Sequence[str] = DIALOGUE_PARTS,
     items: int = 0,
@@ -45,7 +46,7 @@ def measure_dialogue(
     that it holds already are read, not run again. Raises DataError for a file without
     dialogues, SettingError for a model that is not in this process."""
     dialogues = [] if tuple(parts) == ("town",) else read_persona_csv(dialogue_file(data))
-    speaker = load_model(model, device=device, dtype=dtype, voice=voice)
+    speaker = load_model(model, device=device, dtype=dtype, voice=voice, embedder=embedder)
     if not isinstance(speaker, LocalModel):
         raise SettingError(f"bench dialogue: '{model}' is no model in this process; name one")
     figures: dict[str, Json] = {"voice": speaker.describe().get("voice")}

@@ -56,7 +56,7 @@ def _losses(
 ) -> NDArray[np.float64]:
     """Of each dialogue the summed negative log-likelihoods and their number, then the same
     without the tokens that end turns; shape (dialogues, 4)."""
-    rows = score_pairs(model, [spoken.pair for _, spoken in turns], voice)
+    rows = score_pairs(model, [spoken.pair._replace(voice=voice) for _, spoken in turns])
     sums = np.zeros((count, 4))
     for (number, spoken), row in zip(turns, rows):
         for start, stop in spoken.turns:
