@@ -14,7 +14,7 @@ from ...training import next_line_items, read_persona_csv
 from ..data_files import data_folder
 from .line_faults import question_answers, town_figures
 from .line_likelihood import measure_likelihood
-from .reply_ranking import critic_chances, measure_replies
+from .ranked_replies import critic_chances, measure_replies
 from .told_facts import measure_told
 from .town_talk import SEEDS, conversation_text, read_conversations, run_mornings
 

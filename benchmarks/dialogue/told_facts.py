@@ -21,7 +21,7 @@ from ...models import LocalModel
 from ...planners.speech import Speaker, SpokenLine, speech_messages
 from ...planners.text import clean_line
 from ...training import PersonaDialogue, spoken_lines
-from .reply_ranking import critic_chances
+from .ranked_replies import critic_chances
 
 TOLD = 0.5
 """Cosine of the embeddings of a line and a fact from which on the line may tell the fact."""
