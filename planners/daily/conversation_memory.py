@@ -1,16 +1,16 @@
 """What an agent keeps of a conversation: its lines, a memo, and a note for its plan.
 
 A memo says in the third person what the others told. The speaking voice writes drafts of it,
-since it is trained on that task; each sentence is checked against the lines. If no sentence
-passes, the most telling line itself is rewritten. A note for the plan is what was promised or
-agreed; without a promise there is none.
+since it is trained on that task; each sentence is checked against the lines. Beside what several
+drafts agree on, the most telling lines themselves are rewritten in the third person. A note for
+the plan is what was promised or agreed; without a promise there is none.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -97,6 +97,7 @@ def learn_from_talk(builder: StepBuilder, talk: ConversationView, count: int) ->
         max_tokens=MAX_MEMO_TOKENS,
         temperature=0.6,
         top_p=0.9,
+        repetition_penalty=1.0,  # a memo repeats the words of the lines
         stop=("\n",),
         role="reflect",
         voice=speaking_voice(situation.persona),
@@ -107,19 +108,24 @@ def learn_from_talk(builder: StepBuilder, talk: ConversationView, count: int) ->
     )
     drafts = [answer.text for answer in answers if isinstance(answer, Completion)]
     evidence = talk_evidence(talk, me)
-    supported, refused = supported_sentences(drafts, evidence)
+    votes, refused = supported_sentences(drafts, evidence)
     if refused:
         counts = ", ".join(f"{reason} {number}" for reason, number in sorted(refused.items()))
         builder.explain(f"(of the memo's drafts, sentences were refused: {counts})")
     theirs = [line for line in source_lines(talk) if line.speaker != me]
-    return supported[:MAX_MEMOS] or told_facts(theirs, evidence, talk.members)[:1]
+    ranked = [
+        *(text for text, number in votes.most_common() if number > 1),
+        *told_facts(theirs, evidence, talk.members),
+        *(text for text, number in votes.most_common() if number == 1),
+    ]
+    return distinct_facts(ranked, talk.members)[:MAX_MEMOS]
 
 
 def supported_sentences(
     drafts: Iterable[str], evidence: Evidence
-) -> tuple[list[str], Counter[str]]:
-    """The sentences of memo drafts that the evidence supports, those of most drafts first, and how
-    many were refused for each reason."""
+) -> tuple[Counter[str], Counter[str]]:
+    """The sentences of memo drafts that the evidence supports, with the number of drafts that
+    have them, and how many sentences were refused for each reason."""
     votes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for draft in drafts:
@@ -131,8 +137,19 @@ def supported_sentences(
             else:
                 same = next((text for text in votes if repeats(sentence, [text], 0.8)), sentence)
                 votes[same] += 1
-    ranked = sorted(votes, key=lambda text: (-votes[text], -len(content_terms(text))))
-    return ranked, refused
+    return votes, refused
+
+
+def distinct_facts(sentences: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The sentences without those that share most of their content words, ``names`` aside, with
+    an earlier one."""
+    kept: dict[str, frozenset[str]] = {}
+    ignored = content_terms(" ".join(names))
+    for sentence in sentences:
+        terms = content_terms(sentence) - ignored
+        if not any(2 * len(terms & one) > 0.5 * len((*terms, *one)) for one in kept.values()):
+            kept[sentence] = terms
+    return list(kept)
 
 
 def talk_evidence(talk: ConversationView, me: AgentId) -> Evidence:

@@ -19,7 +19,7 @@ from ..text import (
 
 # A sentence is worth keeping without a model's help if it tells at least this much: content words,
 # names counted twice.
-MIN_TOLD = 4
+MIN_TOLD = 3
 MAX_FACT_WORDS = 22
 # A sentence that says only how somebody feels about the talk, or takes leave.
 _SMALL_TALK = re.compile(
@@ -27,11 +27,17 @@ _SMALL_TALK = re.compile(
     r"sounds?|hope|luck|pleasure|wonderful|lovely|excited|interesting)\b",
     re.IGNORECASE,
 )
+# What somebody is, has or does for long is worth more than what they do or think just now.
+_OF_A_LIFE = re.compile(
+    r"\b(?:is an?|was an?|has an?|used to|lives?|works?|owns?|born|grew|married|named|keeps|plays|"
+    r"[Mm]y|their \w+ (?:is|are)|lost|found|promised|quarrel\w*|invit\w*|must)\b"
+)
 _OPENING = re.compile(
     r"^(?:(?:well|yes|yeah|oh|ah|and|but|so|also|no|hello|hi|hey|good morning|actually|honestly|"
     r"you know|i (?:think|believe|guess|know|heard) (?:that )?)\b,?\s*)+",
     re.IGNORECASE,
 )
+_NEXT_CLAUSE = re.compile(r",? (?:and|but|so) (?=(?:I|my)\b)")
 _UNCLEAR_SUBJECT = re.compile(
     r"(?:it|he|she|they|that|this|these|those|there|what|who|how|his|her|their|its|me|not|just|"
     r"let|please|maybe|perhaps|if|when|because)\b",
@@ -63,7 +69,7 @@ def told_facts(lines: Sequence[SourceLine], evidence: Evidence, names: Sequence[
     for line in lines:
         if not is_english(line.text, names):
             continue
-        for sentence in sentences(line.text):
+        for sentence in _statements(line.text):
             fact = told_fact(sentence, line.speaker)
             value = _told_value(fact, line.speaker, evidence) if fact else 0
             if value >= MIN_TOLD and not evidence.refusal(fact):
@@ -119,6 +125,18 @@ def is_secret(text: str) -> bool:
     return _SECRET.search(text) is not None
 
 
+def _statements(text: str) -> list[str]:
+    """The sentences of a text; one with several clauses about oneself is divided."""
+    parts = []
+    for sentence in sentences(text):
+        pieces = _NEXT_CLAUSE.split(sentence)
+        divided = len(pieces) > 1 and all(len(piece.split()) > 2 for piece in pieces)
+        parts += (
+            [f"{piece.rstrip('.!? ')}{sentence[-1]}" for piece in pieces] if divided else [sentence]
+        )
+    return parts
+
+
 def _standing_sentence(sentence: str) -> str:
     """A statement without "well" and the like before it, with a full stop; empty if its words
     point to another sentence, to the listener, or to the place."""
@@ -126,7 +144,7 @@ def _standing_sentence(sentence: str) -> str:
     if not sentence.endswith((".", "!")) or _UNCLEAR_WORD.search(_REPORTED.sub(" ", sentence)):
         return ""
     body = _OPENING.sub("", sentence).rstrip(".! ")
-    if not body or _UNCLEAR_SUBJECT.match(body) or not 4 <= len(body.split()) <= MAX_FACT_WORDS:
+    if not body or _UNCLEAR_SUBJECT.match(body) or not 3 <= len(body.split()) <= MAX_FACT_WORDS:
         return ""
     return f"{body[0].upper()}{body[1:]}."
 
@@ -143,5 +161,5 @@ def _as_clause(body: str) -> str:
 def _told_value(fact: str, speaker: AgentId, evidence: Evidence) -> int:
     own = content_terms(speaker)
     others = [key for key in evidence.people_in(fact) if key not in evidence.people_in(speaker)]
-    value = len(content_terms(fact) - own) + len(others)
+    value = len(content_terms(fact) - own) + len(others) + (_OF_A_LIFE.search(fact) is not None)
     return value - 2 * len(_SMALL_TALK.findall(fact))

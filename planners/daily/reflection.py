@@ -76,14 +76,15 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
     recent = _without_secrets(recent)
     pairs = [
         (question, records)
-        for question, found in zip(questions, recalled, strict=True)
-        if (records := _without_secrets(found))
+        for question, hits in zip(questions, recalled, strict=True)
+        if (records := _without_secrets(hits))
     ][: settings.insights]
     insights = yield from all_of(
         [_insight(builder, question, records, recent) for question, records in pairs]
     )
     if not any(text for text, _ in insights):
-        insights = [(yield from _connection(builder, recent, [r for _, rs in pairs for r in rs]))]
+        found = [record for _, records in pairs for record in records]
+        insights = ((yield from _connection(builder, recent, found)),)
     stored: set[frozenset[str]] = set()
     for text, evidence in insights:
         if text and content_terms(text) not in stored:
