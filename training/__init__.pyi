@@ -1,6 +1,8 @@
 from .dialogues import DialogueLine as DialogueLine
 from .dialogues import PersonaDialogue as PersonaDialogue
 from .dialogues import read_persona_csv as read_persona_csv
+from .learned_facts import learned_f1 as learned_f1
+from .learned_facts import matched_facts as matched_facts
 from .likelihood import LogProbs as LogProbs
 from .likelihood import SpokenTurns as SpokenTurns
 from .likelihood import score_pairs as score_pairs
