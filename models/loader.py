@@ -147,9 +147,8 @@ def _default_voice(
 
 def _load_critic(decider: Decider, voice: str, adapter: Adapter) -> None:
     """Load the critic that was trained with a voice, if there is one."""
-    load: Any = getattr(decider, "load_critic", None)
-    if load is not None and (adapter.folder / CRITIC_WEIGHTS).is_file():
-        load(voice, adapter.folder)
+    if (adapter.folder / CRITIC_WEIGHTS).is_file():
+        decider.load_critic(voice, adapter.folder)
 
 
 def _no_progress(what: str, done: int, total: int) -> None:
