@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...core import Embed, Persona, Record, Thought, Utterance, Vectors, embed, sentences
 from ...core.text import terms
+from ..speech import is_question
 from ..steps import MAX_MEMORY_CHARS
 from ..text import excerpt, own_words, repeats, word_set
 from .questions import Question, asked_question, fits_kind
@@ -190,6 +191,9 @@ def _sentences_of(
     """Sentences with what is taken off their fit; those of records first, none twice."""
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
+        quoted = _QUOTED.fullmatch(record.text)
+        if quoted and is_question(quoted[1]):
+            continue  # what somebody asked is no knowledge
         for part in _record_sentences(record, about, persona.name):
             for text in (part.strip(), *_clauses(part.strip())):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, normalize, short_name
+from ...core import Resolution, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
@@ -141,7 +141,7 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if basis.resolve == "ask":
         return (f"Could you tell me {basis.intent.partition(': ')[2]}",)
     if not basis.answer:
-        return _courtesies(context)
+        return ()
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
     if basis.question and basis.question.kind == "yes_no":
@@ -157,17 +157,6 @@ def _is_mere_greeting(line: str) -> bool:
         and len(line.split()) <= _GREETING_WORDS
         and "?" not in line
     )
-
-
-def _courtesies(context: ReplyContext) -> tuple[str, ...]:
-    """The answers to a mere greeting and to a farewell."""
-    name = "" if context.person == "user" else f", {short_name(context.person)}"
-    if is_farewell(context.line):
-        return (f"Goodbye{name}!",)
-    if not _is_mere_greeting(context.line):
-        return ()
-    greeting = _GREETING.match(context.line)
-    return (f"{greeting[0].strip().capitalize()}{name}!",) if greeting else ()
 
 
 def _retold(quotation: str, person: str) -> str:
@@ -194,8 +183,8 @@ def _spare_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if is_farewell(context.line):
         return (f"Goodbye{name}!", "See you soon!")
     if basis.question is None:
-        greets = _GREETING.match(normalize(context.line)) is not None
-        hello = (f"Hello{name}!",) if greets else ()
+        greeting = _GREETING.match(context.line)
+        hello = (f"{greeting[0].strip().capitalize()}{name}!",) if greeting else ()
         return (*hello, "I see. Tell me more.", "I understand.", "Thank you for telling me.")
     if basis.question.kind == "talk":
         return ("I am well, thank you. How are you?", "I can't say much about that.")
