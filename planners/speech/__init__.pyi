@@ -5,6 +5,8 @@ from .draft_rules import is_farewell as is_farewell
 from .draft_rules import is_question as is_question
 from .draft_rules import refusal_rule as refusal_rule
 from .draft_rules import repeats_line as repeats_line
+from .drafts import DraftedLine as DraftedLine
+from .drafts import draft_line as draft_line
 from .invented_terms import invented_names as invented_names
 from .invented_terms import invented_numbers as invented_numbers
 from .invented_terms import invented_relatives as invented_relatives
