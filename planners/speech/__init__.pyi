@@ -1,8 +1,12 @@
 from .clauses import swapped_roles as swapped_roles
+from .confidences import SecretTerms as SecretTerms
+from .confidences import confide_options as confide_options
+from .confidences import is_secret as is_secret
 from .draft_rules import DRAFT_RULES as DRAFT_RULES
 from .draft_rules import DraftContext as DraftContext
 from .draft_rules import is_farewell as is_farewell
 from .draft_rules import is_question as is_question
+from .draft_rules import is_small_talk as is_small_talk
 from .draft_rules import refusal_rule as refusal_rule
 from .draft_rules import repeats_line as repeats_line
 from .drafts import DraftedLine as DraftedLine
@@ -10,6 +14,12 @@ from .drafts import draft_line as draft_line
 from .invented_terms import invented_names as invented_names
 from .invented_terms import invented_numbers as invented_numbers
 from .invented_terms import invented_relatives as invented_relatives
+from .speakers import conversation_speaker as conversation_speaker
+from .speakers import join_names as join_names
+from .speakers import own_secrets as own_secrets
+from .speakers import scene_text as scene_text
+from .speakers import sharable as sharable
+from .speakers import spoken_lines as spoken_lines
 from .speech_prompt import Speaker as Speaker
 from .speech_prompt import SpokenLine as SpokenLine
 from .speech_prompt import learned_messages as learned_messages

@@ -42,6 +42,13 @@ _FAREWELL = re.compile(
     r"i (?:have to|must|should|need to|better) (?:go|get going|get back|be going|run|head))\b",
     re.IGNORECASE,
 )
+_SMALL_TALK = re.compile(
+    r"(?:how (?:are|have) (?:you|things)\b[^.!?]*|how do you do|how's (?:it|everything) going|"
+    r"how is (?:it|everything) going|how's everything|what's (?:up|new)|how about you|"
+    r"what about you|and you(?:rself)?|are you well|you okay|"
+    r"how (?:is|was|'s) (?:your|the) (?:day|morning|evening|week)\b[^.!?]*)\?[\"”]?\s*$",
+    re.IGNORECASE,
+)
 _OPEN_WORDS = word_set(
     "a an the and or but of to with for from in on at by my your his her our their its is are was "
     "were am because that which who if as than i very too so into about"
@@ -240,6 +247,15 @@ def is_question(line: str) -> bool:
     (True, False)
     """
     return line.rstrip("\"”»’' )").endswith(("?", "？", "؟", ";" if _is_greek(line) else "?"))
+
+
+def is_small_talk(line: str) -> bool:
+    """Whether a question of a line asks how the other is, which needs no memory.
+
+    >>> is_small_talk("Hi! How are you today?"), is_small_talk("How is your oven?")
+    (True, False)
+    """
+    return is_question(line) and _SMALL_TALK.search(line.replace("’", "'")) is not None
 
 
 def is_farewell(line: str) -> bool:

@@ -1,0 +1,229 @@
+"""What the next line of a conversation is for: an answer, a reaction, news, or a farewell."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ...core import (
+    AgentId,
+    Choice,
+    ConversationView,
+    Cue,
+    Option,
+    Record,
+    Thought,
+)
+from ...core.text import terms
+from ..speech import (
+    confide_options,
+    is_farewell,
+    is_question,
+    is_secret,
+    is_small_talk,
+    own_secrets,
+    sharable,
+)
+from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
+from ..text import excerpt, finished_sentences, own_words
+
+MAX_TOPICS = 2
+"""What one tells in a conversation of its own accord."""
+_MAX_TOPIC_OPTIONS = 8
+_MAX_MEMORIES = 2
+# News has so many words that were not said before.
+_NEWS_TERMS = 4
+_TOLD_SHARE = 0.6  # of a topic's words, in one line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePlan:
+    """The note of the next line: sentences remembered and what the speaker wants to say, in the
+    first person. ``about`` is what the line is judged by; ``farewell``: it takes leave."""
+
+    memories: tuple[str, ...] = ()
+    intent: str = ""
+    about: str = ""
+    farewell: bool = False
+
+
+def plan_line(builder: StepBuilder, talk: ConversationView, *, min_lines: int) -> Thought[LinePlan]:
+    """What the next line is for.
+
+    A farewell is answered by one. A question is answered with what is remembered of it, before
+    anything else is told; news is met with what is remembered of it. Else a topic is told, and
+    when there is none left the speaker takes leave."""
+    me = builder.situation.persona.name
+    last = talk.lines[-1].text if talk.lines else ""
+    heard = bool(last) and talk.lines[-1].who != me
+    if heard and is_farewell(last):
+        builder.explain("Answers a farewell.")
+        return LinePlan(about=last, farewell=True)
+    if not last:
+        # One greets before one tells.
+        return LinePlan(about=_currently(builder) or f"{me} meets {talk.members[0]}")
+    cue = Cue(text=last, at=builder.situation.now, limit=20)
+    records = sharable((yield from recall_records(cue)), talk, me)
+    asked = heard and is_question(last) and not is_small_talk(last)
+    if asked or (heard and _is_news(talk)):
+        memories = _bearing(builder, records, talk)
+        builder.mark_used(memories)
+        builder.explain("Answers a question." if asked else "Answers what was told.")
+        return LinePlan(memories=_as_sentences(memories, talk, me, last), about=last)
+    if heard and len(talk.lines) == 1:
+        return LinePlan(about=last)  # A greeting is answered first.
+    intent = yield from _topic_sentence(builder, talk, records, last)
+    if intent:
+        return LinePlan(intent=intent, about=intent)
+    if len(talk.lines) >= min_lines:
+        builder.explain("Has nothing more to tell.")
+        return LinePlan(intent=_leave_intent(builder), about=last, farewell=True)
+    return LinePlan(about=last)
+
+
+def _is_news(talk: ConversationView) -> bool:
+    """Whether the last line tells something: it has several words that nobody said before."""
+    *before, last = talk.lines
+    said = {term for line in before for term in terms(line.text)}
+    return len(set(terms(last.text)) - said) >= _NEWS_TERMS
+
+
+def _bearing(builder: StepBuilder, records: list[Record], talk: ConversationView) -> list[Record]:
+    """The recalled thoughts that share a word with the last line, are no secret, and do not say
+    again what was said."""
+    words, secrets = set(terms(talk.lines[-1].text)), own_secrets(builder, records)
+    shown = []
+    for record in records:
+        if record.kind != "thought" or secrets.concern(record.text):
+            continue
+        if words & set(terms(record.text)) and not _is_said(record.text, talk):
+            shown.append(record)
+    return shown[:_MAX_MEMORIES]
+
+
+def _topic_sentence(
+    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
+) -> Thought[str]:
+    """What one wants to tell, in the first person; empty if there is nothing left."""
+    me = builder.situation.persona.name
+    topic = yield from _choose_topic(builder, talk, records, last)
+    if topic is not None:
+        return _as_sentences([topic], talk, me, last)[0]
+    currently = _currently(builder)
+    if not currently or _is_said(currently, talk):
+        return ""
+    return _in_own_words(currently, talk, me, last)
+
+
+def _choose_topic(
+    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
+) -> Thought[Record | None]:
+    """A record of kind "thought" to speak of, none twice in a conversation; None if there is none.
+
+    A secret is told only by decision."""
+    me = builder.situation.persona.name
+    used = set(builder.state.drafts.get("topics", ())) if len(talk.lines) > 1 else set()
+    if len(used) >= MAX_TOPICS:
+        return None
+    thoughts = [
+        record
+        for record in records
+        if record.id not in used
+        and record.kind == "thought"
+        and not _is_said(record.text, talk)
+        and not _is_about_partner(record, talk, me)
+    ][:_MAX_TOPIC_OPTIONS]
+    secrets = own_secrets(builder, records)
+    while thoughts:
+        options = [Option(str(record.id), record.text) for record in thoughts]
+        answer = yield from choose_among(options, about=last, role="topic")
+        chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
+        if secrets.concern(chosen.text) and not (yield from _confides(builder, talk, chosen)):
+            # One secret is thought of in a step; the others would be asked in vain.
+            thoughts = [record for record in thoughts if not secrets.concern(record.text)]
+            continue
+        builder.mark_used([chosen])
+        builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, chosen.id})})
+        builder.explain(f"Had in mind: {chosen.text}")
+        return chosen
+    return None
+
+
+def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> Thought[bool]:
+    """Whether a secret is told to everybody in the conversation."""
+    situation = builder.situation
+    me = situation.persona.name
+    for partner in (who for who in talk.members if who != me):
+        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=3, touch=False)
+        relation = yield from recall_records(cue)
+        known = " ".join(excerpt(record.text, partner, MAX_MEMORY_CHARS) for record in relation)
+        options, about = confide_options(me, partner, secret.text, known)
+        picked = yield from pick_option(builder, options, about=about, role="confide")
+        if picked != "tell":
+            builder.explain(f"Kept a secret from {partner}: {secret.text}")
+            return False
+    builder.explain("Trusted the other with a secret.")
+    return True
+
+
+def _is_about_partner(record: Record, talk: ConversationView, me: AgentId) -> bool:
+    """Whether a record tells the listener about the listener: nobody says that."""
+    partner = _addressee(talk, me)
+    return bool(partner) and record.text.startswith(partner) and me not in record.text
+
+
+def _is_said(text: str, talk: ConversationView) -> bool:
+    """Whether a line has told most of a text."""
+    words = set(terms(_first_sentences(text, 1)))
+    if not words:
+        return False
+    return any(
+        len(words & set(terms(line.text))) >= _TOLD_SHARE * len(words) for line in talk.lines
+    )
+
+
+def _as_sentences(
+    records: list[Record], talk: ConversationView, me: AgentId, last: str
+) -> tuple[str, ...]:
+    return tuple(_in_own_words(record.text, talk, me, last) for record in records)
+
+
+def _in_own_words(text: str, talk: ConversationView, me: AgentId, last: str) -> str:
+    """The first sentence of a text in the first person; the listener is "you" if there is one."""
+    partner = _addressee(talk, me)
+    said = own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner)
+    return _without_list(_first_sentences(said, 1)) if partner else _first_sentences(said, 1)
+
+
+_LIST_WITH_YOU = re.compile(
+    r"(?:[A-Z]\w+ [A-Z]\w+, )*(?:(?:[A-Z]\w+ [A-Z]\w+|you)(?:,| and) )*you"
+    r"(?:(?:,| and|, and) [A-Z]\w+ [A-Z]\w+)*"
+)
+
+
+def _without_list(text: str) -> str:
+    """ "I want to invite Cy Dunn, you and Bo Lind." is said to "you" as "I want to invite you."."""
+    return _LIST_WITH_YOU.sub("you", text)
+
+
+def _first_sentences(text: str, count: int) -> str:
+    sentences = finished_sentences(text)
+    return " ".join(sentences[:count]) if sentences else text
+
+
+def _currently(builder: StepBuilder) -> str:
+    """What is on the agent's mind, unless it is a secret."""
+    currently = builder.state.currently or builder.situation.persona.currently
+    return "" if is_secret(currently) else currently
+
+
+def _leave_intent(builder: StepBuilder) -> str:
+    doing = builder.situation.seen.doing.strip(" .")
+    busy = f" I have to go on {doing}." if re.match(r"[a-z]+ing\b", doing) else ""
+    return f"Goodbye.{busy}" if busy else "Goodbye, I have to go now."
+
+
+def _addressee(talk: ConversationView, me: AgentId) -> AgentId:
+    """The one listener; empty in a group, where "you" would be ambiguous."""
+    others = [who for who in talk.members if who != me]
+    return others[0] if len(others) == 1 else ""
