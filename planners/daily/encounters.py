@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from ...core import (
@@ -11,6 +12,7 @@ from ...core import (
     Cue,
     Generate,
     Option,
+    Situation,
     Thought,
     format_utterance,
     together,
@@ -36,6 +38,15 @@ from ..steps import (
 from ..text import clean_line, excerpt, is_english
 from .daily_settings import DailySettings
 from .line_plan import LinePlan, plan_line
+
+_GREETING = re.compile(
+    r"(?:hi|hello|hey|good (?P<time>morning|afternoon|evening))\b", re.IGNORECASE
+)
+_GREETING_HOURS = {
+    "morning": range(4, 13),
+    "afternoon": range(11, 19),
+    "evening": [*range(16, 24), *range(4)],
+}
 
 
 def choose_partner(builder: StepBuilder) -> Thought[AgentId]:
@@ -114,6 +125,10 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
     if len(talk.lines) >= settings.max_lines or _has_taken_leave(talk, me):
         builder.explain("There was nothing more to say.")
         return Action("leave")
+    if len(talk.lines) < 2 and "topics" in builder.state.drafts:
+        # In a new conversation every topic may be used again.
+        drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
+        builder.update_state(drafts=drafts)
     plan = yield from plan_line(builder, talk, min_lines=settings.min_lines)
     line = yield from _next_line(builder, talk, plan, settings)
     builder.explain(f"({line.summary})")
@@ -156,6 +171,7 @@ def _next_line(
         others=others,
         earlier_lines=earlier,
         known=(persona.background, persona.traits),
+        acquainted=bool(speaker.known),
     )
     return (
         yield from draft_line(
@@ -165,15 +181,23 @@ def _next_line(
             seed=situation.seed.child("line"),
             about=plan.about,
             clean=lambda raw: clean_line(raw, me, others),
-            refuses=lambda text: _untimely_farewell(text, talk, plan, settings.min_lines),
+            openings=plan.openings,
+            refuses=lambda text: _untimely(text, situation, plan, settings.min_lines),
         )
     )
 
 
-def _untimely_farewell(text: str, talk: ConversationView, plan: LinePlan, min_lines: int) -> str:
-    """The rule that refuses a farewell too early, or a line without one where one takes leave."""
+def _untimely(text: str, situation: Situation, plan: LinePlan, min_lines: int) -> str:
+    """The rule that refuses a farewell too early, a line without one where one takes leave, or a
+    greeting at the wrong time of day or in the middle of the conversation."""
+    talk = situation.seen.talk
+    assert talk is not None, "only called in a conversation"
     if not is_english(text, talk.members):
         return ""
+    if greeted := _GREETING.match(text):
+        hours = _GREETING_HOURS.get((greeted["time"] or "").lower(), range(24))
+        if situation.now.hour not in hours or len(talk.lines) >= len(talk.members):
+            return "untimely_greeting"
     if plan.farewell:
         return "" if is_farewell(text) else "no_farewell"
     return "early_farewell" if is_farewell(text) and len(talk.lines) < min_lines else ""

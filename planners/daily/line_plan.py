@@ -13,6 +13,7 @@ from ...core import (
     Option,
     Record,
     Thought,
+    short_name,
 )
 from ...core.text import terms
 from ..speech import (
@@ -25,7 +26,7 @@ from ..speech import (
     sharable,
 )
 from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
-from ..text import excerpt, finished_sentences, own_words
+from ..text import excerpt, finished_sentences, is_english, own_words
 
 MAX_TOPICS = 2
 """What one tells in a conversation of its own accord."""
@@ -39,12 +40,14 @@ _TOLD_SHARE = 0.6  # of a topic's words, in one line
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinePlan:
     """The note of the next line: sentences remembered and what the speaker wants to say, in the
-    first person. ``about`` is what the line is judged by; ``farewell``: it takes leave."""
+    first person. ``about`` is what the line is judged by; ``farewell``: it takes leave.
+    ``openings`` are beginnings of its drafts: see ``draft_line``."""
 
     memories: tuple[str, ...] = ()
     intent: str = ""
     about: str = ""
     farewell: bool = False
+    openings: tuple[str, ...] = ("",)
 
 
 def plan_line(builder: StepBuilder, talk: ConversationView, *, min_lines: int) -> Thought[LinePlan]:
@@ -58,10 +61,12 @@ def plan_line(builder: StepBuilder, talk: ConversationView, *, min_lines: int) -
     heard = bool(last) and talk.lines[-1].who != me
     if heard and is_farewell(last):
         builder.explain("Answers a farewell.")
-        return LinePlan(about=last, farewell=True)
+        return LinePlan(about=last, farewell=True, openings=("", _farewell(builder, talk)))
+    greeting = _greeting(builder, talk)
     if not last:
         # One greets before one tells.
-        return LinePlan(about=_currently(builder) or f"{me} meets {talk.members[0]}")
+        about = greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
+        return LinePlan(about=about, openings=(greeting, ""))
     cue = Cue(text=last, at=builder.situation.now, limit=20)
     records = sharable((yield from recall_records(cue)), talk, me)
     asked = heard and is_question(last) and not is_small_talk(last)
@@ -71,13 +76,16 @@ def plan_line(builder: StepBuilder, talk: ConversationView, *, min_lines: int) -
         builder.explain("Answers a question." if asked else "Answers what was told.")
         return LinePlan(memories=_as_sentences(memories, talk, me, last), about=last)
     if heard and len(talk.lines) == 1:
-        return LinePlan(about=last)  # A greeting is answered first.
+        return LinePlan(about=last, openings=(greeting, ""))  # A greeting is answered first.
     intent = yield from _topic_sentence(builder, talk, records, last)
     if intent:
-        return LinePlan(intent=intent, about=intent)
+        # What one has in mind is a sentence that can be said as it is, and continued.
+        return LinePlan(intent=intent, about=intent, openings=("", intent))
     if len(talk.lines) >= min_lines:
         builder.explain("Has nothing more to tell.")
-        return LinePlan(intent=_leave_intent(builder), about=last, farewell=True)
+        openings = ("", _farewell(builder, talk))
+        leave = _leave_intent(builder)
+        return LinePlan(intent=leave, about=last, farewell=True, openings=openings)
     return LinePlan(about=last)
 
 
@@ -215,6 +223,25 @@ def _currently(builder: StepBuilder) -> str:
     """What is on the agent's mind, unless it is a secret."""
     currently = builder.state.currently or builder.situation.persona.currently
     return "" if is_secret(currently) else currently
+
+
+def _greeting(builder: StepBuilder, talk: ConversationView) -> str:
+    """A greeting by the time of day; empty for agents who do not speak English."""
+    hour = builder.situation.now.hour
+    time = "morning" if 4 <= hour < 12 else "afternoon" if 12 <= hour < 18 else "evening"
+    return _called(builder, talk, f"Good {time}")
+
+
+def _farewell(builder: StepBuilder, talk: ConversationView) -> str:
+    return _called(builder, talk, "Goodbye")
+
+
+def _called(builder: StepBuilder, talk: ConversationView, words: str) -> str:
+    persona = builder.situation.persona
+    if not is_english(persona.background + persona.currently, talk.members):
+        return ""
+    partner = _addressee(talk, persona.name)
+    return f"{words}, {short_name(partner)}!" if partner else f"{words}!"
 
 
 def _leave_intent(builder: StepBuilder) -> str:

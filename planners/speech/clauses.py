@@ -33,10 +33,11 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(map(stem, text.split()))
 
 
-# Verbs that anybody may say of themselves too: no event is told by them.
+# Verbs that many say of themselves: they tell an event only together with two more words.
 _GENERAL = _stems(
     "am be have like love enjoy want hope think know feel go do get see say tell need try make "
-    "look come thank agree wish understand believe guess bet mean sound take talk hear"
+    "look come thank agree wish understand believe guess bet mean sound take talk hear "
+    "saw went got made came told said knew thought felt took heard met ate sat gave"
 )
 _REPORTING = _stems("think know hear guess hope believe say heard knew remember")
 # Things that everybody has: "my day" and "your day" contradict nothing.
@@ -120,7 +121,7 @@ def swapped_roles(
     owned = set[tuple[str, str]]().union(*(owned_things(fact, names) for fact in facts))
     swapped = []
     for clause in clauses(text, names):
-        if clause.subject in ("we", "he", "they") or clause.verb in _GENERAL:
+        if clause.subject in ("we", "he", "they"):
             continue
         same = [fact for fact in known if _tells_same(clause, fact)]
         if same and not any(fact.subject in (clause.subject, "we") for fact in same):
@@ -137,7 +138,7 @@ def _tells_same(clause: Clause, fact: Clause) -> bool:
     shared = clause.content & fact.content
     return (
         clause.verb == fact.verb
-        and len(shared) >= 2
+        and len(shared) >= (3 if clause.verb in _GENERAL else 2)
         and 2 * len(shared) >= min(len(clause.content), len(fact.content))
     )
 

@@ -49,6 +49,13 @@ _SMALL_TALK = re.compile(
     r"how (?:is|was|'s) (?:your|the) (?:day|morning|evening|week)\b[^.!?]*)\?[\"”]?\s*$",
     re.IGNORECASE,
 )
+_STRANGERS = re.compile(
+    r"\b(?:(?:nice|good|great|pleased|pleasure|lovely) to (?:finally )?meet you|"
+    r"what(?:'s| is) your name|may i ask your name|who are you|where are you from|"
+    r"what do you do for (?:a living|work)|"
+    r"my name(?:'s| is)|tell me (?:a bit |more |something )?about yourself)\b",
+    re.IGNORECASE,
+)
 _OPEN_WORDS = word_set(
     "a an the and or but of to with for from in on at by my your his her our their its is are was "
     "were am because that which who if as than i very too so into about"
@@ -64,7 +71,8 @@ class DraftContext:
     ``me`` speaks to ``others``. ``facts`` are sentences in the first person of the speaker, from
     the system message and the notes. ``lines`` were said in this conversation, ``own_lines`` are
     those of the speaker, ``earlier_lines`` the speaker's in earlier ones. ``known`` is all text
-    whose names and numbers the speaker may use."""
+    whose names and numbers the speaker may use. ``acquainted``: speaker and listeners know each
+    other."""
 
     me: AgentId
     others: tuple[AgentId, ...] = ()
@@ -73,6 +81,7 @@ class DraftContext:
     own_lines: tuple[str, ...] = ()
     earlier_lines: tuple[str, ...] = ()
     known: str = ""
+    acquainted: bool = False
 
     @classmethod
     def of_prompt(
@@ -83,6 +92,7 @@ class DraftContext:
         others: Sequence[AgentId] = (),
         earlier_lines: Sequence[str] = (),
         known: Sequence[str] = (),
+        acquainted: bool = False,
     ) -> DraftContext:
         """The context that a prompt of speech gives; ``known`` are further texts that the speaker
         has: the persona's."""
@@ -105,6 +115,7 @@ class DraftContext:
             own_lines=tuple(own_lines),
             earlier_lines=tuple(earlier_lines),
             known="\n".join((me, *others, *known, *(message.text for message in messages))),
+            acquainted=acquainted,
         )
 
 
@@ -217,6 +228,17 @@ def swaps_roles(draft: str, context: DraftContext) -> bool:
     return bool(swapped_roles(draft, context.facts, names))
 
 
+def introduces_itself(draft: str, context: DraftContext) -> bool:
+    """Whether a draft treats somebody whom the speaker knows as a stranger: it gives or asks the
+    name, or is pleased to meet."""
+    if not context.acquainted:
+        return False
+    own = _occurrences(draft, _forms(context.me, context.others))
+    return _STRANGERS.search(draft.replace("’", "'")) is not None or any(
+        _NAMES_ONESELF.search(draft[:start]) for start, _ in own
+    )
+
+
 def invents(draft: str, context: DraftContext) -> bool:
     """Whether a draft has a name, a number or a relative that stands in nothing its speaker has."""
     known = context.known
@@ -234,6 +256,7 @@ DRAFT_RULES: dict[str, Callable[[str, DraftContext], bool]] = {
     "third_person_self": names_itself,
     "partner_absent": names_partner_as_absent,
     "wrong_address": addresses_another,
+    "strangers": introduces_itself,
     "invented": invents,
     "swapped": swaps_roles,
 }

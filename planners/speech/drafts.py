@@ -12,7 +12,9 @@ from ...core import (
     Choice,
     Choose,
     Completion,
+    Failed,
     Generate,
+    Message,
     Option,
     Seed,
     Thought,
@@ -67,28 +69,28 @@ def draft_line(
     seed: Seed,
     about: str,
     clean: Callable[[str], str],
+    openings: Sequence[str] = ("",),
     further: int | None = None,
     refuses: Callable[[str], str] | None = None,
 ) -> Thought[DraftedLine]:
     """The best of ``count`` drafts of ``ask``; of ``further`` more, once, if none is good enough.
 
     ``clean`` makes a line of a completion (an empty text: it breaks off). A refused draft of
-    several sentences is tried again as its first one. ``refuses`` names a further rule. The
-    critic judges the drafts against none of these by the prompt; ``about`` is the last line
-    heard, or what the speaker has in mind."""
+    several sentences is tried again as its first one. ``refuses`` names a further rule.
+    ``openings`` are beginnings of drafts, which the model continues; the drafts use them in turn,
+    an empty one leaves the beginning to the model. The critic judges the drafts against none of
+    these by the prompt; ``about`` is the last line heard, or what the speaker has in mind."""
     refused: Counter[str] = Counter()
     pool: dict[str, None] = {}
     best, probability, written = "", None, 0
     for number in (count, count if further is None else further):
-        asks = [
-            generate(replace(ask, seed=seed.child(written + place).number))
-            for place in range(number)
-        ]
-        answers = yield from all_of(asks)
+        places = range(written, written + number)
+        texts = yield from all_of(
+            [_draft(ask, openings[place % len(openings)], seed.child(place)) for place in places]
+        )
         written += number
         before = len(pool)
-        for answer in answers:
-            raw = answer.text if isinstance(answer, Completion) else ""
+        for raw in texts:
             draft, rule = _usable(clean(raw), context, refuses)
             if draft:
                 pool.setdefault(draft)
@@ -102,6 +104,18 @@ def draft_line(
         refused["critic"] += len(pool)
         best = ""
     return DraftedLine(text=best, probability=probability, refused=dict(refused), drafts=written)
+
+
+def _draft(ask: Generate, opening: str, seed: Seed) -> Thought[str]:
+    """A draft that begins with ``opening``; the opening alone if the model adds nothing."""
+    if opening:
+        ask = replace(ask, messages=(*ask.messages, Message.of("assistant", opening)))
+    answer = yield from generate(replace(ask, seed=seed.number))
+    if isinstance(answer, Failed) and answer.reason != "empty":
+        return ""
+    continued = answer.text.strip() if isinstance(answer, Completion) else ""
+    spoken = any(character.isalnum() for character in continued)
+    return f"{opening} {continued}".strip() if spoken else opening
 
 
 def _usable(
