@@ -28,17 +28,16 @@ from hypothesis import strategies as st
 GREETED = ("Good morning!", "Good morning, Ada.", "It is warm.")
 
 
-def test_a_topic_is_a_thought_and_is_not_taken_twice() -> None:
-    """What one speaks of is chosen among one's thoughts not yet spoken of, and shown as one
-    would say it."""
-    state = AgentState(records=4, drafts={"topics": [2]})
+def test_a_topic_is_a_thought_and_is_said_in_own_words() -> None:
+    """After what is on one's mind one speaks of a chosen thought, shown as one would say it."""
+    state = AgentState(records=4, drafts={"topics": [0]})
     draft = StepBuilder(situation(SAY, talk=told(*GREETED), state=state))
-    mind = Mind({"topic": 0})
+    mind = Mind({"topic": 1})
     run(converse(draft, Daily()), mind)
     (topic,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "topic"]
-    assert [option.description for option in topic.options] == ["Bo Li owes Ada Byron a loaf."]
-    assert topic.about == "It is warm."
-    assert draft.state.drafts["topics"] == [2, 4]
+    texts = [option.description for option in topic.options]
+    assert texts == ["Bo Li misses the river.", "Bo Li owes Ada Byron a loaf."]
+    assert draft.state.drafts["topics"] == [0, 4]
     assert draft.build(Action("wait")).used == (4,)
     prompts = [ask.messages for ask in mind.asks if isinstance(ask, Generate)]
     noted = "It is warm.\n[I want to say: I owe you a loaf.]"
@@ -56,9 +55,9 @@ def wish(mind: Mind) -> str:
     ("currently", "said"),
     [("", "I want to sell rye."), ("Bo Li looks for Ada Byron.", "I look for you.")],
 )
-def test_with_no_topic_left_one_says_what_is_on_the_mind(currently: str, said: str) -> None:
+def test_first_one_says_what_is_on_the_mind(currently: str, said: str) -> None:
     """That is what the last morning wrote, or else what the persona begins with."""
-    state = AgentState(records=4, currently=currently, drafts={"topics": [2, 4]})
+    state = AgentState(records=4, currently=currently)
     mind = Mind()
     run(
         converse(StepBuilder(situation(SAY, talk=told(*GREETED), state=state)), Daily()),
@@ -72,7 +71,8 @@ def test_among_several_nobody_is_you() -> None:
     """In a talk of three a topic keeps the names of the others."""
     three = replace(told(*GREETED), members=("Ada Byron", "Bo Li", "Cy Dunn"))
     mind = Mind({"topic": 1})
-    run(converse(StepBuilder(situation(SAY, talk=three)), Daily()), mind)
+    state = AgentState(records=4, drafts={"topics": [0]})
+    run(converse(StepBuilder(situation(SAY, talk=three, state=state)), Daily()), mind)
     assert wish(mind) == "I owe Ada Byron a loaf."
 
 
@@ -96,12 +96,12 @@ THOUGHTS = [
     st.lists(st.integers(0, 5), min_size=1, max_size=8),
 )
 def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: list[int]) -> None:
-    """Over a whole talk: topics are thoughts one recalled, no other record and no other's
-    thought, each once and two at most; after them comes what is on one's mind."""
+    """Over a whole talk: after what is on one's mind topics are thoughts one recalled, no other
+    record and no other's thought, each once, with it two at most."""
     state, spoken, wishes = AgentState(records=6), [*GREETED], []
     for number, draw in enumerate(draws):
         word = "abcdefgh"[number]
-        mind = Mind({"topic": draw}, f"This is quite new {word} to{word} you{word}.")
+        mind = Mind({"topic": draw}, f"This is quite {word}.")
         mind.records = known
         draft = StepBuilder(situation(SAY, talk=told(*spoken), state=state))
         action = run(converse(draft, Daily(min_lines=99, max_lines=99)), mind)
@@ -112,10 +112,11 @@ def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: 
     own = {
         to_first_person(one.text, "Bo Li", "Ada Byron") for one in known if one.kind == "thought"
     }
-    topics = [one for one in wishes if one != "I want to sell rye."]
+    assert wishes[0] == "I want to sell rye."
+    topics = [one for one in wishes[1:] if one]
     assert set(topics) <= own
-    assert len(topics) == len(set(topics)) == min(len(own), len(draws), MAX_TOPICS)
-    assert wishes[len(topics) :] == ["I want to sell rye."] * (len(draws) - len(topics))
+    assert len(topics) == len(set(topics)) == min(len(own), len(draws) - 1, MAX_TOPICS - 1)
+    assert wishes[1 + len(topics) :] == [""] * (len(draws) - 1 - len(topics))
 
 
 def test_two_minds_of_one_planner_share_no_thought() -> None:

@@ -17,16 +17,13 @@ from denizens.core import (
     Answer,
     Ask,
     Choose,
-    ConversationView,
     Event,
     Failed,
     Generate,
     Message,
-    ScheduleEntry,
     Utterance,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.daily.conversation_memory import remember_conversation
 from denizens.planners.daily.encounters import choose_partner, converse
 from denizens.planners.steps import remember_lines, transcript
 from denizens.planners.text import repeats
@@ -98,6 +95,7 @@ def test_a_cooldown_ends_at_its_minute(minutes: int) -> None:
     assert partner == ("Ada Byron" if minutes <= 0 else "")
 
 
+SILENT = {"wait": Action("wait"), "leave": Action("say", "", {"text": "Goodbye, Ada!"})}
 GREETED = ("Good morning!", "Good morning, Ada.", "It is warm.")
 
 
@@ -123,7 +121,8 @@ def test_a_confidence_is_no_topic_with_others() -> None:
     for audience, topics in ((("Cy",), []), (("Ada Byron", "Cy"), ["topic"])):
         mind = Mind()
         mind.records = [replace(MEMORIES[1], text="Cy is ill.", audience=audience)]
-        draft = StepBuilder(situation(SAY, talk=told(*GREETED)))
+        state = AgentState(records=4, drafts={"topics": [0]})
+        draft = StepBuilder(situation(SAY, talk=told(*GREETED), state=state))
         assert run(converse(draft, Daily()), mind) is not None
         assert [role for role in mind.roles() if role == "topic"] == topics
         written = "".join(str(ask) for ask in mind.asks if isinstance(ask, Generate))
@@ -135,15 +134,15 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     choice among them is said, remembered and explained."""
     draft = StepBuilder(situation(SAY, talk=told(*GREETED)))
     mind = Mind(
-        {NEXT_LINE_ROLE: "I miss the river. I have fresh rye."},
+        {NEXT_LINE_ROLE: "I want to sell rye. I have fresh rye."},
         "Hm, well, so.",
         "I have fresh rye.",
     )
     action = run(converse(draft, Daily(drafts=2)), mind)
-    assert action == Action("say", "", {"text": "I miss the river. I have fresh rye."})
+    assert action == Action("say", "", {"text": "I want to sell rye. I have fresh rye."})
     first, second = [ask for ask in mind.asks if isinstance(ask, Generate)]
     assert first.seed != second.seed
-    opened = (*first.messages, Message.of("assistant", "I miss the river."))
+    opened = (*first.messages, Message.of("assistant", "I want to sell rye."))
     assert replace(first, messages=opened, seed=second.seed) == second
     (critic,) = [a for a in mind.asks if isinstance(a, Choose) and a.role == NEXT_LINE_ROLE]
     assert {first.voice, critic.voice} == {DEFAULT_VOICE}
@@ -152,7 +151,7 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     made = draft.build(Action("wait"))
     assert "(2 drafts; chosen at 1.00)" in made.why
     *_, said = made.records
-    text = 'Bo Li said to Ada Byron: "I miss the river. I have fresh rye."'
+    text = 'Bo Li said to Ada Byron: "I want to sell rye. I have fresh rye."'
     assert (said.who, said.text) == ("Bo Li", text)
 
 
@@ -174,13 +173,13 @@ def test_a_line_that_a_rule_refuses_is_not_judged() -> None:
 @pytest.mark.parametrize(("lines", "verb"), [(3, "wait"), (5, "leave")])
 def test_no_line_is_better_than_a_bad_one(lines: int, verb: str) -> None:
     """If the critic thinks none of the drafts a line, as many more are written, once; then one is
-    silent, or leaves if that is decent."""
+    silent, or says goodbye if that is decent."""
     talk = told(*(*GREETED, "I am here.", "Well, well.")[:lines])
     draft = StepBuilder(situation(SAY, talk=talk))
     mind = Mind(
         {NEXT_LINE_ROLE: NONE_OF_THESE.name}, *(f"The rye {n} is fine." for n in "abcdefgh")
     )
-    assert run(converse(draft, Daily(drafts=4)), mind) == Action(verb)
+    assert run(converse(draft, Daily(drafts=4)), mind) == SILENT[verb]
     assert len(mind.said) == 8
     assert "refused: 8 critic; none chosen" in draft.build(Action("wait")).why
 
@@ -252,12 +251,11 @@ def test_who_has_nothing_new_to_say_is_silent_and_later_leaves(
     lines: int, verb: str, text: str
 ) -> None:
     """When no draft is a line, or each repeats one, none is made up: before min_lines one is
-    silent, from then on one leaves."""
+    silent, from then on one says goodbye."""
     before = [f"This is line number {n}." for n in range(lines - 1)]
     talk = told(*before, "Is this line number 0?")
     draft = StepBuilder(situation(SAY, talk=talk))
-    assert run(converse(draft, Daily()), Mind({}, text)) == Action(verb)
-    assert not [one for one in draft.build(Action("wait")).records if one.who == "Bo Li"]
+    assert run(converse(draft, Daily()), Mind({}, text)) == SILENT[verb]
 
 
 LINES = st.lists(
@@ -288,9 +286,11 @@ def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[s
     action = run(converse(draft, Daily(candidates=len(drafts))), mind)
     assert isinstance(action, Action)
     if action.verb != "say":
-        assert action.verb == ("leave" if len(before) >= 4 else "wait")
+        assert len(before) < 4
         return
     said = action.fields["text"]
+    if said == "Goodbye, Ada!":
+        return
     asks = [ask for ask in mind.asks if isinstance(ask, Generate)]
     openings = [a.messages[-1].text if a.messages[-1].role == "assistant" else "" for a in asks]
     whole = [f"{opening} {' '.join(text.split())}" for opening, text in zip(openings, mind.said)]
@@ -301,7 +301,7 @@ def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[s
 
 
 def test_a_failed_engine_says_nothing() -> None:
-    """Without answers no line is invented: one is silent, and leaves when one may."""
+    """Without answers no line is invented: one is silent, and takes leave when one may."""
 
     class Broken(Mind):
         def answer(self, ask: Ask) -> Answer:
@@ -309,7 +309,7 @@ def test_a_failed_engine_says_nothing() -> None:
 
     for lines, verb in ((1, "wait"), (4, "leave")):
         draft = StepBuilder(situation(SAY, talk=told(*(f"Line {n}." for n in range(lines)))))
-        assert run(converse(draft, Daily()), Broken()) == Action(verb)
+        assert run(converse(draft, Daily()), Broken()) == SILENT[verb]
 
 
 # -- hearing and remembering -----------------------------------------------------------------
@@ -329,73 +329,6 @@ def test_each_line_of_others_is_heard_once(lines: int, heard: int) -> None:
         text for n, text in enumerate(wanted, heard) if n % 2 == 0
     ]
     assert made.state.talk_seen == lines
-
-
-def remembering(
-    choice: str, *texts: str, talk: ConversationView | None = None
-) -> tuple[StepBuilder, Mind]:
-    ended = talk or told("The rye is good.", "Thank you!", floor="", ended=True)
-    slot = ScheduleEntry(start=NINE, minutes=60, doing="baking")
-    later = ScheduleEntry(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
-    state = AgentState(records=4, talk_seen=2, doing=slot, schedule=(slot, later))
-    draft = StepBuilder(situation(MEET, talk=ended, state=state))
-    mind = Mind({"revise": choice}, *(texts or ("Ada likes rye.", "baking more rye. And")))
-    run(remember_conversation(draft, ended, Daily()), mind)
-    return draft, mind
-
-
-def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
-    """One thought and one plan, each the better of two, and a peace of 133 minutes."""
-    draft, mind = remembering("keep")
-    memo, plan = draft.build(Action("wait")).records
-    assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye.")
-    assert (plan.kind, plan.text) == (
-        "plan",
-        "After talking with Ada Byron, Bo thinks of baking more rye.",
-    )
-    assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=133)}
-    assert draft.state.talk_seen == 0
-    assert draft.state.doing is None
-    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
-    assert mind.roles() == ["memo", "revise"]
-    drafts = [ask for ask in mind.asks if isinstance(ask, Generate)]
-    assert len({ask.seed for ask in drafts}) == len(drafts) == 4
-    by_role = {ask.role: ask for ask in mind.asks if isinstance(ask, Choose)}
-    assert by_role["memo"].about == "The rye is good."
-    assert [option.description for option in by_role["revise"].options] == [
-        "baking",
-        "baking more rye",
-    ]
-
-
-@pytest.mark.parametrize("text", ["to bake more rye", "rye", "a better baker than Ada"])
-def test_what_is_no_activity_is_no_plan(text: str) -> None:
-    """A note for the plan says what one will be doing; else the day stays as it was."""
-    draft, mind = remembering("change", text)
-    kinds = [one.kind for one in draft.build(Action("wait")).records]
-    assert "plan" not in kinds
-    assert "revise" not in mind.roles()
-    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
-
-
-def test_a_talk_may_change_the_day() -> None:
-    """Where it bears on the plan, half an hour of something new is put first."""
-    draft, _ = remembering("change")
-    plan = [(slot.doing, slot.minutes) for slot in draft.state.schedule]
-    assert plan == [("baking more rye", 30), ("baking", 30), ("selling", 60)]
-
-
-def test_of_a_talk_without_words_nothing_stays() -> None:
-    """Nobody spoke: peace for a while, but nothing to note and nothing to ask."""
-    draft, mind = remembering("keep", talk=told(floor="", ended=True))
-    assert (mind.asks, draft.build(Action("wait")).records) == ([], ())
-    assert "Ada Byron" in draft.state.cooldowns
-
-
-def test_empty_notes_leave_nothing() -> None:
-    """A model that says nothing makes no memory and changes no plan."""
-    draft, mind = remembering("keep", " ", "")
-    assert (draft.build(Action("wait")).records, mind.roles()) == ((), [])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ...core import (
@@ -15,7 +16,6 @@ from ...core import (
     Situation,
     Thought,
     format_utterance,
-    together,
 )
 from ..speech import (
     DraftContext,
@@ -37,7 +37,7 @@ from ..steps import (
 )
 from ..text import clean_line, excerpt, is_english
 from .daily_settings import DailySettings
-from .line_plan import LinePlan, plan_line
+from .line_plan import LinePlan, farewell_text, plan_line
 
 _GREETING = re.compile(
     r"(?:hi|hello|hey|good (?P<time>morning|afternoon|evening))\b", re.IGNORECASE
@@ -129,15 +129,20 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
         # In a new conversation every topic may be used again.
         drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
         builder.update_state(drafts=drafts)
-    plan = yield from plan_line(builder, talk, min_lines=settings.min_lines)
-    line = yield from _next_line(builder, talk, plan, settings)
+    earlier = yield from _earlier_lines(builder, talk)
+    plan = yield from plan_line(builder, talk, earlier, min_lines=settings.min_lines)
+    line = yield from _next_line(builder, talk, plan, earlier, settings)
     builder.explain(f"({line.summary})")
-    if not line.text:
-        # No draft was fit; who stays silent too long loses the floor.
-        ends = plan.farewell or len(talk.lines) >= settings.min_lines
-        return Action("leave" if ends else "wait")
-    builder.add_record("utterance", format_utterance(me, other_names(talk, me), line.text))
-    return Action("say", "", {"text": line.text})
+    text = line.text
+    if not text and (plan.farewell or len(talk.lines) >= settings.min_lines):
+        # No draft was fit: a farewell is better than a bad line.
+        text = farewell_text(builder, talk)
+        if not text:
+            return Action("leave")
+    if not text:
+        return Action("wait")  # Who stays silent too long loses the floor.
+    builder.add_record("utterance", format_utterance(me, other_names(talk, me), text))
+    return Action("say", "", {"text": text})
 
 
 def _has_taken_leave(talk: ConversationView, me: AgentId) -> bool:
@@ -146,15 +151,17 @@ def _has_taken_leave(talk: ConversationView, me: AgentId) -> bool:
 
 
 def _next_line(
-    builder: StepBuilder, talk: ConversationView, plan: LinePlan, settings: DailySettings
+    builder: StepBuilder,
+    talk: ConversationView,
+    plan: LinePlan,
+    earlier: Sequence[str],
+    settings: DailySettings,
 ) -> Thought[DraftedLine]:
     """The next line: drafts of one prompt, of which rules refuse some and the critic picks one."""
     situation = builder.situation
     persona, me = situation.persona, situation.persona.name
     others = [who for who in talk.members if who != me]
-    speaker, earlier = yield from together(
-        conversation_speaker(builder, talk), _earlier_lines(builder, talk)
-    )
+    speaker = yield from conversation_speaker(builder, talk)
     ask = Generate(
         messages=speech_messages(
             speaker, spoken_lines(talk, me), memories=plan.memories, intent=plan.intent
@@ -162,6 +169,8 @@ def _next_line(
         max_tokens=40,
         temperature=0.7,
         top_p=0.9,
+        # A trained voice repeats nothing needlessly, and must be able to say what it is given.
+        repetition_penalty=1.0,
         stop=("\n",),
         voice=speaking_voice(persona),
     )
@@ -182,6 +191,8 @@ def _next_line(
             about=plan.about,
             clean=lambda raw: clean_line(raw, me, others),
             openings=plan.openings,
+            given=plan.given,
+            tells=plan.tells,
             refuses=lambda text: _untimely(text, situation, plan, settings.min_lines),
         )
     )

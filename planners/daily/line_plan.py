@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...core import (
@@ -22,6 +23,7 @@ from ..speech import (
     is_question,
     is_secret,
     is_small_talk,
+    join_names,
     own_secrets,
     sharable,
 )
@@ -41,59 +43,77 @@ _TOLD_SHARE = 0.6  # of a topic's words, in one line
 class LinePlan:
     """The note of the next line: sentences remembered and what the speaker wants to say, in the
     first person. ``about`` is what the line is judged by; ``farewell``: it takes leave.
-    ``openings`` are beginnings of its drafts: see ``draft_line``."""
+    ``openings`` are beginnings of its drafts, ``given`` are drafts already, ``tells`` has the words
+    that are preferred: see ``draft_line``."""
 
     memories: tuple[str, ...] = ()
     intent: str = ""
     about: str = ""
     farewell: bool = False
     openings: tuple[str, ...] = ("",)
+    given: tuple[str, ...] = ()
+    tells: str = ""
 
 
-def plan_line(builder: StepBuilder, talk: ConversationView, *, min_lines: int) -> Thought[LinePlan]:
-    """What the next line is for.
+def plan_line(
+    builder: StepBuilder, talk: ConversationView, earlier: Sequence[str], *, min_lines: int
+) -> Thought[LinePlan]:
+    """What the next line is for; ``earlier`` are own lines of other conversations.
 
     A farewell is answered by one. A question is answered with what is remembered of it, before
-    anything else is told; news is met with what is remembered of it. Else a topic is told, and
-    when there is none left the speaker takes leave."""
+    anything else is told; news is met with what is remembered of it, and one more line is left
+    to speak of it. Else a topic is told, and when there is none left the speaker takes leave."""
     me = builder.situation.persona.name
     last = talk.lines[-1].text if talk.lines else ""
     heard = bool(last) and talk.lines[-1].who != me
     if heard and is_farewell(last):
         builder.explain("Answers a farewell.")
-        return LinePlan(about=last, farewell=True, openings=("", _farewell(builder, talk)))
+        return LinePlan(about=last, farewell=True, openings=("", farewell_text(builder, talk)))
     greeting = _greeting(builder, talk)
-    if not last:
+    if len(talk.lines) < 2 and not (is_question(last) and not is_small_talk(last)):
         # One greets before one tells.
-        about = greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
+        about = last or greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
         return LinePlan(about=about, openings=(greeting, ""))
-    cue = Cue(text=last, at=builder.situation.now, limit=20)
-    records = sharable((yield from recall_records(cue)), talk, me)
     asked = heard and is_question(last) and not is_small_talk(last)
-    if asked or (heard and _is_news(talk)):
-        memories = _bearing(builder, records, talk)
+    # Without words of its own the last line says nothing to recall by.
+    about = last if len(set(terms(last))) > 2 else _occasion(builder, talk)
+    records = sharable(
+        (yield from recall_records(Cue(text=about, at=builder.situation.now, limit=20))), talk, me
+    )
+    if asked or _is_news(talk, 1) or _is_news(talk, 2):
+        memories = _bearing(builder, records, talk) if heard else []
         builder.mark_used(memories)
-        builder.explain("Answers a question." if asked else "Answers what was told.")
-        return LinePlan(memories=_as_sentences(memories, talk, me, last), about=last)
-    if heard and len(talk.lines) == 1:
-        return LinePlan(about=last, openings=(greeting, ""))  # A greeting is answered first.
-    intent = yield from _topic_sentence(builder, talk, records, last)
+        builder.explain("Answers a question." if asked else "Speaks of what was told.")
+        remembered = _as_sentences(memories, talk, me, last)
+        given = remembered[:1] if asked else ()
+        return LinePlan(memories=remembered, about=last, given=given, tells=" ".join(given))
+    intent = yield from _topic_sentence(builder, talk, records, about, earlier)
     if intent:
         # What one has in mind is a sentence that can be said as it is, and continued.
-        return LinePlan(intent=intent, about=intent, openings=("", intent))
+        return LinePlan(intent=intent, about=intent, openings=("", intent), tells=intent)
     if len(talk.lines) >= min_lines:
         builder.explain("Has nothing more to tell.")
-        openings = ("", _farewell(builder, talk))
+        openings = ("", farewell_text(builder, talk))
         leave = _leave_intent(builder)
         return LinePlan(intent=leave, about=last, farewell=True, openings=openings)
     return LinePlan(about=last)
 
 
-def _is_news(talk: ConversationView) -> bool:
-    """Whether the last line tells something: it has several words that nobody said before."""
-    *before, last = talk.lines
-    said = {term for line in before for term in terms(line.text)}
-    return len(set(terms(last.text)) - said) >= _NEWS_TERMS
+def _occasion(builder: StepBuilder, talk: ConversationView) -> str:
+    """What brings something to mind before anything was said: the others, and one's concerns."""
+    persona = builder.situation.persona
+    others = [who for who in talk.members if who != persona.name]
+    return f"{persona.name} tells {join_names(others)} some news. {_currently(builder)}".strip()
+
+
+def _is_news(talk: ConversationView, place: int) -> bool:
+    """Whether the ``place``-th line from the end tells something: it is no question, and has
+    several words that nobody said before."""
+    if place > len(talk.lines):
+        return False
+    line = talk.lines[-place]
+    said = {term for earlier in talk.lines[:-place] for term in terms(earlier.text)}
+    return not is_question(line.text) and len(set(terms(line.text)) - said) >= _NEWS_TERMS
 
 
 def _bearing(builder: StepBuilder, records: list[Record], talk: ConversationView) -> list[Record]:
@@ -110,48 +130,68 @@ def _bearing(builder: StepBuilder, records: list[Record], talk: ConversationView
 
 
 def _topic_sentence(
-    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
+    builder: StepBuilder,
+    talk: ConversationView,
+    records: list[Record],
+    about: str,
+    earlier: Sequence[str],
 ) -> Thought[str]:
-    """What one wants to tell, in the first person; empty if there is nothing left."""
+    """What one wants to tell, in the first person; empty if there is nothing left.
+
+    What is on one's mind comes first, then recalled thoughts; nothing that these listeners were
+    told before."""
     me = builder.situation.persona.name
-    topic = yield from _choose_topic(builder, talk, records, last)
-    if topic is not None:
-        return _as_sentences([topic], talk, me, last)[0]
-    currently = _currently(builder)
-    if not currently or _is_said(currently, talk):
+    used = builder.state.drafts.get("topics", ())
+    if len(used) >= MAX_TOPICS:
         return ""
-    return _in_own_words(currently, talk, me, last)
+    currently = _currently(builder)
+    if currently and _CURRENTLY not in used and not _is_said(currently, talk, earlier):
+        _use_topic(builder, _CURRENTLY)
+        return _in_own_words(currently, talk, me, about)
+    topic = yield from _choose_topic(builder, talk, records, about, earlier)
+    return _in_own_words(topic.text, talk, me, about) if topic is not None else ""
+
+
+_CURRENTLY = 0
+"""Stands for the persona's present concerns among the ids of topics."""
+
+
+def _use_topic(builder: StepBuilder, topic: int) -> None:
+    used = builder.state.drafts.get("topics", ())
+    builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, topic})})
 
 
 def _choose_topic(
-    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
+    builder: StepBuilder,
+    talk: ConversationView,
+    records: list[Record],
+    about: str,
+    earlier: Sequence[str],
 ) -> Thought[Record | None]:
     """A record of kind "thought" to speak of, none twice in a conversation; None if there is none.
 
     A secret is told only by decision."""
     me = builder.situation.persona.name
-    used = set(builder.state.drafts.get("topics", ())) if len(talk.lines) > 1 else set()
-    if len(used) >= MAX_TOPICS:
-        return None
+    used = builder.state.drafts.get("topics", ())
     thoughts = [
         record
         for record in records
         if record.id not in used
         and record.kind == "thought"
-        and not _is_said(record.text, talk)
-        and not _is_about_partner(record, talk, me)
+        and not _is_said(record.text, talk, earlier)
+        and not _is_known_to_partner(record, talk, me)
     ][:_MAX_TOPIC_OPTIONS]
     secrets = own_secrets(builder, records)
     while thoughts:
         options = [Option(str(record.id), record.text) for record in thoughts]
-        answer = yield from choose_among(options, about=last, role="topic")
+        answer = yield from choose_among(options, about=about, role="topic")
         chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
         if secrets.concern(chosen.text) and not (yield from _confides(builder, talk, chosen)):
             # One secret is thought of in a step; the others would be asked in vain.
             thoughts = [record for record in thoughts if not secrets.concern(record.text)]
             continue
         builder.mark_used([chosen])
-        builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, chosen.id})})
+        _use_topic(builder, chosen.id)
         builder.explain(f"Had in mind: {chosen.text}")
         return chosen
     return None
@@ -174,20 +214,23 @@ def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> T
     return True
 
 
-def _is_about_partner(record: Record, talk: ConversationView, me: AgentId) -> bool:
-    """Whether a record tells the listener about the listener: nobody says that."""
+def _is_known_to_partner(record: Record, talk: ConversationView, me: AgentId) -> bool:
+    """Whether a record tells the listener about the listener, or what both do together: nobody
+    says that."""
     partner = _addressee(talk, me)
-    return bool(partner) and record.text.startswith(partner) and me not in record.text
+    if not partner:
+        return False
+    about = record.text.startswith((partner, f"{short_name(partner)} "))
+    return about or "with you" in _in_own_words(record.text, talk, me, "")
 
 
-def _is_said(text: str, talk: ConversationView) -> bool:
-    """Whether a line has told most of a text."""
-    words = set(terms(_first_sentences(text, 1)))
+def _is_said(text: str, talk: ConversationView, earlier: Sequence[str] = ()) -> bool:
+    """Whether a line, of this conversation or an earlier one, has told most of a text."""
+    words = set(terms(_telling_sentence(text)))
     if not words:
         return False
-    return any(
-        len(words & set(terms(line.text))) >= _TOLD_SHARE * len(words) for line in talk.lines
-    )
+    lines = (*(line.text for line in talk.lines), *earlier)
+    return any(len(words & set(terms(line))) >= _TOLD_SHARE * len(words) for line in lines)
 
 
 def _as_sentences(
@@ -197,10 +240,10 @@ def _as_sentences(
 
 
 def _in_own_words(text: str, talk: ConversationView, me: AgentId, last: str) -> str:
-    """The first sentence of a text in the first person; the listener is "you" if there is one."""
+    """The telling sentence of a text in the first person; the listener is "you" if there is one."""
     partner = _addressee(talk, me)
-    said = own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner)
-    return _without_list(_first_sentences(said, 1)) if partner else _first_sentences(said, 1)
+    said = _telling_sentence(own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner))
+    return _without_list(said) if partner else said
 
 
 _LIST_WITH_YOU = re.compile(
@@ -214,9 +257,11 @@ def _without_list(text: str) -> str:
     return _LIST_WITH_YOU.sub("you", text)
 
 
-def _first_sentences(text: str, count: int) -> str:
+def _telling_sentence(text: str) -> str:
+    """The first sentence of a text, but of "I have a secret. The oven is cracked." the second."""
     sentences = finished_sentences(text)
-    return " ".join(sentences[:count]) if sentences else text
+    telling = [sentence for sentence in sentences if not is_secret(sentence)]
+    return (telling or sentences or [text])[0]
 
 
 def _currently(builder: StepBuilder) -> str:
@@ -232,7 +277,8 @@ def _greeting(builder: StepBuilder, talk: ConversationView) -> str:
     return _called(builder, talk, f"Good {time}")
 
 
-def _farewell(builder: StepBuilder, talk: ConversationView) -> str:
+def farewell_text(builder: StepBuilder, talk: ConversationView) -> str:
+    """A plain farewell; empty for agents who do not speak English."""
     return _called(builder, talk, "Goodbye")
 
 

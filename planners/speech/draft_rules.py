@@ -23,7 +23,7 @@ from ..text import (
     word_overlap,
     word_set,
 )
-from .clauses import swapped_roles
+from .clauses import swapped_roles, unfounded_claims
 from .invented_terms import common_words, invented_names, invented_numbers, invented_relatives
 
 _NOTE = re.compile(r"\[I (?P<kind>remember|want to say): (?P<text>.*)\]", re.DOTALL)
@@ -53,7 +53,11 @@ _STRANGERS = re.compile(
     r"\b(?:(?:nice|good|great|pleased|pleasure|lovely) to (?:finally )?meet you|"
     r"what(?:'s| is) your name|may i ask your name|who are you|where are you from|"
     r"what do you do for (?:a living|work)|"
-    r"my name(?:'s| is)|tell me (?:a bit |more |something )?about yourself)\b",
+    r"my name(?:'s| is)|tell me (?:a bit |more |something )?about yourself|"
+    r"what do you (?:like to |usually )?do (?:for fun|in your (?:free|spare) time)|"
+    r"what(?:'s| is) your favou?rite|"
+    r"(?:do you have|have you got) any (?:hobbies|pets|siblings|kids|children|brothers)|"
+    r"what are your hobbies|do you live (?:here|around here))\b",
     re.IGNORECASE,
 )
 _OPEN_WORDS = word_set(
@@ -154,10 +158,12 @@ def is_repeated(draft: str, context: DraftContext) -> bool:
         word_overlap(sentence, sentences[:place]) > 0.8 for place, sentence in enumerate(sentences)
     )
     stuttered = re.search(r"\b(\w+(?: \w+){1,5})[,.]? \1\b", draft, re.IGNORECASE) is not None
+    said = [sentence for line in context.lines for sentence in finished_sentences(line)]
     return (
         within
         or stuttered
         or repeats_line(draft, context.lines)
+        or any(repeats_line(sentence, said) for sentence in sentences if len(sentence.split()) > 3)
         or repeats(draft, context.earlier_lines, share=_MAX_REPEATED_SHARE)
     )
 
@@ -230,7 +236,7 @@ def swaps_roles(draft: str, context: DraftContext) -> bool:
 
 def introduces_itself(draft: str, context: DraftContext) -> bool:
     """Whether a draft treats somebody whom the speaker knows as a stranger: it gives or asks the
-    name, or is pleased to meet."""
+    name, is pleased to meet, or asks what one asks in an interview."""
     if not context.acquainted:
         return False
     own = _occurrences(draft, _forms(context.me, context.others))
@@ -240,12 +246,14 @@ def introduces_itself(draft: str, context: DraftContext) -> bool:
 
 
 def invents(draft: str, context: DraftContext) -> bool:
-    """Whether a draft has a name, a number or a relative that stands in nothing its speaker has."""
+    """Whether a draft has a name, a number, a relative or a habit of its speaker that stands in
+    nothing its speaker has."""
     known = context.known
     return bool(
         invented_names(draft, known)
         or invented_numbers(draft, known)
         or invented_relatives(draft, known)
+        or unfounded_claims(draft, (known, *context.lines))
     )
 
 

@@ -22,6 +22,7 @@ from ...core import (
     choose,
     generate,
 )
+from ...core.text import terms
 from ..text import finished_sentences
 from .draft_rules import DraftContext, refusal_rule
 
@@ -70,6 +71,8 @@ def draft_line(
     about: str,
     clean: Callable[[str], str],
     openings: Sequence[str] = ("",),
+    given: Sequence[str] = (),
+    tells: str = "",
     further: int | None = None,
     refuses: Callable[[str], str] | None = None,
 ) -> Thought[DraftedLine]:
@@ -78,10 +81,12 @@ def draft_line(
     ``clean`` makes a line of a completion (an empty text: it breaks off). A refused draft of
     several sentences is tried again as its first one. ``refuses`` names a further rule.
     ``openings`` are beginnings of drafts, which the model continues; the drafts use them in turn,
-    an empty one leaves the beginning to the model. The critic judges the drafts against none of
-    these by the prompt; ``about`` is the last line heard, or what the speaker has in mind."""
+    an empty one leaves the beginning to the model. ``given`` are lines that compete as they are.
+    The critic judges all against none of these by the prompt; ``about`` is the last line heard, or
+    what the speaker has in mind. Of drafts that it likes those are preferred that have the words
+    of ``tells``, since a small model tells what it is given in one draft of three."""
     refused: Counter[str] = Counter()
-    pool: dict[str, None] = {}
+    pool = dict.fromkeys(line for line in given if not _usable(line, context, refuses)[1])
     best, probability, written = "", None, 0
     for number in (count, count if further is None else further):
         places = range(written, written + number)
@@ -89,7 +94,7 @@ def draft_line(
             [_draft(ask, openings[place % len(openings)], seed.child(place)) for place in places]
         )
         written += number
-        before = len(pool)
+        before = len(pool) if best else 0
         for raw in texts:
             draft, rule = _usable(clean(raw), context, refuses)
             if draft:
@@ -97,7 +102,7 @@ def draft_line(
             else:
                 refused[rule] += 1
         if len(pool) > before:
-            best, probability = yield from _judge(ask, tuple(pool), about, seed)
+            best, probability = yield from _judge(ask, tuple(pool), about, seed, tells)
         if best and (probability is None or probability >= GOOD_PROBABILITY):
             break
     if probability is not None and probability < LEAST_PROBABILITY:
@@ -134,7 +139,7 @@ def _usable(
 
 
 def _judge(
-    ask: Generate, drafts: Sequence[str], about: str, seed: Seed
+    ask: Generate, drafts: Sequence[str], about: str, seed: Seed, tells: str
 ) -> Thought[tuple[str, float | None]]:
     """The draft that the critic prefers, and its probability against none of these; the first
     draft if the model cannot judge."""
@@ -149,8 +154,21 @@ def _judge(
         )
     )
     if not isinstance(answer, Choice):
-        return drafts[0], None
+        return max(drafts, key=lambda draft: told_share(tells, draft)), None
     *shares, none = answer.probabilities
-    place = max(range(len(drafts)), key=lambda index: shares[index])
-    total = shares[place] + none
-    return drafts[place], shares[place] / total if total > 0 else 0.0
+    likely = [share / (share + none) if share + none > 0 else 0.0 for share in shares]
+    place = max(
+        range(len(drafts)),
+        key=lambda index: (likely[index] * (1 + told_share(tells, drafts[index])), shares[index]),
+    )
+    return drafts[place], likely[place]
+
+
+def told_share(fact: str, line: str) -> float:
+    """The share of a fact's words that a line has, in [0, 1]; 0 for a fact without words.
+
+    >>> told_share("I found the old bell.", "Yes, an old bell was found.")
+    1.0
+    """
+    words = set(terms(fact))
+    return len(words & set(terms(line))) / len(words) if words else 0.0

@@ -1,3 +1,7 @@
+from .claim_clauses import content_terms as content_terms
+from .evidence import Evidence as Evidence
+from .evidence import SourceLine as SourceLine
+from .evidence import source_line as source_line
 from .first_person import is_english as is_english
 from .first_person import to_first_person as to_first_person
 from .generated_lines import clean_line as clean_line
@@ -17,5 +21,8 @@ from .sentences import repeats as repeats
 from .sentences import word_overlap as word_overlap
 from .sentences import word_set as word_set
 from .third_person import to_third_person as to_third_person
+from .verb_forms import gerund as gerund
+from .verb_forms import is_finite_verb as is_finite_verb
+from .verb_forms import third_person_verb as third_person_verb
 
 __all__: list[str]
