@@ -251,6 +251,19 @@ def test_questions_and_insights_are_asked_side_by_side() -> None:
     assert all(ask.cue.text.endswith("?") for ask in recalls[1:])
 
 
+def test_a_question_about_somebody_invented_is_not_asked() -> None:
+    """Instead of it the most important memory is what one asks about."""
+
+    def say(ask: Generate) -> str:
+        insight = ask.messages[-1].text.endswith("understands that")
+        return NEEDS if insight else "did the Golden Ball of 1942 mean to Cy Dunn"
+
+    mind = Mind(records=BREAD, say=say)
+    run(reflect(StepBuilder(situation(NINE, AgentState(records=4))), Daily(questions=2)), mind)
+    recalls = [ask.cue.text for ask in mind.asks if isinstance(ask, Recall)]
+    assert recalls[1:] == ["What does Bo know of this: Bo Li owes Ada Ek two loaves?"]
+
+
 def test_without_memories_there_is_nothing_to_reflect_on() -> None:
     """An empty memory, or a model that finds no words, makes no insight; the counter restarts."""
     for mind in (Mind(), Mind(records=[memory(1)], say=lambda ask: " ")):

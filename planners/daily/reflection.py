@@ -17,7 +17,7 @@ from ...core import (
     all_of,
     generate,
 )
-from ...core.text import stem
+from ...core.text import stem, ungrounded_terms
 from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
 from ..text import Evidence, content_terms, excerpt, source_line, word_set
 from .daily_settings import DailySettings
@@ -63,6 +63,10 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
         [_question(builder, recent, number) for number in range(settings.questions)]
     )
     questions = list(dict.fromkeys(question for question in generated if question))
+    if not questions:
+        important = max(recent, key=lambda record: (record.importance, record.id))
+        text = excerpt(important.text, "", MAX_MEMORY_CHARS).rstrip(".!? ")
+        questions = [f"What does {situation.persona.first_name} know of this: {text}?"]
     recalled = yield from all_of(
         [
             recall_records(Cue(text=question, at=situation.now, limit=settings.retrieved))
@@ -110,7 +114,10 @@ def _question(builder: StepBuilder, recent: list[Record], number: int) -> Though
     if not isinstance(answer, Completion) or not answer.text.strip():
         return ""
     text = answer.text.strip().rstrip("?")
-    return f"{text if text.startswith(start) else f'{start} {text}'}?"
+    question = f"{text if text.startswith(start) else f'{start} {text}'}?"
+    # A question about somebody invented recalls nothing that bears on it.
+    known = " ".join((situation.persona.name, *(record.text for record in recent)))
+    return "" if ungrounded_terms(question, known) else question
 
 
 def _insight(
