@@ -3,6 +3,7 @@ from .first_person import to_first_person as to_first_person
 from .generated_lines import clean_line as clean_line
 from .generated_lines import first_spoken_line as first_spoken_line
 from .generated_lines import strip_quotes as strip_quotes
+from .pronouns import own_words as own_words
 from .sentences import excerpt as excerpt
 from .sentences import finished_sentence_ends as finished_sentence_ends
 from .sentences import finished_sentences as finished_sentences
