@@ -1,5 +1,13 @@
 from .dialogues import DialogueLine as DialogueLine
 from .dialogues import PersonaDialogue as PersonaDialogue
 from .dialogues import read_persona_csv as read_persona_csv
+from .likelihood import LogProbs as LogProbs
+from .likelihood import SpokenTurns as SpokenTurns
+from .likelihood import score_pairs as score_pairs
+from .likelihood import score_replies as score_replies
+from .likelihood import spoken_turns as spoken_turns
+from .reply_items import NextLineItem as NextLineItem
+from .reply_items import next_line_items as next_line_items
+from .reply_items import spoken_lines as spoken_lines
 
 __all__: list[str]
