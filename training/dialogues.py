@@ -25,12 +25,18 @@ class DialogueLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonaDialogue:
     """A conversation of two people. ``facts``: sentences about each in the first person.
-    ``names`` are empty where the source has none."""
+    ``names`` are empty where the source has none, ``learned`` says whose lines are learned."""
 
     lines: tuple[DialogueLine, ...]
     facts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     names: tuple[str, str] = ("", "")
     source: str = ""
+    learned: tuple[bool, bool] = (True, True)
+
+    @property
+    def learned_lines(self) -> int:
+        """The number of lines that are learned."""
+        return sum(self.learned[line.speaker] for line in self.lines)
 
 
 def read_persona_csv(path: Path) -> list[PersonaDialogue]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from ..core import AgentId, Persona, sentences
-from ..planners.text import to_first_person
-from ..simulation import RecordedConversation, Run
-from .dialogues import DialogueLine, PersonaDialogue
+from ...core import AgentId, Persona, sentences
+from ...planners.text import to_first_person
+from ...simulation import RecordedConversation, Run
+from ..dialogues import DialogueLine, PersonaDialogue
 
 MAX_FACTS = 6
 """Most sentences about a speaker, of its persona's facts and background."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..core import DataError, check_arguments
-from ..simulation import RUN_FILE
-from ..store import Store, is_database
+from ...core import DataError, check_arguments
+from ...simulation import RUN_FILE
+from ...store import Store, is_database
+from ..dialogues import PersonaDialogue, read_persona_csv
 from .chat_lines import read_chat_lines
-from .dialogues import PersonaDialogue, read_persona_csv
 from .memory_dialogues import read_memory
 from .run_dialogues import read_run
 
@@ -99,9 +99,8 @@ def _read_one(place: Path, people: Sequence[str]) -> tuple[list[PersonaDialogue]
     elif kind == "memory":
         dialogues, digest = read_memory(place, left_out, people), _file_digest(file)
     else:
-        read: Callable[[Path, Counter[str]], list[PersonaDialogue]]
-        read = read_persona_csv if kind == "csv" else read_chat_lines
-        dialogues, digest = read(file, left_out), _file_digest(file)
+        found = read_persona_csv(file) if kind == "csv" else read_chat_lines(file, left_out)
+        dialogues, digest = found, _file_digest(file)
     lines = sum(dialogue.learned_lines for dialogue in dialogues)
     if not lines:
         reasons = "; ".join(f"{count} left out: {why}" for why, count in left_out.items())

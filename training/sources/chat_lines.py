@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from ..core import DataError, Json, read_text_file, replace_surrogates, sentences
-from .dialogues import DialogueLine, PersonaDialogue
+from ...core import DataError, Json, read_text_file, replace_surrogates, sentences
+from ..dialogues import DialogueLine, PersonaDialogue
 
 _FORMAT = (
     'each line must be an object {"messages": [{"role": "system" | "user" | "assistant", '

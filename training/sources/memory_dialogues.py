@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from ..core import AgentId, Record
-from ..memory import Memory, agents_in, prepare_store
-from ..store import Store
-from .dialogues import DialogueLine, PersonaDialogue
+from ...core import AgentId, Record
+from ...memory import Memory, agents_in, prepare_store
+from ...store import Store
+from ..dialogues import DialogueLine, PersonaDialogue
 
 SESSION_GAP = timedelta(minutes=30)
 """A longer silence between lines that name no session begins a new dialogue."""
+
+PRIVATE = "lines of private chats (allow a person's with --chats-with NAME)"
 
 _UTTERANCE = re.compile(r'(?P<who>.+?) said to (?P<whom>.+?): "(?P<text>.*)"', re.DOTALL)
 
@@ -61,7 +63,7 @@ def _sessions(
         last[partner] = (key, record)
         if record.audience and not set(record.audience) <= {*people, memory.agent}:
             closed.add(key)
-            left_out[f"private lines of chats with {', '.join(record.audience)}"] += 1
+            left_out[PRIVATE] += 1
         elif memory.quarantined & {record.who, *memory.sources(record.id)}:
             closed.add(key)
             left_out["lines that rest on a quarantined source"] += 1

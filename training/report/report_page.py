@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import DataError, atomic_path
+from ...core import DataError, atomic_path
 from .line_chart import ChartSeries, line_chart
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias, get_args
 
-from ..core import Json, SettingError, did_you_mean
+from ...core import Json, SettingError, did_you_mean
 
 TrainingMethod: TypeAlias = Literal["lora", "full", "frozen"]
 METHODS: tuple[TrainingMethod, ...] = get_args(TrainingMethod)
@@ -22,14 +22,14 @@ class VoiceSettings:
     """How a voice is trained.
 
     ``method``: ``lora`` trains adapters of rank ``rank`` on all linear layers (Hu et al. 2021);
-    ``full`` all weights; ``frozen`` the last quarter of the layers and the last norm, with all
-    below and the embeddings frozen. ``base`` is the name of the model, as for ``load_model``.
+    ``full`` all weights; ``frozen`` the last quarter of the layers and the last norm, with the
+    layers below and the embeddings frozen. ``base`` is a model's name, as for ``load_model``.
 
     The training ends after ``tokens`` tokens (0: no bound) or ``minutes`` of training (0: no
     bound), whichever comes first, or when the loss on the check part has not fallen in
     ``patience`` checks; the weights of the best check are kept. The learning rate rises over the
-    first ``warmup`` of the training and falls linearly to a tenth. ``batch`` samples of at most
-    ``window`` tokens make a step; ``rows`` of them go through the model at a time (0: one on a
+    first ``warmup`` of the training and falls by half a cosine to a tenth. ``batch`` samples of at
+    most ``window`` tokens make a step; ``rows`` of them go through the model at a time (0: one on a
     CPU, all on a GPU). ``checks`` is the number of checks, ``check_share`` the share of dialogues
     that is set aside for them where no check data are given. ``general_share`` is the share of
     samples from general dialogues when a person's own lines are learned.

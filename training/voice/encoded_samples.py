@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .samples import Sample
+from ..samples import Sample
 
 if TYPE_CHECKING:
-    from ..models.engine import PromptBuilder
+    from ...models.engine import PromptBuilder
 
 
 @dataclass(frozen=True, slots=True)
