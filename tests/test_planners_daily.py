@@ -179,7 +179,10 @@ def test_an_encounter_comes_before_what_is_planned() -> None:
 def test_a_talk_comes_before_everything() -> None:
     """In a talk one talks, even at bed time; when it has ended one notes it and goes on."""
     talk = ConversationView(
-        "t1", ("Ada", "Bo Li"), "Ada", (Utterance("Ada", "Good evening, Bo!", NINE),)
+        "t1",
+        ("Ada", "Bo Li"),
+        "Ada",
+        (Utterance("Ada", "I lost the key of the mill at the river.", NINE),),
     )
     can = (Affordance("wait"), Affordance("listen"), Affordance("leave"))
     night = DAY.replace(hour=22, minute=30)
@@ -189,7 +192,7 @@ def test_a_talk_comes_before_everything() -> None:
     over = replace(talk, floor="", ended=True)
     after = lived(situation(night, made.state, talk=over), Mind())
     assert after.action.target == BED
-    assert [record.kind for record in after.records] == ["thought", "plan"]
+    assert [record.kind for record in after.records] == ["thought"]
 
 
 def test_a_whisper_becomes_a_thought() -> None:

@@ -14,15 +14,12 @@ from denizens.core import (
     Answer,
     Ask,
     Choose,
-    ConversationView,
     Event,
     Failed,
     Generate,
-    ScheduleEntry,
     Utterance,
 )
 from denizens.planners import Daily, StepBuilder
-from denizens.planners.daily.conversation_memory import remember_conversation
 from denizens.planners.daily.encounters import choose_partner, converse
 from denizens.planners.steps import remember_lines, transcript
 from denizens.planners.text import repeats
@@ -249,73 +246,6 @@ def test_each_line_of_others_is_heard_once(lines: int, heard: int) -> None:
         text for n, text in enumerate(wanted, heard) if n % 2 == 0
     ]
     assert made.state.talk_seen == lines
-
-
-def remembering(
-    choice: str, *texts: str, talk: ConversationView | None = None
-) -> tuple[StepBuilder, Mind]:
-    ended = talk or told("The rye is good.", "Thank you!", floor="", ended=True)
-    slot = ScheduleEntry(start=NINE, minutes=60, doing="baking")
-    later = ScheduleEntry(start=NINE + timedelta(hours=1), minutes=60, doing="selling")
-    state = AgentState(records=4, talk_seen=2, doing=slot, schedule=(slot, later))
-    draft = StepBuilder(situation(MEET, talk=ended, state=state))
-    mind = Mind({"revise": choice}, *(texts or ("Ada likes rye.", "baking more rye. And")))
-    run(remember_conversation(draft, ended, Daily()), mind)
-    return draft, mind
-
-
-def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
-    """One thought and one plan, each the better of two, and a peace of 133 minutes."""
-    draft, mind = remembering("keep")
-    memo, plan = draft.build(Action("wait")).records
-    assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada likes rye.")
-    assert (plan.kind, plan.text) == (
-        "plan",
-        "After talking with Ada Byron, Bo thinks of baking more rye.",
-    )
-    assert draft.state.cooldowns == {"Ada Byron": NINE + timedelta(minutes=133)}
-    assert draft.state.talk_seen == 0
-    assert draft.state.doing is None
-    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
-    assert mind.roles() == ["memo", "revise"]
-    drafts = [ask for ask in mind.asks if isinstance(ask, Generate)]
-    assert len({ask.seed for ask in drafts}) == len(drafts) == 4
-    by_role = {ask.role: ask for ask in mind.asks if isinstance(ask, Choose)}
-    assert by_role["memo"].about == "The rye is good."
-    assert [option.description for option in by_role["revise"].options] == [
-        "baking",
-        "baking more rye",
-    ]
-
-
-@pytest.mark.parametrize("text", ["to bake more rye", "rye", "a better baker than Ada"])
-def test_what_is_no_activity_is_no_plan(text: str) -> None:
-    """A note for the plan says what one will be doing; else the day stays as it was."""
-    draft, mind = remembering("change", text)
-    kinds = [one.kind for one in draft.build(Action("wait")).records]
-    assert "plan" not in kinds
-    assert "revise" not in mind.roles()
-    assert [slot.doing for slot in draft.state.schedule] == ["baking", "selling"]
-
-
-def test_a_talk_may_change_the_day() -> None:
-    """Where it bears on the plan, half an hour of something new is put first."""
-    draft, _ = remembering("change")
-    plan = [(slot.doing, slot.minutes) for slot in draft.state.schedule]
-    assert plan == [("baking more rye", 30), ("baking", 30), ("selling", 60)]
-
-
-def test_of_a_talk_without_words_nothing_stays() -> None:
-    """Nobody spoke: peace for a while, but nothing to note and nothing to ask."""
-    draft, mind = remembering("keep", talk=told(floor="", ended=True))
-    assert (mind.asks, draft.build(Action("wait")).records) == ([], ())
-    assert "Ada Byron" in draft.state.cooldowns
-
-
-def test_empty_notes_leave_nothing() -> None:
-    """A model that says nothing makes no memory and changes no plan."""
-    draft, mind = remembering("keep", " ", "")
-    assert (draft.build(Action("wait")).records, mind.roles()) == ((), [])
 
 
 @pytest.mark.parametrize(

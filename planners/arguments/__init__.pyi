@@ -6,6 +6,7 @@ from .candidate_features import FIELD_GROUPS as FIELD_GROUPS
 from .candidate_features import Features as Features
 from .candidate_features import field_group as field_group
 from .time_expressions import TIME_FORMATS as TIME_FORMATS
+from .time_expressions import time_expressions_in as time_expressions_in
 from .tool_calls import FillMode as FillMode
 from .tool_calls import IncompleteCall as IncompleteCall
 from .tool_calls import ProposedCall as ProposedCall

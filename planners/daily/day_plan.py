@@ -274,9 +274,12 @@ def _fine_step(builder: StepBuilder, block: ScheduleEntry, candidates: int) -> T
     return text or block.doing
 
 
-def revise_schedule(builder: StepBuilder, doing: str, minutes: int) -> None:
-    """Insert an activity now; entries that overlap it are shortened or split."""
-    now = builder.situation.now
+def revise_schedule(
+    builder: StepBuilder, doing: str, minutes: int, start: datetime | None = None
+) -> None:
+    """Insert an activity at ``start`` (default: now); entries that overlap it are shortened or
+    split."""
+    now = start or builder.situation.now
     until = now + timedelta(minutes=minutes)
     entries: list[ScheduleEntry] = []
     for entry in builder.state.schedule:
@@ -290,7 +293,7 @@ def revise_schedule(builder: StepBuilder, doing: str, minutes: int) -> None:
             entries.append(replace(entry, start=until, minutes=_minutes_between(until, end)))
     entries.append(ScheduleEntry(start=now, minutes=minutes, doing=doing, fine=True))
     schedule = tuple(sorted(entries, key=lambda entry: entry.start))
-    builder.update_state(schedule=schedule, doing=None)
+    builder.update_state(schedule=schedule, doing=builder.state.doing if start else None)
     builder.explain(f"The plan changed: {doing}.")
 
 

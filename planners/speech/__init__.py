@@ -1,4 +1,6 @@
-"""The prompt of speech, which planners and training share."""
+"""Speech: its prompt, which planners and training share, the voice it asks for, drafts of a line,
+and the rules that refuse drafts.
+"""
 
 import lazy_loader
 

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import re
 
-from .sentences import word_set
+from .verb_forms import third_person_verb
 
-_PHRASES = (
+_CONTRACTIONS = (
     (r"\bI['’]m\b|\bI am\b", "{name} is"),
-    (r"\bI['’]ve\b", "{name} has"),
-    (r"\bI have\b", "{name} has"),
+    (r"\bI['’]ve (?=got\b)", "{name} has "),
+    (r"\bI['’]ve\b|\bI have\b", "{name} has"),
     (r"\bI['’]ll\b", "{name} will"),
+    (r"\bI['’]d (?=better\b)", "{name} had "),
     (r"\bI['’]d\b", "{name} would"),
-    (r"\bI do\b", "{name} does"),
     (r"\bI don['’]?t\b|\bI do not\b", "{name} does not"),
     (r"\bI haven['’]?t\b", "{name} has not"),
+    (r"\bI do\b", "{name} does"),
+    (r"\bI can(?:['’]t|not)\b", "{name} cannot"),
+    (r"\bI won['’]t\b", "{name} will not"),
+    (r"\bI (was|did|had|would|could|should)n['’]t\b", r"{name} \1 not"),
 )
 _POSSESSIVE = re.compile(r"\b[Mm]y\b|\b[Mm]ine\b")
 _OBJECT = re.compile(r"\bmyself\b|\bme\b")
 _SUBJECT = re.compile(
-    r"\bI (?P<adverb>(?:always|sometimes|often|never|still|also|really|just|recently|currently|"
-    r"usually|only|once|love|hate) )?(?P<verb>[a-z]+)\b"
+    r"\bI (?P<adverb>(?:(?:always|sometimes|often|never|still|also|just|once|even|\w+ly) )*)"
+    r"(?P<verb>[a-z]+)\b"
 )
-_UNCHANGED = word_set(
-    "was had did will would can could should must may might used went got made met saw grew "
-    "lived worked moved wanted loved liked studied lost won broke became wrote taught thought "
-    "felt told said came took left kept knew found gave ran read cut put hit quit"
+# A second verb of the same subject: "I live here and work as a baker."
+_SECOND_VERB = re.compile(
+    r"\b(?P<joint>and|but|or) (?P<adverb>(?:also|then|\w+ly) )?(?P<verb>have|am|live|work|love|"
+    r"like|enjoy|play|read|make|bake|cook|go|teach|study|write|sing|run|own|sell|want|hate|need|know|"
+    r"collect|travel|paint|grow|keep|help|take|lend|repair|build|think|feel|do not|don['’]t)\b"
+    r"(?! (?:is|are|was|were)\b)"
 )
 
 
@@ -36,19 +42,20 @@ def to_third_person(sentence: str, name: str) -> str:
     'Bo Lind has a dog and Bo Lind loves their garden.'
     >>> to_third_person("My sister walks with me.", "Bo Lind")
     "Bo Lind's sister walks with Bo Lind."
+    >>> to_third_person("I wasn't there, I really love rye and bake daily.", "Bo Lind")
+    'Bo Lind was not there, Bo Lind really loves rye and bakes daily.'
     """
-    text = sentence
-    for pattern, form in _PHRASES:
-        text = re.sub(pattern, form.format(name=name), text, flags=re.IGNORECASE)
+    present = (
+        re.match(r"I (?:\w+ly )?(?:[a-z]+)\b|I['’]m\b", re.sub(r"^i\b", "I", sentence)) is not None
+    )
+    text = re.sub(r"\bi\b(?=[ '’])", "I", sentence)
+    for pattern, form in _CONTRACTIONS:
+        text = re.sub(pattern, form.format(name=name), text)
 
     def verb(match: re.Match[str]) -> str:
-        adverb, word = match["adverb"] or "", match["verb"]
-        if adverb.strip() in ("love", "hate"):  # "I love cooking": the verb itself
-            return f"{name} {adverb.strip()}s {word}"
-        return f"{name} {adverb}{_with_s(word)}"
+        return f"{name} {match['adverb']}{third_person_verb(match['verb'])}"
 
-    text = _SUBJECT.sub(verb, text)
-    text = re.sub(r"\bI\b", name, text)
+    text = re.sub(r"\bI\b", name, _SUBJECT.sub(verb, text))
     named = False
 
     def owner(match: re.Match[str]) -> str:
@@ -56,18 +63,20 @@ def to_third_person(sentence: str, name: str) -> str:
         named = named or name in match.string[: match.start()]
         return "their" if named else f"{name}'s"
 
-    text = _POSSESSIVE.sub(owner, text)
-    return _OBJECT.sub(name, text)
+    text = _OBJECT.sub(name, _POSSESSIVE.sub(owner, text))
+    return _SECOND_VERB.sub(_second_verb, text) if present else text
 
 
-def _with_s(verb: str) -> str:
-    """The verb in the third person singular; forms of the past stay.
-
-    >>> _with_s("go"), _with_s("study"), _with_s("worked")
-    ('goes', 'studies', 'worked')
-    """
-    if verb in _UNCHANGED or (verb.endswith("ed") and verb not in ("need", "feed", "speed")):
-        return verb
-    if verb.endswith("y") and verb[-2:-1] not in "aeou":
-        return f"{verb[:-1]}ies"
-    return f"{verb}es" if verb.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{verb}s"
+def _second_verb(match: re.Match[str]) -> str:
+    verb = match["verb"]
+    if verb in ("do not", "don't", "don’t"):
+        form = "does not"
+    else:
+        form = "is" if verb == "am" else third_person_verb(verb)
+    # "likes to bake and cook", "will come and help": the second verb depends on the first.
+    before = match.string[: match.start()]
+    if re.search(
+        r"\b(?:to|will|can|could|would|should|must|may|might|not) [a-z]+\b[^,.]*$", before
+    ):
+        return match[0]
+    return f"{match['joint']} {match['adverb'] or ''}{form}"
