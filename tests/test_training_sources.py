@@ -209,7 +209,7 @@ def test_confidential_lines_of_a_run_are_not_learned(
         for entry in entries(run):
             for action in entry["actions"].values():
                 if action[0] == "say":
-                    action += [[], ["Ben Hill"]]
+                    action[3:] = [[], ["Ben Hill"]]
             yield entry
 
     monkeypatch.setattr(Run, "entries", labelled)
