@@ -101,7 +101,7 @@ def voice(
         raise SettingError("--persona and --lines go together: the card, and the lines")
     if not data and lines is None:
         raise SettingError("train voice: name DATA to learn from, or --persona and --lines")
-    default_tokens = 700_000 if lines is None else 60_000
+    default_tokens = 400_000 if lines is None else 60_000
     settings = VoiceSettings(
         method=method,  # type: ignore[arg-type]
         base=base,

@@ -2,6 +2,7 @@ from .clients import BatchClient as BatchClient
 from .clients import InstantClient as InstantClient
 from .clients import Usage as Usage
 from .clients import UsageLedger as UsageLedger
+from .clients import load_voice as load_voice
 from .clients import sum_usage as sum_usage
 from .embedders import Embedder as Embedder
 from .embedders import load_embedder as load_embedder

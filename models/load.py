@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model, SettingError, check_arguments, did_you_mean
+from ..core import DEFAULT_VOICE, NO_VOICE, Model, SettingError, check_arguments, did_you_mean
 from .decisions import METHOD_NAMES
 from .files import IMPROVISED, ProgressCallback
 
@@ -32,6 +32,7 @@ def load_model(
     rows: int | None = None,
     pass_tokens: int | None = None,
     cache_mb: int | None = None,
+    voice: str | None = None,
     progress: ProgressCallback | None = None,
     send_key: bool = True,
 ) -> Model:
@@ -47,20 +48,18 @@ def load_model(
     kernels, one ask at a time and nothing cached, so two runs are equal to the bit. ``window``:
     most tokens of prompt and answer. ``method``: how Choose scores options (docs/decisions.md);
     ``uncalibrated``: without stored calibrations. ``rows``, ``pass_tokens``: sequences and about
-    how many tokens per pass; ``cache_mb``: memory for keys and values. ``progress(what, done,
-    total)`` is called while the model loads. ``send_key``: whether a server may get the key in
-    OPENAI_API_KEY; False if the name is from a file.
+    how many tokens per pass; ``cache_mb``: memory for keys and values. ``voice``: the adapter it
+    speaks with: a folder (docs/training.md), ``default``, which is the model's own if it has one,
+    ``none``, or a server's name of one. ``progress(what, done, total)`` is called while the model
+    loads. ``send_key``: False if the name is from a file: no server may get OPENAI_API_KEY.
 
     Raises SettingError, ModelNotFound, ModelCorrupt, NoSpace, ModelError.
     """
-    devices = device.split(",")
-    for one in devices:
-        # "auto" twice would be two copies on one device.
-        _require_allowed("device", one.split(":")[0], DEVICES[len(devices) > 1 :])
+    devices = _split_devices(device)
     _require_allowed("dtype", dtype, DTYPES)
     _require_allowed("method", method, METHODS)
     common: dict[str, Any] = {"embedder": embedder, "method": method, "window": window}
-    common["progress"] = progress
+    common.update(voice=voice, progress=progress)
     local: dict[str, Any] = {"dtype": dtype, "exact": exact, "rows": rows, "cache_mb": cache_mb}
     local |= {"pass_tokens": pass_tokens, "uncalibrated": uncalibrated}
     if name.startswith(("openai:", "llamacpp:")):
@@ -73,7 +72,7 @@ def load_model(
         raise SettingError(f"exact needs float32, not dtype '{dtype}'; leave dtype at auto")
     if name == IMPROVISED:
         _require_unset(name, {**local, "window": window})
-        return model_from_name(name)
+        return model_from_name(name)  # it ignores voices, as asks do
     use_passive_waiting()
     from .loader import load_local_model
 
@@ -90,10 +89,15 @@ def _load_remote(
     if server:
         from .remote import connect
 
-        settings = {key: common[key] for key in ("embedder", "method")}
+        settings = {key: common[key] for key in ("embedder", "method", "voice")}
         return connect(name, device=device, send_key=send_key, **settings)
     from .remote import load_llamacpp
 
+    if common.pop("voice") not in (None, "", DEFAULT_VOICE, NO_VOICE):
+        raise SettingError(
+            f"voice is no setting of '{name}', which has no voices; leave it out, or merge the "
+            "voice into the GGUF file"
+        )
     return load_llamacpp(name, device=device, **common)
 
 
@@ -132,6 +136,15 @@ def _require_unset(name: str, settings: dict[str, Any]) -> None:
                 f"{setting} '{value}' is no setting of '{name}': it is for models in this "
                 "process; leave it out"
             )
+
+
+def _split_devices(device: str) -> list[str]:
+    """The devices of a list with commas. Raises SettingError for unknown ones."""
+    devices = device.split(",")
+    for one in devices:
+        # "auto" twice would be two copies on one device.
+        _require_allowed("device", one.split(":")[0], DEVICES[len(devices) > 1 :])
+    return devices
 
 
 def _require_allowed(setting: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core import Json, ModelCorrupt, ModelError, SettingError, library_versions
+from ..core import (
+    DEFAULT_VOICE,
+    NO_VOICE,
+    Json,
+    ModelCorrupt,
+    ModelError,
+    SettingError,
+    library_versions,
+)
 from .clients import UsageLedger
 from .decisions import Decider, load_calibration
 from .embedders import load_embedder
 from .engine import (
-    ChatTemplate,
     Engine,
     GenerationConfig,
     PromptBuilder,
     RepetitionLimits,
+    VoiceTable,
+    linear_shapes,
     make_backend,
     make_limits,
     pick_device,
@@ -28,6 +38,7 @@ from .engine import (
     prefers_int8,
 )
 from .files import (
+    Adapter,
     ProgressCallback,
     check_hashes,
     check_sizes,
@@ -39,6 +50,7 @@ from .files import (
     read_checkpoint,
     read_gguf,
     require_kind,
+    shipped_voice,
     silence_libraries,
     stored_digest,
 )
@@ -50,6 +62,7 @@ MIN_INT8_PARAMETERS = 50_000_000  # parameters; int8 makes smaller models no fas
 DEFAULT_WINDOW = 8192
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>")
 TEXT_ENDS = ("</s>", "<eos>", "<|endoftext|>", "<|end_of_text|>", "<|eos|>")
+CRITIC_WEIGHTS = "critic.safetensors"
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
@@ -66,6 +79,7 @@ def load_local_model(
     rows: int | None,
     pass_tokens: int | None,
     cache_mb: int | None,
+    voice: str | None,
     progress: ProgressCallback | None,
 ) -> LocalModel:
     """Load a model into this process; arguments and errors as of ``load_model``."""
@@ -87,22 +101,17 @@ def load_local_model(
     tokens = _window(name, model, window)
     _require_same_vocabulary(name, tokenizer, vocabulary)
     prompt_builder = PromptBuilder(tokenizer, tokens, vocabulary)
-    if not tokenizer.chat_template:
-        warnings.warn(
-            f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
-            "trained to chat answers worse so: add its chat_template.jinja",
-            stacklevel=4,  # the caller of load_model, which is wrapped by check_arguments
-        )
-    template = prompt_builder.template
-    config = _generation_config(name, model, tokenizer, template, vocabulary, small)
+    _warn_without_template(name, tokenizer)
+    config = _generation_config(name, model, tokenizer, prompt_builder, vocabulary, small)
     report(f"preparing {name}", 0, 0)
+    linears = linear_shapes(model)
     backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
     report(f"loading the embedder {embedder}", 0, 0)
     text_embedder = load_embedder(
         embedder, device=str(torch_device), alone=exact, progress=progress
     )
-    dtype_name = "int8" if int8 else str(torch_dtype).removeprefix("torch.")
-    about: dict[str, Json] = {"name": name, "digest": digest, "dtype": dtype_name}
+    about: dict[str, Json] = {"name": name, "digest": digest}
+    about["dtype"] = "int8" if int8 else str(torch_dtype).removeprefix("torch.")
     about |= {"device": str(torch_device), "window": tokens, "exact": exact, "embedder": embedder}
     about |= _environment()
     calibration = load_calibration(digest, embedder, small=small, stored=not uncalibrated)
@@ -110,8 +119,27 @@ def load_local_model(
     decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
     ledger = UsageLedger()
     limits = make_limits(torch_device, torch_dtype, rows, pass_tokens, int8=int8, exact=exact)
-    engine = Engine(backend, prompt_builder, config, decider, ledger, limits)
+    voices = VoiceTable(backend, name, linears, partial(_load_critic, decider))
+    _load_default_voice(voices, name, voice)
+    engine = Engine(backend, prompt_builder, config, decider, ledger, limits, voices)
     return LocalModel(engine, decider, text_embedder, ledger, about)
+
+
+def _load_default_voice(voices: VoiceTable, name: str, voice: str | None) -> None:
+    """Load the voice that a model is loaded with, unless that is its base weights."""
+    if voice in (None, "", DEFAULT_VOICE):
+        folder = shipped_voice(name)
+    else:
+        folder = None if voice == NO_VOICE else Path(str(voice)).expanduser()
+    if folder is not None:
+        voices.load_default(folder)
+
+
+def _load_critic(decider: Decider, voice: str, adapter: Adapter) -> None:
+    """Load the critic that was trained with a voice, if there is one."""
+    load: Any = getattr(decider, "load_critic", None)
+    if load is not None and (adapter.folder / CRITIC_WEIGHTS).is_file():
+        load(voice, adapter.folder)
 
 
 def _no_progress(what: str, done: int, total: int) -> None:
@@ -179,9 +207,10 @@ def _window(name: str, model: Any, window: int | None) -> int:
 
 
 def _generation_config(
-    name: str, model: Any, tokenizer: Any, template: ChatTemplate, vocabulary: int, small: bool
+    name: str, model: Any, tokenizer: Any, builder: PromptBuilder, vocabulary: int, small: bool
 ) -> GenerationConfig:
     """Stop tokens, suppressed tokens and repetition limits. Raises ModelCorrupt, ModelError."""
+    template = builder.template
     known = tokenizer.get_vocab()
     stops = {tokenizer.eos_token_id} | template.end_tokens()
     listed = getattr(model.generation_config, "eos_token_id", None)
@@ -215,6 +244,15 @@ def _generation_config(
         repetition_limits=limits if small else RepetitionLimits(),
         grammars=GrammarCompiler(tokenizer, vocabulary, min(stops)),
     )
+
+
+def _warn_without_template(name: str, tokenizer: Any) -> None:
+    if not tokenizer.chat_template:
+        warnings.warn(
+            f"{name}: holds no chat template, so it is asked in lines like 'User: ...'; a model "
+            "trained to chat answers worse so: add its chat_template.jinja",
+            stacklevel=5,  # the caller of load_model, which is wrapped by check_arguments
+        )
 
 
 def _require_same_vocabulary(name: str, tokenizer: Any, vocabulary: int) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from time import monotonic
 
-from ..core import Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
+from ..core import DEFAULT_VOICE, Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
 from .clients import UsageLedger, require_same_process
 from .decisions import Decider
 from .embedders import Embedder
@@ -35,6 +35,7 @@ class LocalModel:
         self.embedder = embedder
         self.ledger = ledger
         self._about = about
+        self._about["voice"] = None
         self._pid = os.getpid()
         self._condition = threading.Condition()
         self._stepping = False
@@ -48,8 +49,25 @@ class LocalModel:
         return LocalClient(self)
 
     def describe(self) -> dict[str, Json]:
-        """Name, digest, dtype, device, window, threads, versions."""
-        return dict(self._about)
+        """Name, digest, dtype, device, window, threads, versions; ``voice`` is the name and digest
+        of the default voice, ``voices`` the digests of further ones by folder."""
+        about = dict(self._about)
+        others = self.engine.voices.digests
+        default = self.engine.voices.default
+        if default is not None:
+            about["voice"] = {"name": default.name, "digest": default.digest}
+            del others[DEFAULT_VOICE]
+        if others:
+            about["voices"] = {name: others[name] for name in sorted(others)}
+        return about
+
+    def load_voice(self, voice: str) -> None:
+        """Load the voice in a folder before the first ask that names it. Raises ModelError for a
+        folder without a voice that fits the model."""
+        with self._condition:
+            while self._stepping:
+                self._condition.wait()
+            self.engine.voices.adapter(voice)
 
     def embed(self, asks: Sequence[Embed]) -> list[Answer]:
         """The vectors of each ask, computed in one batch; Failed for an ask whose text cannot be

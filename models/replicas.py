@@ -12,7 +12,7 @@ from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
 
 from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
-from .clients import EventInbox, UsageLedger, require_same_process
+from .clients import EventInbox, UsageLedger, load_voice, require_same_process
 
 POLL_SECONDS = 0.02  # after which a working replica looks for new commands
 MAX_IMBALANCE = 8  # open asks by which an agent's replica may exceed the least busy one
@@ -46,7 +46,12 @@ class ReplicaModel:
         """The description of the first replica, with all devices."""
         devices = [str(about.get("device", "")) for about in self._descriptions]
         replicas: dict[str, Json] = {"device": ",".join(devices), "replicas": len(devices)}
-        return {**self._descriptions[0], **replicas}
+        return {**self._replicas[0].model.describe(), **replicas}
+
+    def load_voice(self, voice: str) -> None:
+        """Load a voice in every replica. Raises ModelError."""
+        for replica in self._replicas:
+            load_voice(replica.model, voice)
 
     def close(self) -> None:
         """End the threads; open asks become Failed. Also called by garbage collection."""
@@ -95,7 +100,7 @@ class Replica:
     """A model and the only thread that uses it."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        self.model = model
         self._commands: SimpleQueue[ReplicaCommand] = SimpleQueue()
         self._running: dict[Ticket, ReplicaRequest] = {}
         self._open = 0
@@ -119,7 +124,7 @@ class Replica:
         self._commands.put(command)
 
     def _run(self) -> None:
-        client = self._model.client()
+        client = self.model.client()
         while True:
             try:
                 if not self._process_commands(client):
@@ -130,7 +135,7 @@ class Replica:
                 for request in self._running.values():
                     self._finish(request, error)
                 self._running.clear()
-                client = self._model.client()
+                client = self.model.client()
         closed = Failed(reason="engine", detail="the model was closed")
         for request in [*self._running.values(), *self._unstarted()]:
             self._finish(request, Done(request.ticket, closed))

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 
-from ..core import Client, Delta, Done, Json, Model, ModelAsk, SettingError, Ticket, check_arguments
-from .clients import Usage, UsageLedger
+from ..core import (
+    Choose,
+    Client,
+    Delta,
+    Done,
+    Generate,
+    Json,
+    Model,
+    ModelAsk,
+    SettingError,
+    Ticket,
+    check_arguments,
+)
+from .clients import Usage, UsageLedger, load_voice
 
 
 class Router:
@@ -16,19 +29,33 @@ class Router:
     line, topic, react, go_on, importance, reflect, insight and others, embeddings the role embed;
     the figures of a run list all roles that were used.
 
+    ``voices``: the voice by role, for asks that name none, as in ``{"line": "default"}``.
+
     Raises SettingError at the first ask whose role has no model if ``default`` is None.
     """
 
     @check_arguments
-    def __init__(self, models: Mapping[str, Model], default: Model | None = None) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        default: Model | None = None,
+        voices: Mapping[str, str] | None = None,
+    ) -> None:
         self._models = dict(models)
         self._default = default
+        self._voices = dict(voices or {})
         models_used = [*self._models.values(), *([] if default is None else [default])]
         ledgers = {id(model): getattr(model, "ledger", None) for model in models_used}
         self.ledger = UsageLedger([one for one in ledgers.values() if isinstance(one, UsageLedger)])
 
     def client(self) -> RouterClient:
-        return RouterClient(self._models, self._default, self.ledger)
+        return RouterClient(self._models, self._default, self.ledger, self._voices)
+
+    def load_voice(self, voice: str) -> None:
+        """Load a voice in every model that has voices. Raises ModelError."""
+        models = {id(one): one for one in (*self._models.values(), self._default) if one}
+        for model in models.values():
+            load_voice(model, voice)
 
     def describe(self) -> dict[str, Json]:
         """The models by role."""
@@ -36,7 +63,8 @@ class Router:
         if self._default is not None:
             routes["default"] = self._default.describe()
         names = sorted({str(about.get("name", "")) for about in routes.values()})
-        return {"name": "router(" + ", ".join(names) + ")", "routes": routes}
+        about: dict[str, Json] = {"name": "router(" + ", ".join(names) + ")", "routes": routes}
+        return about | ({"role_voices": {**self._voices}} if self._voices else {})
 
 
 class RouterClient:
@@ -46,8 +74,13 @@ class RouterClient:
     """
 
     def __init__(
-        self, models: Mapping[str, Model], default: Model | None, ledger: UsageLedger
+        self,
+        models: Mapping[str, Model],
+        default: Model | None,
+        ledger: UsageLedger,
+        voices: Mapping[str, str],
     ) -> None:
+        self._voices = voices
         self._models = models
         self._default = default
         self._ledger = ledger
@@ -64,6 +97,9 @@ class RouterClient:
                 f"the router has no model for role '{ask.role}' and no default; "
                 f"it knows {', '.join(sorted(self._models)) or 'none'}; pass default="
             )
+        voice = self._voices.get(ask.role, "")
+        if isinstance(ask, Generate | Choose) and voice and not ask.voice:
+            ask = replace(ask, voice=voice)
         key = id(model)
         if key not in self._clients:
             self._clients[key] = model.client()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core import Client, Json, Model
-from ..models import UsageLedger
+from ..models import UsageLedger, load_voice
 from .record import ledger_of
 
 
@@ -34,6 +34,10 @@ class LazyModel:
     def client(self) -> Client:
         """A client of the model; loads it if necessary."""
         return self.model.client()
+
+    def load_voice(self, voice: str) -> None:
+        """Load a voice; loads the model if necessary. Raises ModelError."""
+        load_voice(self.model, voice)
 
     def describe(self) -> dict[str, Json]:
         """The model's description; only its name before it is loaded."""

@@ -14,6 +14,7 @@ from .thought_replay import retrace as retrace
 from .thought_replay import retrace_step as retrace_step
 from .tiny_models import write_tiny_embedder as write_tiny_embedder
 from .tiny_models import write_tiny_model as write_tiny_model
+from .tiny_models import write_tiny_voice as write_tiny_voice
 from .tool_contract import check_tool as check_tool
 from .world_contract import check_world as check_world
 

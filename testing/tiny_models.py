@@ -5,6 +5,8 @@ Their answers make no sense, but they load, batch, sample and fail like those of
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,56 @@ def write_tiny_model(
                     weight.data += 0.2 * torch.randn_like(weight)
         model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+def write_tiny_voice(
+    folder: Path,
+    model: Path,
+    *,
+    seed: int = 0,
+    rank: int = 4,
+    strength: float = 0.2,
+    targets: Sequence[str] = (),
+    **settings: Any,
+) -> Path:
+    """Write a voice with random weights for a tiny model, in peft's format; returns the folder.
+
+    It adapts the linear layers whose paths end in one of ``targets``, all but the output layer by
+    default. ``strength``: the standard deviation of its weights. ``settings`` go into its
+    ``adapter_config.json``.
+    """
+    use_passive_waiting()
+    import torch
+    import transformers
+    from safetensors.torch import save_file
+
+    from ..models.engine import linear_shapes
+
+    library: Any = transformers
+    base = library.AutoModelForCausalLM.from_config(library.AutoConfig.from_pretrained(str(model)))
+    shapes = linear_shapes(base)
+    paths = [path for path in shapes if not targets or path.endswith(tuple(targets))]
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for path in paths:
+        out, width = shapes[path]
+        for part, shape in (("A", (rank, width)), ("B", (out, rank))):
+            weight = strength * torch.randn(shape, generator=generator)
+            tensors[f"base_model.model.{path}.lora_{part}.weight"] = weight
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": str(model),
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": sorted({path.rpartition(".")[2] for path in paths}),
+        "bias": "none",
+        **settings,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     return folder
 
 

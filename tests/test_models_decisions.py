@@ -151,8 +151,8 @@ def test_a_value_is_chosen_by_the_likelihood_of_the_whole_reply(folder: Path) ->
     ask = Choose(messages=(message,), options=options, about="x", role="value")
     decider = model.decider
     plan = prepared(decider, ask)
-    assert {len(target) for _, target in plan.pairs} != {1}
-    ends = {target[-1:] for _, target in plan.pairs}
+    assert {len(pair.target) for pair in plan.pairs} != {1}
+    ends = {pair.target[-1:] for pair in plan.pairs}
     assert ends == {model.prompt_builder.closing_ids()}
     scores = {pair: tuple(-0.5 * (i + 1) for _ in pair[1]) for i, pair in enumerate(plan.pairs)}
     choice = plan.finish(scores)
@@ -258,7 +258,7 @@ def test_direct_has_one_prompt_for_all_options(folder: Path) -> None:
     prompter = decider_of(folder)._prompts._builder
     for messages in ((asked,), (told,), ()):
         plan = prepared(decider, Choose(messages=messages, options=PLACES, about="he eats"))
-        contexts = {context for context, _ in plan.pairs}
+        contexts = {pair.context for pair in plan.pairs}
         assert len(contexts) == 1
         assert len(plan.pairs) == len(PLACES)
         (context,) = contexts
@@ -270,10 +270,8 @@ def test_a_small_window_shortens_what_channel_reads(folder: Path) -> None:
     decider = decider_of(folder, window=96, method="channel")
     options = (Option("a", "bread " * 200), Option("b", "the sea " * 200))
     plan = prepared(decider, pick("town " * 300, options))
-    assert all(
-        len(context) > 0 and len(context) + len(target) <= 96 for context, target in plan.pairs
-    )
-    assert all(target for _, target in plan.pairs)
+    assert all(0 < len(pair.context) <= 96 - len(pair.target) for pair in plan.pairs)
+    assert all(pair.target for pair in plan.pairs)
 
 
 @pytest.mark.parametrize(

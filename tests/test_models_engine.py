@@ -288,7 +288,7 @@ def test_clients_do_not_mix(model: LocalModel) -> None:
 def test_int8_keeps_rows_apart_and_stays_near(folder: Path) -> None:
     """Rounded layers give each row the same numbers in any company, near the exact ones."""
     import torch
-    from denizens.models.engine.decoder import ActivationQuantizer, Int8Linear
+    from denizens.models.engine.linear import ActivationQuantizer, Int8Linear
 
     generator = torch.Generator().manual_seed(1)
     linear = torch.nn.Linear(64, 48)

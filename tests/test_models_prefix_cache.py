@@ -34,12 +34,13 @@ def kv_of(ids: Sequence[int], start: int, end: int) -> Tensor:
 
 def paths(trie: PrefixCache) -> dict[int, Ids]:
     """All ids from the root to each span's end, by the span's identity."""
+    parents = {id(child): span for span in trie for child in span.children.values()}
     found: dict[int, Ids] = {}
     for span in trie:
         ids: Ids = ()
         at: PrefixNode | None = span
         while at is not None:
-            ids, at = at.ids + ids, at.parent
+            ids, at = at.ids + ids, parents.get(id(at))
         found[id(span)] = ids
     return found
 
@@ -115,7 +116,7 @@ class Against:
         for span in self.trie:
             ids = whole[id(span)]
             assert torch.equal(span.kv, kv_of(ids, len(ids) - len(span), len(ids)))
-            assert all(child.parent is span for child in span.children.values())
+            assert all(child.siblings is span.children for child in span.children.values())
             assert all(child.ids[0] == first for first, child in span.children.items())
         for ids, path, kvs in self.users:
             # What a running row attends to is what it was, whatever was split or evicted.

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from denizens.models import LocalModel, load_local
+from denizens.models.engine import TokenPair
 from denizens.planners.speech import Speaker, SpokenLine, speech_messages
 from denizens.testing import write_tiny_embedder, write_tiny_model
 from denizens.training import (
@@ -68,7 +69,7 @@ def test_scores_do_not_depend_on_the_batch(model: LocalModel) -> None:
         target = builder.text_ids(reply) + builder.closing_ids()
         assert len(row) == len(target)
         assert all(map(math.isfinite, row))
-        (alone,) = score_pairs(model, [(context, target)])
+        (alone,) = score_pairs(model, [TokenPair(context, target)])
         assert alone == pytest.approx(row, abs=1e-4)
 
 

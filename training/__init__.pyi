@@ -9,5 +9,11 @@ from .likelihood import spoken_turns as spoken_turns
 from .reply_items import NextLineItem as NextLineItem
 from .reply_items import next_line_items as next_line_items
 from .reply_items import spoken_lines as spoken_lines
+from .samples import Sample as Sample
+from .samples import learned_facts as learned_facts
+from .samples import plain_sample as plain_sample
+from .samples import voice_samples as voice_samples
+from .told_facts import FactMatcher as FactMatcher
+from .told_facts import content_stems as content_stems
 
 __all__: list[str]

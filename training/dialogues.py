@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import DataError
 
 CSV_COLUMNS = ("user 1 personas", "user 2 personas", "conversation")
-_SPEAKER = re.compile(r"^User ([12]): ?", re.MULTILINE)
+# Some rows have it in Markdown: "*User 1:* Hello".
+_SPEAKER = re.compile(r"^[* ]*User ([12]): ?(?:[*] ?)*", re.MULTILINE)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class PersonaDialogue:
 def read_persona_csv(path: Path) -> list[PersonaDialogue]:
     """The dialogues of a CSV file with the columns of Synthetic-Persona-Chat (Jandaghi et al.
     2023): the personas, a fact a line, and the conversation, in lines that begin with "User 1:" or
-    "User 2:". Raises DataError, which names the file and the row."""
+    "User 2:". Rows without such lines are left out with a warning. Raises DataError, which names
+    the file and the row."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -55,7 +59,18 @@ def read_persona_csv(path: Path) -> list[PersonaDialogue]:
             + ", ".join(CSV_COLUMNS)
         )
     dialogues = [_dialogue_from_row(row, f"{path.name}, row {n}") for n, row in enumerate(rows, 2)]
-    return [dialogue for dialogue in dialogues if len(dialogue.lines) > 1]
+    usable = [dialogue for dialogue in dialogues if len(dialogue.lines) > 1]
+    if len(usable) < len(dialogues):
+        unusable = [dialogue.source for dialogue in dialogues if len(dialogue.lines) < 2]
+        log.warning(
+            "%s: %d of %d rows hold no conversation of lines that begin with 'User 1:' and "
+            "'User 2:' and are left out; the first is %s",
+            path,
+            len(unusable),
+            len(dialogues),
+            unusable[0],
+        )
+    return usable
 
 
 def _dialogue_from_row(row: dict[str, str], source: str) -> PersonaDialogue:
@@ -64,11 +79,9 @@ def _dialogue_from_row(row: dict[str, str], source: str) -> PersonaDialogue:
         raise DataError(f"{source}: '{absent[0]}' is missing")
     pieces = _SPEAKER.split(row["conversation"].strip())
     lines = [
-        DialogueLine(int(number) - 1, " ".join(text.split()))
+        DialogueLine(int(number) - 1, " ".join(text.split()).rstrip("* "))
         for number, text in zip(pieces[1::2], pieces[2::2])
     ]
-    if not lines:
-        raise DataError(f"{source}: no line begins with 'User 1:' or 'User 2:'")
     personas = [_facts(row[name]) for name in CSV_COLUMNS[:2]]
     return PersonaDialogue(
         lines=tuple(line for line in lines if line.text),
@@ -79,7 +92,7 @@ def _dialogue_from_row(row: dict[str, str], source: str) -> PersonaDialogue:
 
 def _facts(text: str) -> tuple[str, ...]:
     """The facts of a persona as sentences: a capital first, a full stop last."""
-    facts: Sequence[str] = [" ".join(line.split()) for line in text.splitlines()]
+    facts = [re.sub(r"\bi\b", "I", " ".join(line.split())) for line in text.splitlines()]
     return tuple(
         fact[0].upper() + fact[1:] + ("" if fact[-1] in ".!?" else ".") for fact in facts if fact
     )

@@ -24,7 +24,7 @@ def score_replies(
     pairs = []
     for messages, reply in zip(prompts, replies, strict=True):
         target = builder.text_ids(reply) + end
-        pairs.append((builder.fit(messages, len(target)).ids, target))
+        pairs.append(TokenPair(builder.fit(messages, len(target)).ids, target))
     return score_pairs(model, pairs)
 
 
@@ -34,7 +34,7 @@ def score_pairs(model: LocalModel, pairs: Sequence[TokenPair]) -> list[LogProbs]
     model. Raises ModelError where the engine fails."""
     groups: list[list[TokenPair]] = []
     for pair in pairs:
-        if groups and groups[-1][0][0] == pair[0]:
+        if groups and groups[-1][0].context == pair.context:
             groups[-1].append(pair)
         else:
             groups.append([pair])
@@ -107,4 +107,4 @@ def spoken_turns(
         return None
     first = spans[0][0]
     turns = tuple((start - first, stop - first) for start, stop in spans)
-    return SpokenTurns((ids[:first], ids[first:]), turns)
+    return SpokenTurns(TokenPair(ids[:first], ids[first:]), turns)

@@ -53,29 +53,29 @@ def plain_sample(dialogue: PersonaDialogue, side: int) -> Sample:
 
 
 def voice_samples(
-    dialogues: Sequence[PersonaDialogue], matcher: FactMatcher, random: random.Random
+    dialogues: Sequence[PersonaDialogue], matcher: FactMatcher, source: random.Random
 ) -> list[Sample]:
     """The samples of one epoch: each dialogue from both sides, in random order and with random
     names, scenes, notes and excerpts."""
     views = [
         (dialogue, side) for dialogue in dialogues for side in (0, 1) if dialogue.learned[side]
     ]
-    random.shuffle(views)
-    samples = [_voice_sample(dialogue, side, matcher, random) for dialogue, side in views]
+    source.shuffle(views)
+    samples = [_voice_sample(dialogue, side, matcher, source) for dialogue, side in views]
     return [sample for sample in samples if sample.targets]
 
 
 def _voice_sample(
-    dialogue: PersonaDialogue, side: int, matcher: FactMatcher, random: random.Random
+    dialogue: PersonaDialogue, side: int, matcher: FactMatcher, source: random.Random
 ) -> Sample:
-    names = _names(dialogue, random)
-    named = random.random() < 0.85
-    lines = _with_names(dialogue.lines, names, random, greeted=named)
+    names = _names(dialogue, source)
+    named = source.random() < 0.85
+    lines = _with_names(dialogue.lines, names, source, greeted=named)
     # A line with a name that the prompt does not have would teach to invent one.
     named = named or lines != dialogue.lines
     start = 0
-    if len(lines) > MAX_LINES and random.random() < 0.5:
-        start = random.randrange(len(lines) - MAX_LINES + 1)
+    if len(lines) > MAX_LINES and source.random() < 0.5:
+        start = source.randrange(len(lines) - MAX_LINES + 1)
     lines = lines[start : start + MAX_LINES]
     facts = dialogue.facts[side]
     told = {
@@ -84,19 +84,19 @@ def _voice_sample(
         if line.speaker == side and (fact := matcher.told(facts, line.text)) is not None
     }
     # A fact that is not in the system message must be taken from the note.
-    withheld = {fact for fact in told.values() if random.random() < 0.4}
+    withheld = {fact for fact in told.values() if source.random() < 0.4}
     speaker = Speaker(
         name=names[side] if named else "",
         facts=tuple(fact for index, fact in enumerate(facts) if index not in withheld),
-        scene=invented_scene(random) if random.random() < 0.5 else "",
+        scene=invented_scene(source) if source.random() < 0.5 else "",
         partner=names[1 - side] if named else "",
     )
-    notes = _notes(dialogue, side, lines, told, withheld, names, matcher, random)
+    notes = _notes(dialogue, side, lines, told, withheld, names, matcher, source)
     messages = _with_notes(speaker, lines, side, notes)
     sample = _whole(messages)
-    if not named or random.random() < 0.5:
+    if not named or source.random() < 0.5:
         return sample
-    return _with_learned(sample, speaker, lines, side, dialogue.facts[1 - side], matcher, random)
+    return _with_learned(sample, speaker, lines, side, dialogue.facts[1 - side], matcher, source)
 
 
 def _notes(
@@ -107,7 +107,7 @@ def _notes(
     withheld: set[int],
     names: tuple[str, str],
     matcher: FactMatcher,
-    random: random.Random,
+    source: random.Random,
 ) -> dict[int, tuple[str, ...]]:
     """The sentences of the note before each own line: those in mind and those remembered."""
     facts, others = dialogue.facts[side], dialogue.facts[1 - side]
@@ -117,9 +117,9 @@ def _notes(
             continue
         note: list[str] = []
         asked = index > 0 and lines[index - 1].text.rstrip().endswith("?")
-        if random.random() < 0.1 and facts:
-            note.append(_memory(random.choice(facts)))
-        if random.random() < 0.1 and others:
+        if source.random() < 0.1 and facts:
+            note.append(_memory(source.choice(facts)))
+        if source.random() < 0.1 and others:
             heard = [
                 fact
                 for fact in others
@@ -129,12 +129,12 @@ def _notes(
                 )
             ]
             if heard:
-                note.append(_memory(to_third_person(random.choice(heard), names[1 - side])))
+                note.append(_memory(to_third_person(source.choice(heard), names[1 - side])))
         if index in told:
             fact = facts[told[index]]
             # Asked for it, one remembers it; unasked, one wants to tell it.
-            remembers = asked and random.random() < 0.5
-            if told[index] in withheld or random.random() < 0.6:
+            remembers = asked and source.random() < 0.5
+            if told[index] in withheld or source.random() < 0.6:
                 note = [n for n in note if fact not in n]
                 note.append(_memory(fact) if remembers else f"[I want to say: {fact}]")
         if note:
@@ -177,11 +177,11 @@ def _with_learned(
     side: int,
     others: Sequence[str],
     matcher: FactMatcher,
-    random: random.Random,
+    source: random.Random,
 ) -> Sample:
     """The sample with the question what was learned, and the answer."""
     said = learned_facts(lines, side, others, speaker.partner, matcher)
-    if not said and random.random() < 0.6:
+    if not said and source.random() < 0.6:
         return sample
     answer = " ".join(said) or nothing_learned(speaker.partner)
     question = learned_messages(speaker, [])[-1].parts[-1]
@@ -223,18 +223,18 @@ def _spoken(lines: Sequence[DialogueLine], side: int) -> list[SpokenLine]:
     return [SpokenLine(line.text, line.speaker == side) for line in lines]
 
 
-def _names(dialogue: PersonaDialogue, random: random.Random) -> tuple[str, str]:
-    first = dialogue.names[0] or invented_name(random)
-    second = dialogue.names[1] or invented_name(random)
+def _names(dialogue: PersonaDialogue, source: random.Random) -> tuple[str, str]:
+    first = dialogue.names[0] or invented_name(source)
+    second = dialogue.names[1] or invented_name(source)
     while not dialogue.names[1] and second.split()[0] == first.split()[0]:
-        second = invented_name(random)
+        second = invented_name(source)
     return first, second
 
 
 def _with_names(
     lines: Sequence[DialogueLine],
     names: tuple[str, str],
-    random: random.Random,
+    source: random.Random,
     *,
     greeted: bool,
 ) -> tuple[DialogueLine, ...]:
@@ -247,18 +247,23 @@ def _with_names(
             replaced.setdefault(match[2], names[line.speaker].split()[0])
     renamed = []
     for index, line in enumerate(lines):
-        text = _PLACEHOLDER.sub(
-            lambda match, who=line.speaker: names[int(match[1]) - 1 if match[1] else who].split()[
-                0
-            ],
-            line.text,
-        )
+        text = _filled(line, names)
         if "[" in text:  # a stage direction or a form to fill in: nobody says that
             break
         for old, new in replaced.items():
             text = re.sub(rf"\b{old}\b", new, text)
-        if greeted and index < 2 and random.random() < 0.5:
+        if greeted and index < 2 and source.random() < 0.5:
             other = names[1 - line.speaker].split()[0]
             text = _GREETING.sub(rf"\1, {other}", text, count=1)
         renamed.append(DialogueLine(line.speaker, text))
     return tuple(renamed)
+
+
+def _filled(line: DialogueLine, names: tuple[str, str]) -> str:
+    """The line with names in place of "User 1" and "[name]"."""
+
+    def name(match: re.Match[str]) -> str:
+        who = int(match[1]) - 1 if match[1] else line.speaker
+        return names[who].split(" ")[0]
+
+    return _PLACEHOLDER.sub(name, line.text)

@@ -119,7 +119,8 @@ def require_choice(answer: Answer) -> Choice:
 def pairs_of(model: LocalModel, ask: Choose) -> list[TokenPair]:
     """(prompt ids, option ids) for each option."""
     context = model.prompt_builder.ids(ask.messages)
-    return [(context, model.prompt_builder.text_ids(option.name)) for option in ask.options]
+    builder = model.prompt_builder
+    return [TokenPair(context, builder.text_ids(option.name)) for option in ask.options]
 
 
 @torch.inference_mode()
@@ -128,8 +129,8 @@ def full_pass_probabilities(
 ) -> NDArray[np.float64]:
     """softmax over the mean log-probability of each option's tokens, shape (pairs,), computed by a
     transformers model with all rows in one batch."""
-    ids, mask = left_padded([context + target for context, target in pairs])
-    keep = max(len(target) for _, target in pairs)
+    ids, mask = left_padded([pair.context + pair.target for pair in pairs])
+    keep = max(len(pair.target) for pair in pairs)
     out = model(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
@@ -138,7 +139,7 @@ def full_pass_probabilities(
     )
     logs = out.logits.float().log_softmax(dim=-1).cpu()
     means = np.zeros(len(pairs))
-    for place, (_, target) in enumerate(pairs):
+    for place, (_, target, _) in enumerate(pairs):
         figures = logs[place, -len(target) - 1 : -1]
         means[place] = float(figures.gather(1, torch.tensor(target).unsqueeze(1)).mean())
     raised = np.exp(means - means.max())

@@ -9,6 +9,7 @@ from .approvals import ApprovalRequired as ApprovalRequired
 from .approvals import Approver as Approver
 from .asks import DEFAULT_VOICE as DEFAULT_VOICE
 from .asks import NEXT_LINE_ROLE as NEXT_LINE_ROLE
+from .asks import NO_VOICE as NO_VOICE
 from .asks import NONE_OF_THESE as NONE_OF_THESE
 from .asks import Anchor as Anchor
 from .asks import Answer as Answer

@@ -85,6 +85,10 @@ DEFAULT_VOICE = "default"
 adapter of the model's weights. An empty ``voice`` asks the weights without adapter; any other
 value names a voice by its folder. A model without voices ignores the field."""
 
+NO_VOICE = "none"
+"""The value of a persona's, scenario's or model's setting ``voice`` that stands for the base
+weights; asks have an empty ``voice`` for them."""
+
 NEXT_LINE_ROLE = "next_line"
 """The role of a Choose whose options are drafts of the next line of the conversation in its
 messages. Where the model has a critic, the probability of ``NONE_OF_THESE`` is calibrated: an

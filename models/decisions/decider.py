@@ -106,7 +106,7 @@ class Decider:
     def _prepare_choose(self, ask: Choose) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
         scorer = self._option_scorer(ask)
         pairs = scorer.pairs
-        tokens = sum(len(context) + len(target) for context, target in pairs)
+        tokens = sum(len(pair.context) + len(pair.target) for pair in pairs)
         return pairs, lambda sums: scorer.choice(_target_scores(sums), tokens)
 
     def features(self, ask: Choose) -> dict[str, FloatArray]:
@@ -129,21 +129,21 @@ class Decider:
             if share < 1:
                 vectors = self._embedder.vectors(texts_to_embed(ask))
                 anchored = anchor_distribution(ask, vectors, rule.sharpness)
-            tokens = len(pairs[0][0]) if pairs else 0
+            tokens = len(pairs[0].context) if pairs else 0
             return expected_rating(ask, share, reply, anchored, tokens)
 
         return pairs, answer
 
 
 def _target_scores(sums: PairSums) -> dict[TokenPair, TargetScore]:
-    return {pair: TargetScore(total, len(pair[1])) for pair, total in sums.items()}
+    return {pair: TargetScore(total, len(pair.target)) for pair, total in sums.items()}
 
 
 def _pair_key(pair: TokenPair) -> bytes:
     """A digest of 16 bytes: the ids themselves would take kilobytes."""
-    context, target = pair
+    context, target, voice = pair
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
-    return blake2b(ids, digest_size=16).digest()
+    return blake2b(ids + voice.encode(), digest_size=16).digest()
 
 
 class _TokenPrompts:
@@ -162,7 +162,7 @@ class _TokenPrompts:
         window = self._builder.window
         ids = self._builder.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
         target = self._builder.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
-        return self._builder.opening_ids(("system", "user"), (ids,)), target
+        return TokenPair(self._builder.opening_ids(("system", "user"), (ids,)), target)
 
     def direct(self, ask: Choose) -> list[TokenPair]:
         return self._replies(question_messages(ask), [option.name for option in ask.options])
@@ -173,7 +173,7 @@ class _TokenPrompts:
 
     def bare(self, option: Option) -> TokenPair:
         context = self._builder.ids((Message.of("user", ""),))
-        return context, self._builder.text_ids(option.name)
+        return TokenPair(context, self._builder.text_ids(option.name))
 
     def digits(self, ask: Rate) -> list[TokenPair]:
         messages = ask.messages or (Message.of("user", ask.about),)
@@ -185,4 +185,4 @@ class _TokenPrompts:
     ) -> list[TokenPair]:
         targets = [self._builder.text_ids(reply) + end for reply in replies]
         context = self._builder.fit(messages, max(map(len, targets))).ids
-        return [(context, target) for target in targets]
+        return [TokenPair(context, target) for target in targets]

@@ -7,6 +7,7 @@ from .engine import REQUEST_ERRORS as REQUEST_ERRORS
 from .engine import Engine as Engine
 from .engine import failed_answer as failed_answer
 from .generation import GenerationConfig as GenerationConfig
+from .lora import linear_shapes as linear_shapes
 from .prompt import ChatTemplate as ChatTemplate
 from .prompt import PromptBuilder as PromptBuilder
 from .request import PairScores as PairScores
@@ -16,5 +17,6 @@ from .request import TokenPair as TokenPair
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens
+from .voices import VoiceTable as VoiceTable
 
 __all__: list[str]

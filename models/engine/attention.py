@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .decoder import Decoder, DecoderShape
 from .kv_cache import CacheSlot, KVCache, SlotPool
+from .lora import AdapterRows, row_groups
 
 MAX_DECODE_TOKENS = 16  # tokens up to which a chunk runs in DecodeAttention
 COPY_RATIO = 3  # slots per running sequence of a pool from which on the running ones are copied
@@ -96,7 +97,8 @@ class TokenChunk:
 
     ``prefix_kvs`` are the shared keys and values before its own; ``cached`` tokens of its own
     are in ``slot`` already. ``slot`` None: its keys are not kept. Hidden states are wanted of
-    the last ``wanted`` tokens. ``offset`` is the index of its first token in the pass.
+    the last ``wanted`` tokens. ``adapter`` is the digest of the adapter that it runs with, or "".
+    ``offset`` is the index of its first token in the pass.
     """
 
     ids: Sequence[int]
@@ -104,6 +106,7 @@ class TokenChunk:
     cached: int
     slot: CacheSlot | None
     wanted: int
+    adapter: str = ""
     offset: int = field(default=0, init=False)
 
     @property
@@ -327,12 +330,18 @@ class ForwardPass:
         self._positions = torch.cat(positions).to(device)
         wanted = [torch.arange(chunk.end - chunk.wanted, chunk.end) for chunk in chunks]
         self._wanted = torch.cat(wanted).to(device)
+        self._adapters = AdapterRows(
+            row_groups((chunk.adapter, len(chunk.ids)) for chunk in chunks),
+            row_groups((chunk.adapter, chunk.wanted) for chunk in chunks),
+        )
         self._writes = _cache_writes(chunks, cache, device)
         self._kernels, self._prefix_kernels = _plan_kernels(chunks, cache, shape)
 
     def run(self, decoder: Decoder) -> Tensor:
         """Hidden states of the wanted tokens in the chunks' order; the slots are written."""
-        return decoder.hidden_states(self._ids, self._positions, self._attend, self._wanted)
+        return decoder.hidden_states(
+            self._ids, self._positions, self._attend, self._wanted, self._adapters
+        )
 
     def _attend(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
         """Attention of one layer: (tokens, heads * size)."""

@@ -18,9 +18,9 @@ from .decoder import (
     DecoderShape,
     FusedDecoder,
     TransformersDecoder,
-    quantize_int8,
 )
 from .kv_cache import KVCache
+from .linear import quantize_int8
 from .scheduler import BatchLimits
 
 CACHEABLE_LAYERS = {"full_attention", "attention", "sliding_attention", "chunked_attention"}

@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files import Adapter
 from .attention import ForwardPass, TokenChunk
 from .decoder import Decoder
 from .kv_cache import CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
+from .lora import LoraHooks, row_groups
 from .request import TokenSequence
 
 MIN_NODE_SHARERS = 8  # sequences from which on a prefix node is read in place, not copied
@@ -70,8 +72,12 @@ class Backend(ABC):
     def cache_prefix(self, sequence: TokenSequence) -> None:  # noqa: B027  optional
         """Put the first ``cacheable`` tokens of a sequence into the prefix cache."""
 
-    def cached_length(self, ids: Sequence[int]) -> int:
-        """How many leading tokens the prefix cache holds."""
+    @abstractmethod
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Make an adapter available to sequences, which name it by its digest."""
+
+    def cached_length(self, ids: Sequence[int], adapter: str = "") -> int:
+        """How many leading tokens the prefix cache holds, as computed with an adapter."""
         return 0
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
@@ -164,10 +170,11 @@ class PrefixCacheBackend(Backend):
         if slot is None or sequence.cacheable <= shared:
             return
         ids = sequence.ids[: sequence.cacheable]
-        missing = sequence.cacheable - self.prefix_cache.match_length(ids)
-        self._make_room(missing, keep=self.prefix_cache.match(ids))
+        adapter = sequence.adapter
+        missing = sequence.cacheable - self.prefix_cache.match_length(ids, adapter)
+        self._make_room(missing, keep=self.prefix_cache.match(ids, adapter))
         # The slot has the initially computed tokens in no order: those evicted stay so.
-        known = self.prefix_cache.match_length(ids)
+        known = self.prefix_cache.match_length(ids, adapter)
         if known < sequence.initial_computed or self.free < sequence.cacheable - known:
             return
         if not self._is_finite(slot, known - shared, sequence.cacheable - shared):
@@ -176,7 +183,7 @@ class PrefixCacheBackend(Backend):
         def read(start: int, end: int) -> Tensor:
             return self.kv_cache.read(slot, start - shared, end - shared)
 
-        self.prefix_cache.insert(ids, read)
+        self.prefix_cache.insert(ids, read, adapter)
 
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         chunks = [
@@ -186,6 +193,7 @@ class PrefixCacheBackend(Backend):
                 sequence.computed - sequence.prefix_tokens,
                 sequence.slot,
                 sequence.wanted_count(count),
+                sequence.adapter,
             )
             for sequence, count in batch
         ]
@@ -194,11 +202,14 @@ class PrefixCacheBackend(Backend):
     def logits(self, hidden: Tensor) -> Tensor:
         return self.decoder.logits(hidden)
 
-    def cached_length(self, ids: Sequence[int]) -> int:
-        return self.prefix_cache.match_length(ids)
+    def add_adapter(self, adapter: Adapter) -> None:
+        self.decoder.add_adapter(adapter)
+
+    def cached_length(self, ids: Sequence[int], adapter: str = "") -> int:
+        return self.prefix_cache.match_length(ids, adapter)
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
-        return self.prefix_cache.match(sequence.ids[: sequence.logits_from])
+        return self.prefix_cache.match(sequence.ids[: sequence.logits_from], sequence.adapter)
 
     def clear_cache(self) -> None:
         self.prefix_cache.clear()
@@ -268,6 +279,7 @@ class EagerBackend(Backend):
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
         self._device = device
+        self._lora = LoraHooks(model, next(model.parameters()).dtype, device)
         accepted = inspect.signature(model.forward).parameters
         names = ("use_cache", "position_ids")
         self._forward_arguments = {name for name in names if name in accepted}
@@ -329,19 +341,24 @@ class EagerBackend(Backend):
         outputs = []
         for sequence, count in batch:
             end, wanted = sequence.computed + count, sequence.wanted_count(count)
+            adapter = sequence.adapter
             if self._cache is None or sequence.computed == 0:
-                logits, sequence.state = self._forward(sequence.ids[:end], 0, None, wanted)
+                ids = sequence.ids[:end]
+                logits, sequence.state = self._forward(ids, 0, None, wanted, adapter)
                 outputs.append(logits)
                 continue
             for position in range(sequence.computed, end):
                 token = sequence.ids[position : position + 1]
-                logits, sequence.state = self._forward(token, position, sequence.state, 1)
+                logits, sequence.state = self._forward(token, position, sequence.state, 1, adapter)
                 if position >= end - wanted:
                     outputs.append(logits)
         return torch.cat(outputs)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return hidden.clone()
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        self._lora.add_adapter(adapter)
 
     def find_leaks(self, running: Sequence[TokenSequence]) -> list[str]:
         if set(self._reserved) != {id(sequence) for sequence in running}:
@@ -358,10 +375,11 @@ class EagerBackend(Backend):
         return True
 
     def _forward(
-        self, ids: Sequence[int], position: int, state: Any, wanted: int
+        self, ids: Sequence[int], position: int, state: Any, wanted: int, adapter: str = ""
     ) -> tuple[Tensor, Any]:
         """Logits (wanted, vocabulary) behind the last of ``ids``, which begin at ``position``,
         and the state after them."""
+        self._lora.set_rows(len(ids), row_groups([(adapter, len(ids))]))
         arguments: dict[str, Any] = {} if state is None else {str(self._cache): state}
         if "use_cache" in self._forward_arguments:
             arguments["use_cache"] = self._cache is not None

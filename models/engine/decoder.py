@@ -1,11 +1,7 @@
 """A causal language model's layers over a flat row of tokens of any sequences.
 
-The attention is passed in as a function, which knows which token may read which keys. Linear
-layers are packed for the processor once, or run in 8-bit integers on processors without bfloat16:
-weights are rounded once, each output row with its own scale, activations at each call, each token
-with its own scale. Products are summed exactly in 32 bits, so a row's result does not depend on
-the rest of the batch. Four to six times the speed of float32 with AVX-512 VNNI; the perplexity of
-SmolLM2-135M rises by less than 2 percent.
+The attention is passed in as a function, which knows which token may read which keys; so are the
+rows that an adapter changes.
 """
 
 from __future__ import annotations
@@ -17,125 +13,9 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
-MIN_WIDTH = 16  # narrower layers are not quantized
-
-LinearOp: TypeAlias = Callable[[Tensor], Tensor]
-"""From (tokens, in) to (tokens, out)."""
-
-
-class ActivationQuantizer:
-    """Rounds activations to int8 and caches the last result: several layers read one input."""
-
-    def __init__(self) -> None:
-        self._last: Tensor | None = None
-        self._result: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """int8 of shape (tokens, width) and float32 scales of shape (tokens, 1)."""
-        if self._result is None or self._last is not x:
-            flat = x.reshape(-1, x.shape[-1])
-            scale = flat.abs().amax(dim=1, keepdim=True).clamp_min(1e-8).div_(127.0)
-            quantized = torch.round(flat / scale).to(torch.int8)
-            self._last, self._result = x, (quantized, scale)
-        return self._result
-
-
-class Int8Linear(nn.Module):
-    """Replaces an ``nn.Linear`` of this weight (out, in); float32 in and out."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, quantizer: ActivationQuantizer) -> None:
-        super().__init__()
-        exact = weight.detach().float()
-        scale = exact.abs().amax(dim=1).clamp_min(1e-8) / 127.0
-        rounded = torch.round(exact / scale.unsqueeze(1)).to(torch.int8)
-        # The kernel is fastest with the transposed view of contiguous rows.
-        self.register_buffer("rounded", rounded.contiguous())
-        self.register_buffer("scale", scale)
-        self.bias = bias
-        self.out_features, self.in_features = weight.shape
-        self._quantizer = quantizer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The product, shape (..., out_features)."""
-        quantized, token_scale = self._quantizer(x)
-        rounded: Any = self.rounded
-        row_scale: Any = self.scale
-        out = torch._int_mm(quantized, rounded.t()).to(torch.float32)
-        out.mul_(token_scale).mul_(row_scale)
-        if self.bias is not None:
-            out.add_(self.bias)
-        return out.reshape(*x.shape[:-1], self.out_features)
-
-
-def quantize_int8(model: nn.Module) -> None:
-    """Replace the model's linear layers by Int8Linear, in place."""
-    quantizer = ActivationQuantizer()
-    for path, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Linear) and min(layer.weight.shape) >= MIN_WIDTH:
-            parent, _, name = path.rpartition(".")
-            replacement = Int8Linear(layer.weight, layer.bias, quantizer)
-            setattr(model.get_submodule(parent), name, replacement)
-
-
-class PackedLinear:
-    """A linear layer whose weight (out, in) is stored in oneDNN's blocked layout.
-
-    ``torch.nn.functional.linear`` converts the weight to that layout at every call: 1.4 times
-    slower for one row, and still a tenth slower for a thousand.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous())
-        self._bias = None if bias is None else bias.detach()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._weight, self._bias, "none", [], ""
-        )
-        return product
-
-
-class PlainLinear:
-    """A linear layer with torch's own layout."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._weight, self._bias = weight.detach(), None if bias is None else bias.detach()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x, self._weight, self._bias)
-
-
-def make_linear(
-    weights: list[Tensor], biases: list[Tensor | None], quantizer: ActivationQuantizer | None
-) -> LinearOp:
-    """One product for several layers that read the same input: their weights are stacked.
-
-    In 8-bit integers with ``quantizer``, else packed where oneDNN can, else plain.
-    """
-    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
-    bias = None
-    if any(part is not None for part in biases):
-        parts = [
-            weight.new_zeros(len(rows)) if part is None else part.detach()
-            for rows, part in zip(weights, biases)
-        ]
-        bias = torch.cat(parts)
-    if quantizer is not None and min(weight.shape) >= MIN_WIDTH:
-        return Int8Linear(weight, bias, quantizer)
-    return PackedLinear(weight, bias) if can_pack(weight) else PlainLinear(weight, bias)
-
-
-def can_pack(weight: Tensor) -> bool:
-    """Whether oneDNN has a packed product for this weight on this machine."""
-    # Untyped as released.
-    backend: Any = torch.backends.mkldnn
-    mkldnn: Any = torch.ops.mkldnn
-    if weight.device.type != "cpu" or not backend.is_available():
-        return False
-    if weight.dtype is torch.bfloat16 and not mkldnn._is_mkldnn_bf16_supported():
-        return False
-    return weight.dtype in (torch.float32, torch.bfloat16)
-
+from ..files import Adapter
+from .linear import ActivationQuantizer, make_linear
+from .lora import NO_ADAPTERS, AdaptedLinear, AdapterRows, LoraHooks
 
 AttentionFn: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 """(layer, queries (tokens, heads, size), keys and values (tokens, 2 * kv_heads, size)) to
@@ -169,12 +49,23 @@ class Decoder(Protocol):
     shape: DecoderShape
 
     def hidden_states(
-        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        attend: AttentionFn,
+        wanted: Tensor,
+        adapters: AdapterRows = NO_ADAPTERS,
     ) -> Tensor:
-        """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width)."""
+        """Hidden states of the ``wanted`` among all tokens (n,), shape (wanted, width).
+
+        ``wanted`` is in ascending order; ``adapters`` are the rows that an adapter changes.
+        """
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits, float32 of shape (rows, vocabulary)."""
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Use an adapter for the rows of its groups from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +73,12 @@ class DecoderLayer:
     """Weights of one decoder layer: norms and products."""
 
     input_norm: Tensor
-    qkv: LinearOp
+    qkv: AdaptedLinear
     qk_norms: tuple[Tensor, Tensor] | None
-    out: LinearOp
+    out: AdaptedLinear
     post_attention_norm: Tensor
-    gate_up: LinearOp
-    down: LinearOp
+    gate_up: AdaptedLinear
+    down: AdaptedLinear
 
 
 class FusedDecoder:
@@ -216,33 +107,48 @@ class FusedDecoder:
         self._embedding = model.model.embed_tokens.weight.detach()
         self._rotary = model.model.rotary_emb
         self._norm = model.model.norm.weight.detach()
-        self._layers = [_fused_layer(layer, quantizer) for layer in model.model.layers]
+        self._layers = [
+            _fused_layer(f"model.layers.{number}", layer, quantizer)
+            for number, layer in enumerate(model.model.layers)
+        ]
         head = model.get_output_embeddings()
         self._head = make_linear([head.weight], [getattr(head, "bias", None)], quantizer)
 
     @torch.inference_mode()
     def hidden_states(
-        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        attend: AttentionFn,
+        wanted: Tensor,
+        adapters: AdapterRows = NO_ADAPTERS,
     ) -> Tensor:
         shape = self.shape
         x = nn.functional.embedding(ids, self._embedding)
         cos, sin = self._rotary_tables(x, positions)
         last = len(self._layers) - 1
+        groups = adapters.all
         for number, layer in enumerate(self._layers):
-            qkv = layer.qkv(self._rms_norm(x, layer.input_norm))
+            qkv = layer.qkv(self._rms_norm(x, layer.input_norm), groups)
             qkv = qkv.view(len(ids), shape.heads + 2 * shape.kv_heads, shape.head_size)
             q, kv = self._rotate(qkv, layer.qk_norms, cos, sin)
             attended = attend(number, q, kv)
             if number == last:
-                attended, x = attended[wanted], x[wanted]
-            x = layer.out(attended).add_(x)
-            gate, up = layer.gate_up(self._rms_norm(x, layer.post_attention_norm)).chunk(2, dim=1)
-            x = layer.down(nn.functional.silu(gate).mul_(up)).add_(x)
+                attended, x, groups = attended[wanted], x[wanted], adapters.wanted
+            x = layer.out(attended, groups).add_(x)
+            gate_up = layer.gate_up(self._rms_norm(x, layer.post_attention_norm), groups)
+            gate, up = gate_up.chunk(2, dim=1)
+            x = layer.down(nn.functional.silu(gate).mul_(up), groups).add_(x)
         return x
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         return self._head(self._rms_norm(hidden, self._norm)).float()
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        for layer in self._layers:
+            for linear in (layer.qkv, layer.out, layer.gate_up, layer.down):
+                linear.add_adapter(adapter, self.shape.dtype, self.shape.device)
 
     def _rotary_tables(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines of the positions, each (tokens, 1, size)."""
@@ -270,24 +176,27 @@ class FusedDecoder:
         return nn.functional.rms_norm(x, (x.shape[-1],), weight, self._eps)
 
 
-def _fused_layer(layer: Any, quantizer: ActivationQuantizer | None) -> DecoderLayer:
-    attention, mlp = layer.self_attn, layer.mlp
+def _fused_layer(path: str, layer: Any, quantizer: ActivationQuantizer | None) -> DecoderLayer:
+    attention = layer.self_attn
 
-    def fused(*linears: Any) -> LinearOp:
+    def fused(part: str, *names: str) -> AdaptedLinear:
+        linears = [getattr(getattr(layer, part), name) for name in names]
         weights, biases = [one.weight for one in linears], [one.bias for one in linears]
-        return make_linear(weights, biases, quantizer)
+        product = make_linear(weights, biases, quantizer)
+        paths = [f"{path}.{part}.{name}" for name in names]
+        return AdaptedLinear(product, paths, [len(weight) for weight in weights])
 
     norms = None
     if hasattr(attention, "q_norm"):
         norms = (attention.q_norm.weight.detach(), attention.k_norm.weight.detach())
     return DecoderLayer(
         input_norm=layer.input_layernorm.weight.detach(),
-        qkv=fused(attention.q_proj, attention.k_proj, attention.v_proj),
+        qkv=fused("self_attn", "q_proj", "k_proj", "v_proj"),
         qk_norms=norms,
-        out=fused(attention.o_proj),
+        out=fused("self_attn", "o_proj"),
         post_attention_norm=layer.post_attention_layernorm.weight.detach(),
-        gate_up=fused(mlp.gate_proj, mlp.up_proj),
-        down=fused(mlp.down_proj),
+        gate_up=fused("mlp", "gate_proj", "up_proj"),
+        down=fused("mlp", "down_proj"),
     )
 
 
@@ -320,12 +229,19 @@ class TransformersDecoder:
         self._window = window
         self._model = model
         self._head = model.get_output_embeddings()
+        self._lora = LoraHooks(model, shape.dtype, shape.device)
         model.set_attn_implementation(self.NAME)
 
     @torch.inference_mode()
     def hidden_states(
-        self, ids: Tensor, positions: Tensor, attend: AttentionFn, wanted: Tensor
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        attend: AttentionFn,
+        wanted: Tensor,
+        adapters: AdapterRows = NO_ADAPTERS,
     ) -> Tensor:
+        self._lora.set_rows(len(ids), adapters.all)
         output = self._model.base_model(
             input_ids=ids.unsqueeze(0),
             position_ids=positions.unsqueeze(0),
@@ -334,6 +250,9 @@ class TransformersDecoder:
         )
         hidden: Tensor = output.last_hidden_state[0][wanted]
         return hidden
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        self._lora.add_adapter(adapter)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:

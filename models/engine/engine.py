@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...core import Answer, Choose, ContextTooLong, Done, Failed, Generate, ModelAsk, Rate, Ticket
+from ...core import (
+    Answer,
+    Choose,
+    ContextTooLong,
+    Done,
+    Failed,
+    Generate,
+    ModelAsk,
+    ModelError,
+    Rate,
+    Ticket,
+)
 from ..clients import UsageLedger
 from ..grammar import SchemaError, apply_grammar_masks
 from .backends import Backend
@@ -27,10 +38,12 @@ from .request import (
     ScoringJob,
     TokenPair,
     TokenSequence,
-    shared_prefix,
+    prefix_key,
+    shared_prefixes,
 )
 from .sampling import apply_penalties, sample_tokens
 from .scheduler import BatchLimits, Scheduler
+from .voices import VoiceTable
 
 REQUEST_ERRORS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What the text, schema or numbers of one ask may raise; any other error is the engine's own."""
@@ -69,8 +82,10 @@ class Engine:
         decider: DecisionScorer,
         usage: UsageLedger,
         limits: BatchLimits,
+        voices: VoiceTable,
     ) -> None:
         self.backend = backend
+        self.voices = voices
         self.limits = limits
         self.stats = EngineStats()
         self.scheduler = Scheduler(backend, limits)
@@ -82,7 +97,7 @@ class Engine:
         self._requests: dict[Ticket, EngineRequest] = {}
         self._jobs: dict[TokenPair, ScoringJob] = {}
         self._age_group = (0, 0)
-        self._prefix_groups: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._prefix_groups: dict[tuple[int, str, tuple[int, ...]], int] = {}
         self.set_generation_config(generation_config)
 
     def __len__(self) -> int:
@@ -160,6 +175,8 @@ class Engine:
                 answer = Failed(reason="context_too_long", detail=str(error))
             except SchemaError as error:
                 answer = Failed(reason=error.reason, detail=str(error))
+            except ModelError as error:  # of its voice
+                answer = Failed(reason="refused", detail=str(error))
             except REQUEST_ERRORS as error:
                 answer = failed_answer(error)
             if answer is not None:
@@ -171,44 +188,65 @@ class Engine:
             request.generation = GenerationState.begin(request.ask, self.prompt_builder, config)
             ids = list(request.generation.prompt.ids)
             last = len(ids) - 1
-            key = self._scheduling_key(request, ids)
-            self.scheduler.add(TokenSequence(ids, last, last, key, request))
+            adapter = self.voices.digest(request.ask.voice)
+            key = self._scheduling_key(request, ids, adapter)
+            self.scheduler.add(TokenSequence(ids, last, last, key, request, adapter))
             return None
         if not isinstance(request.ask, Choose | Rate):
             detail = f"the engine answers no {request.ask.kind}"
             return Failed(reason="refused", detail=detail)
+        if isinstance(request.ask, Choose):
+            self.voices.digest(request.ask.voice)  # loads it with its critic
         plan = self.decider.prepare(request.ask)
         if isinstance(plan, Failed):
             return plan
         if not plan.pairs:
             return plan.finish({})
+        adapters = {voice: self.voices.digest(voice) for _, _, voice in plan.pairs}
         request.decision = PendingDecision(plan, set(plan.pairs))
-        prefix = () if self.backend.whole_prompts else shared_prefix(plan.pairs)
-        if prefix and self.backend.cached_length(prefix) < len(prefix):
-            size, key = len(prefix), self._scheduling_key(request, prefix)
-            request.prefix_sequence = TokenSequence(list(prefix), size, size, key, request)
-            self.scheduler.add(request.prefix_sequence)
+        prefixes = {} if self.backend.whole_prompts else shared_prefixes(plan.pairs)
+        for (voice, _), prefix in prefixes.items():
+            self._add_prefix(request, prefix, adapters[voice])
         for pair in sorted(request.decision.waiting):
             if pair in self._jobs:
                 self._jobs[pair].requests.append(request)
                 self.scheduler.raise_priority(self._jobs[pair], request.key)
                 continue
             job = self._jobs[pair] = ScoringJob(pair, [request])
-            context, target = pair
-            ids, known = list(context + target)[:-1], len(context) - 1
-            short = bool(prefix) and known == len(prefix) and len(target) <= SINGLE_PASS_TARGET
-            cacheable, key = 0 if short else known, self._scheduling_key(request, ids)
-            self.scheduler.add(TokenSequence(ids, known, cacheable, key, job, short))
+            prefix = prefixes.get(prefix_key(pair), ())
+            self._add_job(job, request, len(prefix), adapters[pair.voice])
         return None
 
-    def _scheduling_key(self, request: EngineRequest, ids: Sequence[int]) -> SchedulingKey:
+    def _add_prefix(self, request: EngineRequest, prefix: tuple[int, ...], adapter: str) -> None:
+        """Add a sequence for a prefix that several pairs share, if it is not cached."""
+        size = len(prefix)
+        if self.backend.cached_length(prefix, adapter) < size:
+            key = self._scheduling_key(request, prefix, adapter)
+            sequence = TokenSequence(list(prefix), size, size, key, request, adapter)
+            request.prefix_sequences.append(sequence)
+            self.scheduler.add(sequence)
+
+    def _add_job(
+        self, job: ScoringJob, request: EngineRequest, prefix_length: int, adapter: str
+    ) -> None:
+        """Add a sequence for a pair, which may share a prefix."""
+        context, target, _ = job.pair
+        ids, known = list(context + target)[:-1], len(context) - 1
+        short = 0 < prefix_length == known and len(target) <= SINGLE_PASS_TARGET
+        key = self._scheduling_key(request, ids, adapter)
+        cacheable = 0 if short else known
+        self.scheduler.add(TokenSequence(ids, known, cacheable, key, job, adapter, short))
+
+    def _scheduling_key(
+        self, request: EngineRequest, ids: Sequence[int], adapter: str
+    ) -> SchedulingKey:
         """The request's key, next to those of its age group with an equal prefix."""
         priority, age, _, ticket = request.key
         if self.limits.exclusive:
             return request.key  # results must not depend on earlier requests
         if len(self._prefix_groups) > 4 * AGE_GROUP:
             self._prefix_groups.clear()
-        prefix = (age, tuple(ids[:PREFIX_GROUP_TOKENS]))
+        prefix = (age, adapter, tuple(ids[:PREFIX_GROUP_TOKENS]))
         return priority, age, self._prefix_groups.setdefault(prefix, ticket), ticket
 
     # -- a forward pass -------------------------------------------------------------
@@ -400,9 +438,9 @@ class Engine:
 
     def _finish(self, request: EngineRequest, answer: Answer, events: ModelEvents) -> None:
         self._requests.pop(request.ticket, None)
-        if request.prefix_sequence is not None:
+        for sequence in request.prefix_sequences:
             # Other requests may have scored all its pairs before the prefix was scheduled.
-            self.scheduler.remove(request.prefix_sequence)
+            self.scheduler.remove(sequence)
         self.stats.reused += request.reused
         self._finished.append((request, answer))
         events.append(Done(request.ticket, answer))

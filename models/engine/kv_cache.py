@@ -2,8 +2,8 @@
 
 `KVCache`: slots in pools of doubling size. All sequences of a pool lie side by side in one
 tensor, without holes, so one attention call over a view of it serves them all and nothing is
-gathered. `PrefixCache`: keys and values of common prompt prefixes in a radix tree over token
-ids, as in SGLang's RadixAttention (Zheng et al. 2024).
+gathered. `PrefixCache`: keys and values of common prompt prefixes in radix trees over token
+ids, one tree for each adapter, as in SGLang's RadixAttention (Zheng et al. 2024).
 """
 
 from __future__ import annotations
@@ -163,12 +163,13 @@ class PrefixNode:
     """A node of the radix tree: the token ids from its parent's end to the next branch.
 
     ``kv``: (layers, 2 * kv_heads, tokens, head size), replaced but never changed in place.
-    ``users`` counts the running sequences that read it; ``last_used`` is a logical time.
+    ``siblings`` are the nodes with the same parent, with itself, by their first token. ``users``
+    counts the running sequences that read it; ``last_used`` is a logical time.
     """
 
     ids: tuple[int, ...]
     kv: Tensor
-    parent: PrefixNode | None = None
+    siblings: dict[int, PrefixNode]
     children: dict[int, PrefixNode] = field(default_factory=dict)
     users: int = 0
     last_used: int = 0
@@ -178,18 +179,20 @@ class PrefixNode:
 
 
 class PrefixCache:
-    """A radix tree of cached prefixes.
+    """A radix tree of cached prefixes for each adapter: it changes all keys and values.
 
-    ``tokens`` counts the cached tokens; callers evict to keep it bounded.
+    ``tokens`` counts the cached tokens of all trees; callers evict to keep it bounded.
     """
 
     def __init__(self) -> None:
-        self._roots: dict[int, PrefixNode] = {}
+        self._trees: dict[str, dict[int, PrefixNode]] = {}
         self._clock = 0
         self.tokens = 0
 
-    def match(self, ids: Sequence[int], minimum: int = MIN_NODE_TOKENS) -> list[PrefixNode]:
-        """The nodes that ``ids`` begins with, from the root down.
+    def match(
+        self, ids: Sequence[int], adapter: str = "", minimum: int = MIN_NODE_TOKENS
+    ) -> list[PrefixNode]:
+        """The nodes that ``ids`` begins with in the tree of ``adapter``, from the root down.
 
         A node that ``ids`` matches in part is split, so that all sequences with the first half
         share one node; less than ``minimum`` matching tokens are ignored.
@@ -197,8 +200,9 @@ class PrefixCache:
         self._clock += 1
         path: list[PrefixNode] = []
         start = 0
+        children = self._trees.get(adapter, {})
         while start < len(ids):
-            node = self._children(path).get(ids[start])
+            node = children.get(ids[start])
             if node is None:
                 break
             shared = common_prefix_length(node.ids, ids[start : start + len(node)])
@@ -209,11 +213,12 @@ class PrefixCache:
             node.last_used = self._clock
             path.append(node)
             start += len(node)
+            children = node.children
         return path
 
-    def match_length(self, ids: Sequence[int]) -> int:
+    def match_length(self, ids: Sequence[int], adapter: str = "") -> int:
         """How many leading tokens of ``ids`` are cached; changes nothing."""
-        length, children = 0, self._roots
+        length, children = 0, self._trees.get(adapter, {})
         while length < len(ids) and (node := children.get(ids[length])) is not None:
             shared = common_prefix_length(node.ids, ids[length : length + len(node)])
             length += shared
@@ -222,20 +227,23 @@ class PrefixCache:
             children = node.children
         return length
 
-    def insert(self, ids: Sequence[int], read: Callable[[int, int], Tensor]) -> int:
+    def insert(
+        self, ids: Sequence[int], read: Callable[[int, int], Tensor], adapter: str = ""
+    ) -> int:
         """Cache ``ids``; the number of tokens added.
 
         ``read(start, end)`` returns a copy of the keys and values of the missing tokens.
         """
-        if len(ids) - self.match_length(ids) < MIN_NODE_TOKENS:
+        if len(ids) - self.match_length(ids, adapter) < MIN_NODE_TOKENS:
             return 0
         # Down to a single token, or two prompts with the same first words of the chat template
         # could not both be cached.
-        path = self.match(ids, minimum=1)
+        path = self.match(ids, adapter, minimum=1)
         start = sum(len(node) for node in path)
-        parent = path[-1] if path else None
-        node = PrefixNode(tuple(ids[start:]), read(start, len(ids)), parent, last_used=self._clock)
-        self._children(path)[ids[start]] = node
+        siblings = path[-1].children if path else self._trees.setdefault(adapter, {})
+        kv = read(start, len(ids))
+        node = PrefixNode(tuple(ids[start:]), kv, siblings, last_used=self._clock)
+        siblings[ids[start]] = node
         self.tokens += len(node)
         return len(node)
 
@@ -258,18 +266,14 @@ class PrefixCache:
         self.evict(self.tokens + 1)
 
     def __iter__(self) -> Iterator[PrefixNode]:
-        stack = [*self._roots.values()]
+        stack = [node for tree in self._trees.values() for node in tree.values()]
         while stack:
             node = stack.pop()
             stack.extend(node.children.values())
             yield node
 
-    def _children(self, path: Sequence[PrefixNode]) -> dict[int, PrefixNode]:
-        return path[-1].children if path else self._roots
-
     def _remove(self, node: PrefixNode) -> int:
-        siblings = node.parent.children if node.parent else self._roots
-        del siblings[node.ids[0]]
+        del node.siblings[node.ids[0]]
         self.tokens -= len(node)
         return len(node)
 
@@ -279,12 +283,11 @@ class PrefixCache:
         Sequences that read the whole node keep its tensor. The second half stays the same
         object, so its users protect both: only leaves are evicted.
         """
-        siblings = node.parent.children if node.parent else self._roots
-        head = PrefixNode(node.ids[:length], node.kv[:, :, :length].clone(), node.parent)
+        head = PrefixNode(node.ids[:length], node.kv[:, :, :length].clone(), node.siblings)
         head.last_used = node.last_used
-        siblings[head.ids[0]] = head
+        head.siblings[head.ids[0]] = head
         head.children[node.ids[length]] = node
-        node.ids, node.parent = node.ids[length:], head
+        node.ids, node.siblings = node.ids[length:], head.children
         node.kv = node.kv[:, :, length:].clone()
         return head
 

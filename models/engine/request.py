@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,8 +14,17 @@ from ...core import Answer, Choose, Delta, Done, Failed, ModelAsk, Rate, Ticket
 from .generation import GenerationState
 from .kv_cache import CacheSlot, PrefixNode, common_prefix_length
 
-TokenPair: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-"""Token ids of a context, and of a target whose likelihood after the context is wanted."""
+
+class TokenPair(NamedTuple):
+    """Token ids of a context, and of a target whose likelihood after the context is wanted.
+
+    ``voice``: whose likelihood, as in the asks; "" is that of the base weights.
+    """
+
+    context: tuple[int, ...]
+    target: tuple[int, ...]
+    voice: str = ""
+
 
 SchedulingKey: TypeAlias = tuple[int, int, int, int]
 """Order of requests: priority, age group, prefix group, ticket; the lowest goes first."""
@@ -29,6 +38,7 @@ class TokenSequence:
     wanted behind every token from ``logits_from`` on. The first ``cacheable`` tokens go to the
     prefix cache (``cached`` once they did); the first ``initial_computed`` were in it when the
     sequence was allocated. ``owner`` receives the logits: an EngineRequest or a ScoringJob.
+    ``adapter`` is the digest of the adapter that it runs with, or "".
     ``single_pass``: the sequence runs in one pass, so its own keys need no slot.
     ``last_pass`` is the number of the last pass it took part in, or before which it was added.
     ``prefix_nodes`` are read in place, ``prefix_kvs`` are their tensors and ``prefix_tokens``
@@ -40,6 +50,7 @@ class TokenSequence:
     cacheable: int
     key: SchedulingKey
     owner: Any
+    adapter: str = ""
     single_pass: bool = False
     computed: int = 0
     initial_computed: int = 0
@@ -69,6 +80,9 @@ class TokenSequence:
 
 MIN_SHARED_PREFIX = 24  # tokens; a longer common prefix of several contexts runs once, before them
 MAX_LOGIT_ROWS = 256  # rows of logits at a time: 50 MB of float32 at 49,152 columns
+
+PrefixKey: TypeAlias = tuple[str, tuple[int, ...]]
+"""A voice, and the first tokens of a context."""
 
 ModelEvents: TypeAlias = list[Delta | Done]
 
@@ -132,7 +146,7 @@ class EngineRequest:
     """An ask in the engine.
 
     ``seconds`` and ``reused`` are its share of engine time and of cached tokens so far. ``key``
-    orders requests. ``prefix_sequence`` computes the common prefix of its pairs.
+    orders requests. ``prefix_sequences`` compute the common prefixes of its pairs.
     """
 
     ticket: Ticket
@@ -141,7 +155,7 @@ class EngineRequest:
     key: SchedulingKey
     generation: GenerationState | None = None
     decision: PendingDecision | None = None
-    prefix_sequence: TokenSequence | None = None
+    prefix_sequences: list[TokenSequence] = field(default_factory=list)
     seconds: float = 0.0
     reused: int = 0
 
@@ -156,7 +170,7 @@ class ScoringJob:
 
     @property
     def target(self) -> tuple[int, ...]:
-        return self.pair[1]
+        return self.pair.target
 
     @property
     def is_finite(self) -> bool:
@@ -177,12 +191,22 @@ def token_logprobs(logits: Tensor, tokens: Sequence[int]) -> list[float]:
     return [float(logprob) for logprob in logprobs]
 
 
-def shared_prefix(pairs: Iterable[TokenPair]) -> tuple[int, ...]:
-    """The common prefix of several contexts without its last token; empty if it is too short
-    for a sequence of its own."""
-    contexts = sorted({context for context, _ in pairs})
-    if not contexts:
-        return ()
-    length = common_prefix_length(contexts[0], contexts[-1])  # of all: they are sorted
-    length = min(length, min(map(len, contexts)) - 1)
-    return contexts[0][:length] if length >= MIN_SHARED_PREFIX else ()
+def shared_prefixes(pairs: Iterable[TokenPair]) -> dict[PrefixKey, tuple[int, ...]]:
+    """The common prefixes of contexts that begin alike, without the last token of each, by
+    ``prefix_key``. Contexts of one pair only, and those that share too little, have none."""
+    groups: dict[PrefixKey, list[tuple[int, ...]]] = {}
+    for pair in pairs:
+        groups.setdefault(prefix_key(pair), []).append(pair.context)
+    prefixes = {}
+    for key, contexts in groups.items():
+        first, last = min(contexts), max(contexts)
+        shortest = min(map(len, contexts))
+        length = min(common_prefix_length(first, last), shortest - 1)  # of all: they are sorted
+        if len(contexts) > 1 and length >= MIN_SHARED_PREFIX:
+            prefixes[key] = first[:length]
+    return prefixes
+
+
+def prefix_key(pair: TokenPair) -> PrefixKey:
+    """Pairs with equal keys may share a prefix."""
+    return pair.voice, pair.context[:MIN_SHARED_PREFIX]

@@ -77,7 +77,8 @@ class Scheduler:
         for sequence in window:
             if self._free_places(counts, sequence) <= 0:
                 break
-            known = self.backend.cached_length(sequence.ids[: sequence.logits_from])
+            prefix = sequence.ids[: sequence.logits_from]
+            known = self.backend.cached_length(prefix, sequence.adapter)
             if any(_computes_prefix_of(one, sequence, known + MIN_LEAD_TOKENS) for one in ahead):
                 continue
             if not self._allocate(sequence, sharers):
@@ -125,7 +126,8 @@ class Scheduler:
         if self._passes % MAX_WAIT_PASSES == 0:
             self._prevent_starvation()
         computed = [(sequence, 0) for sequence in self.running if sequence.pending == 0]
-        return [*computed, *batch.values()]
+        # Side by side, so that each adapter changes one slice of the rows.
+        return [*computed, *sorted(batch.values(), key=lambda one: one[0].adapter)]
 
     def remove_where(self, unused: Callable[[TokenSequence], bool]) -> None:
         """Remove all sequences for which ``unused`` is true."""
@@ -202,6 +204,8 @@ def _computes_prefix_of(one: TokenSequence, other: TokenSequence, tokens: int) -
     """Whether ``one`` computes at least the first ``tokens`` tokens of ``other`` and is at least
     as urgent."""
     if one.key[0] > other.key[0] or min(one.cacheable, other.logits_from) < tokens:
+        return False
+    if one.adapter != other.adapter:
         return False
     same = one.ids[tokens - 1] == other.ids[tokens - 1]
     return same and one.ids[:tokens] == other.ids[:tokens]

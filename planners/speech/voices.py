@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from ...core import DEFAULT_VOICE, Persona
-
-NO_VOICE = "none"
-"""The value of ``Persona.voice`` that asks the weights without adapter."""
+from ...core import DEFAULT_VOICE, NO_VOICE, Persona
 
 
 def speaking_voice(persona: Persona) -> str:

@@ -23,7 +23,7 @@ from .voice_report import write_voice_report
 from .voice_settings import VoiceSettings
 from .voice_trainer import ProgressListener, TrainingHistory, TrainingProgress, VoiceTrainer
 
-CHECK_DIALOGUES = 20
+CHECK_DIALOGUES = 8
 """Dialogues of the check part whose loss is measured during the training."""
 LEAST_DIALOGUES = 2
 """Fewest dialogues that are learned, and that are set aside for checks."""

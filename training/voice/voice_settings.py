@@ -39,7 +39,7 @@ class VoiceSettings:
     base: str = "smollm2"
     rank: int = 16
     learning_rate: float = 0.0
-    tokens: int = 700_000
+    tokens: int = 400_000
     minutes: float = 0.0
     batch: int = 4
     window: int = 512
