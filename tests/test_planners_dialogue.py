@@ -76,7 +76,7 @@ def said(
 
 def values(*given: str) -> dict[str, Sequence[Json]]:
     """What a model writes for each value asked for, and a reply."""
-    return {"value": list(given), "speech": ["Gladly."] * 3}
+    return {"value": list(given), "speech": ["Gladly."] * 4}
 
 
 class Clerk:
@@ -160,7 +160,8 @@ def test_what_was_not_said_is_asked_for() -> None:
     reply = clerk(model).chat("A table for 4 people, please.", "Ada", at=AT)
     assert BOOKED == []
     assert reply.resolve == "ask"
-    assert "asks: at what time they come?" in model.reply()
+    assert "I want to know: at what time they come?" in model.reply()
+    assert reply.text == "Could you tell me at what time they come?"
 
 
 def test_details_may_have_been_said_before() -> None:
@@ -182,7 +183,7 @@ def test_some_things_are_handed_over() -> None:
     assert not [ask for ask in model.asks if isinstance(ask, Generate)]
     model = Clerk("complain")
     clerk(model, replace(INN, handing="")).chat("The soup was cold!", "Ada", at=AT)
-    assert "says that somebody else will" in model.reply()
+    assert "I cannot help with this, but somebody else will." in model.reply()
 
 
 def test_none_of_the_intents_is_just_a_talk() -> None:
@@ -198,12 +199,11 @@ def test_none_of_the_intents_is_just_a_talk() -> None:
 def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
     """Below the bound on what memory holds, the reply is that one does not know, and no
     memory is shown that could be taken for the answer."""
-    told = ScriptedAnswers(texts={"speech": ["Well."] * 3}, recalled=hits("Bo Li likes rye."))
+    told = ScriptedAnswers(texts={"speech": ["Well."] * 4}, recalled=hits("Bo Li likes rye."))
     found = said(Dialogue(unknown=unknown), told, "Where did I go to school?")
     assert (found.resolve, found.held) == (resolve, 0.7)
     words = told.prompt("speech")
-    assert ("Bo does not know the answer, and says so." in words) == (resolve == "unknown")
-    assert ("I like rye." in words) == (resolve == "answer")
+    assert ("[I want to say: I do not know.]" in words) == (resolve == "unknown")
     assert found.cited == ((1,) if resolve == "answer" else ())
 
 
@@ -211,12 +211,12 @@ def test_what_a_reply_rests_on_is_chosen() -> None:
     """With cite the memories likelier than none of them are named; without, all shown."""
     recalled = hits("Bo Li likes rye.", "The mill is old.")
     told = ScriptedAnswers(
-        texts={"speech": ["I like rye."] * 3}, recalled=recalled, evidence=["Bo Li likes rye."]
+        texts={"speech": ["I like rye."] * 4}, recalled=recalled, evidence=["Bo Li likes rye."]
     )
     assert said(Dialogue(cite=True), told, "What do you like?").cited == (1,)
-    told = ScriptedAnswers(texts={"speech": ["Hm."] * 3}, recalled=recalled, evidence=["none"])
+    told = ScriptedAnswers(texts={"speech": ["Hm."] * 4}, recalled=recalled, evidence=["none"])
     assert said(Dialogue(cite=True), told, "What do you like?").cited == ()
-    told = ScriptedAnswers(texts={"speech": ["I like rye."] * 3}, recalled=recalled)
+    told = ScriptedAnswers(texts={"speech": ["I like rye."] * 4}, recalled=recalled)
     assert said(Dialogue(), told, "What do you like?").cited == (1, 2)
 
 
@@ -247,12 +247,12 @@ def test_in_a_world_it_answers_who_speaks_to_it() -> None:
         "t", ("Bo Li", "Ada"), "Bo Li", (Utterance("Ada", "Is there bread?", AT),)
     )
     given = situation(can=CAN, seen=replace(situation().seen, talk=talk), tools=())
-    told = ScriptedAnswers(texts={"speech": ["Rye, as ever."] * 3})
+    told = ScriptedAnswers(texts={"speech": ["Yes, as ever."] * 4})
     made = told.think(Dialogue().decide(given))
-    assert made.action == Action("say", "", {"text": "Rye, as ever."})
+    assert made.action == Action("say", "", {"text": "Yes, as ever."})
     assert [record.text for record in made.records] == [
         'Ada said to Bo Li: "Is there bread?"',
-        'Bo Li said to Ada: "Rye, as ever."',
+        'Bo Li said to Ada: "Yes, as ever."',
     ]
     other = replace(talk, floor="Ada")
     hearing = (Affordance("listen"), Affordance("wait"), Affordance("continue"))

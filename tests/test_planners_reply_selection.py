@@ -97,7 +97,9 @@ def test_what_was_cut_ends_with_a_sentence() -> None:
 
 def test_the_likeliest_new_draft_is_said() -> None:
     """Of drafts side by side the one that fits the line; what was said before is not offered."""
-    told = ScriptedAnswers(texts={"speech": ["From six.", "From noon on."]}, line=["From noon on."])
+    told = ScriptedAnswers(
+        texts={"speech": ["From six.", "From noon on."]}, next_line=["From noon on."]
+    )
     assert best(told, framed()) == "From noon on."
     told = ScriptedAnswers(texts={"speech": ["We open at six, Ada.", "Come at noon."]})
     assert best(told, framed(["We open at six."])) == "Come at noon."
@@ -182,7 +184,7 @@ def said(dialogue: Dialogue, told: ScriptedAnswers, text: str, *before: Utteranc
 def test_the_talk_stands_in_the_prompt_as_turns() -> None:
     """Lines before are turns of a chat, what several others say under their names; a memory of
     what stands there is not shown beside it, and a long line is cut."""
-    told = ScriptedAnswers(texts={"speech": ["Good."] * 3})
+    told = ScriptedAnswers(texts={"speech": ["Good."] * 8})
     before = (
         Utterance("Bo Li", "Hm?", AT),
         Utterance("Ada", "Rye. " * 500, AT),
@@ -191,11 +193,13 @@ def test_the_talk_stands_in_the_prompt_as_turns() -> None:
     said(Dialogue(), told, "Well?", *before)
     (ask, *_) = (one.ask for one in told.log if isinstance(one.ask, Generate))
     roles = [message.role for message in ask.messages]
-    assert roles == ["system", "assistant", "user", "user"]
-    assert ask.messages[2].text.startswith("Ada: Rye. ")
-    assert ask.messages[2].text.endswith("Cy: Oats!")
-    assert len(ask.messages[2].text) < 700
-    assert ask.messages[3].text == "Well?"
+    assert roles == ["system", "user", "assistant", "user"]
+    assert [part.text for part in ask.messages[1].parts] == ["[I meet Ada.]"]
+    rye, oats, line = ask.messages[3].parts
+    assert rye.text.startswith("Ada: Rye. ")
+    assert len(rye.text) < 700
+    assert (oats.text, line.text) == ("Cy: Oats!", "Ada: Well?")
+    assert (rye.drop > oats.drop > 0, line.drop) == (True, 0)
 
 
 def test_nobody_else_speaks_in_a_reply() -> None:
@@ -203,13 +207,13 @@ def test_nobody_else_speaks_in_a_reply() -> None:
     known = Record(id=1, kind="thought", text="Otto Brem brings plums.", created=AT)
     hit = Hit(record=known, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
     told = ScriptedAnswers(
-        texts={"speech": ["Otto: I bring plums."] * 3}, recalled=Recalled(hits=(hit,))
+        texts={"speech": ["Otto: I bring plums."] * 4}, recalled=Recalled(hits=(hit,))
     )
     assert said(Dialogue(), told, "Well?").text == "I bring plums."
     told = ScriptedAnswers(
-        texts={"speech": ["Note: I bring plums."] * 3}, recalled=Recalled(hits=(hit,))
+        texts={"speech": ["Well: I bring plums."] * 4}, recalled=Recalled(hits=(hit,))
     )
-    assert said(Dialogue(), told, "Well?").text == "Note: I bring plums."
+    assert said(Dialogue(), told, "Well?").text == "Well: I bring plums."
 
 
 def test_a_single_draft_is_streamed_and_the_result_is_added() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from ...core import (
     NONE_OF_THESE,
@@ -39,23 +39,25 @@ from ...core import (
 )
 from ..arguments import IncompleteCall, ProposedCall, propose_call
 from ..goals import ToolCallRecord
+from ..speech import DraftContext, Speaker, SpokenLine, speaking_voice, speech_messages
 from ..steps import (
     MAX_LINE_CHARS,
-    MAX_MEMORY_CHARS,
     StepBuilder,
     choose_among,
     idle_action,
     remember_events,
     remember_lines,
-    render_prompt,
 )
-from ..text import excerpt, to_first_person
+from ..text import excerpt
 from .intents import Intent, Understanding, understand
+from .known_sentences import BEARS_FIT, fit_sentences, known_answer, persona_sentences
+from .questions import asked_question
+from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, with_rules
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
-_UNKNOWN = "{first} does not know the answer, and says so."
-_HAND_OVER = "{first} cannot help with this, and says that somebody else will."
+MAX_NOTES = 2  # memories that the note of a prompt has
+_NOBODY = "user"  # the person of a chat that names none
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # Alternatives to a tool call. Of 20 lines of small talk SmolLM2 called the clock for 2 with one of
@@ -101,8 +103,10 @@ class Dialogue:
     ``intents``: with intents, each line is classified first; missing slots are asked for, the tool
     of the intent is called, and intents in ``hand_over`` are handed over with the text
     ``handing``. Without intents a tool is called if its probability is at least ``margin``, since
-    a wrong call costs more than none. ``unknown``: if the probability that memory contains the
-    answer is lower, the reply is that the agent does not know. ``cite``: the cited records are
+    a wrong call costs more than none. ``unknown``: if the line asks for a fact (in English) that
+    no sentence of the persona and of the recalled records answers, and the probability that memory
+    contains the answer is lower, the reply is that the agent does not know (0: never).
+    ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
 
@@ -116,11 +120,11 @@ class Dialogue:
     hand_over: tuple[str, ...] = ()
     handing: str = ""
     margin: float = 0.6
-    unknown: float = 0.0
+    unknown: float = 0.1
     cite: bool = False
     recalled: int = 8
     shown: int = 12
-    drafts: int = 3
+    drafts: int = 4
     borne: float = 0.4
     reads_state: ClassVar[bool] = False
     """Plans and drafts in the state are withheld: a chat must not depend on their sources."""
@@ -195,6 +199,7 @@ class Dialogue:
         understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
+        basis = ReplyBasis()
         text: str | Failed = ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve, text = "hand_over", self.handing
@@ -207,14 +212,14 @@ class Dialogue:
             else:
                 calls = called
             known = bool(text) or any(record.ok for record in calls)
-            if held is not None and held < self.unknown and not known:
-                resolve = "unknown"
+            if not known:
+                basis = yield from self._basis(builder, heard, records)
+                if self._is_unknown(line, basis, records, held):
+                    resolve = "unknown"
         if not text:
-            first = builder.situation.persona.first_name
-            instruction = self._instruction(first, resolve, understood)
-            tool = " ".join(filter(None, (_results_text(calls), instruction)))
+            basis = self._instructed(basis, resolve, understood, calls)
             shown = () if resolve == "unknown" else records
-            text = yield from self._speak(builder, heard, shown, calls, tool)
+            text = yield from self._speak(builder, heard, shown, calls, basis)
         if isinstance(text, Failed):
             return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
         cited: tuple[RecordId, ...] = ()
@@ -224,6 +229,38 @@ class Dialogue:
         return DialogueReply(
             text=text, resolve=resolve, cited=cited, calls=calls, understood=understood, held=held
         )
+
+    def _basis(
+        self, builder: StepBuilder, heard: DialogueInput, records: Sequence[Record]
+    ) -> Thought[ReplyBasis]:
+        """What persona and memory have on a line: its answer, else what bears on it."""
+        persona, line = builder.situation.persona, heard.line
+        # Records of lines that the prompt shows anyway are left out.
+        shown = {earlier.text for earlier in heard.before[-self.shown :]} | {line.text}
+        fresh = [record for record in records if _quoted_words(record) not in shown]
+        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
+        question = asked_question(line.text)
+        answers = known_answer(persona, fitted, question)
+        answer = " ".join(one.text for one in answers)
+        memories = [one.text for one in fitted if one.fit >= BEARS_FIT and one.text not in answer]
+        return ReplyBasis(
+            question=question,
+            answer=answer,
+            quoted=any(one.is_quotation for one in answers),
+            memories=tuple(([answer] if answer else []) + memories[: 1 if answer else MAX_NOTES]),
+        )
+
+    def _is_unknown(
+        self,
+        line: Utterance,
+        basis: ReplyBasis,
+        records: Sequence[Record],
+        held: float | None,
+    ) -> bool:
+        """Whether the line asks for a fact that neither persona nor memory has."""
+        if held is None or held >= self.unknown or basis.answer or not records:
+            return False
+        return basis.question is not None and basis.question.wants_fact
 
     def _understand(self, builder: StepBuilder, heard: DialogueInput) -> Thought[Understanding]:
         if not self.intents:
@@ -266,18 +303,18 @@ class Dialogue:
         heard: DialogueInput,
         records: Sequence[Record],
         calls: Sequence[ToolCallRecord],
-        tool: str,
+        basis: ReplyBasis,
     ) -> Thought[str | Failed]:
-        """Generate the reply; ``tool`` (results and instructions) is the end of the prompt."""
+        """Generate the reply on a basis, whose notes end the prompt."""
         persona = builder.situation.persona
         seed = builder.situation.seed.child("reply")
-        ask = self._reply_request(builder, heard, records, tool)
+        ask = self._reply_request(builder, heard, basis)
         context = ReplyContext(
             name=persona.name,
             person=heard.line.who,
             line=heard.line.text,
             own_lines=tuple(line.text for line in heard.before if line.who == persona.name),
-            prompt_sentences=_prompt_sentences(persona, heard.line.who),
+            prompt_sentences=_prompt_sentences(heard.line.who),
             calls=tuple(calls),
             others=_names_in(persona, records),
         )
@@ -290,10 +327,17 @@ class Dialogue:
                 # Streamed text cannot be replaced, so the results are appended.
                 text = f"{text} ({'; '.join(result_texts(calls))})".strip()
             return text or EMPTY_REPLY
+        texts = (persona.background, persona.currently, persona.lifestyle, persona.daily)
+        truths = DraftContext.of_prompt(
+            ask.messages,
+            me=persona.name,
+            others=[heard.line.who],
+            known=[*texts, *(record.text for record in records)],
+        )
+        context = with_rules(context, basis, truths)
         # A small model repeats its own lines, so the second prompt leaves them out.
         others = tuple(line for line in heard.before if line.who != persona.name)
-        fresh = [record for record in records if record.who != persona.name or not record.episode]
-        again = self._reply_request(builder, replace(heard, before=others), fresh, tool)
+        again = self._reply_request(builder, replace(heard, before=others), basis)
         asks = (ask, replace(again, temperature=0.8))
         return (
             yield from best_reply(
@@ -302,43 +346,48 @@ class Dialogue:
         )
 
     def _reply_request(
-        self, builder: StepBuilder, heard: DialogueInput, records: Sequence[Record], tool: str
+        self, builder: StepBuilder, heard: DialogueInput, basis: ReplyBasis
     ) -> Generate:
         persona, line = builder.situation.persona, heard.line
         lines = heard.before[-self.shown :]
-        # Records of lines that the prompt shows anyway are left out.
-        shown = {earlier.text for earlier in lines}
-        memories = [
-            to_first_person(excerpt(record.text, line.text, MAX_MEMORY_CHARS), persona.name)
-            for record in records
-            if _quoted_words(record) not in shown
+        others = {earlier.who for earlier in (*lines, line)} - {persona.name}
+        shown = [excerpt(earlier.text, line.text, MAX_LINE_CHARS) for earlier in lines]
+        spoken = [
+            SpokenLine(text, said.who == persona.name, said.who if len(others) > 1 else "")
+            for text, said in zip([*shown, line.text], [*lines, line], strict=True)
         ]
-        system, user = render_prompt(
-            "reply",
+        speaker = Speaker(
             name=persona.name,
-            first=persona.first_name,
-            background=persona.background,
-            traits=persona.traits or "friendly",
-            person=line.who,
-            memories=["You remember:", *memories] if memories else [],
-            tool=tool,
-            line=line.text,
+            facts=(
+                *([f"I am {persona.traits}."] if persona.traits else []),
+                *persona_sentences(persona.background, persona.name),
+            ),
+            partner="" if line.who == _NOBODY else line.who,
         )
+        messages = speech_messages(speaker, spoken, memories=basis.memories, intent=basis.intent)
         return Generate(
-            messages=(system, *_chat_turns(lines, line, persona.name), user),
-            max_tokens=72,
+            messages=_keeping_line(messages, line.text),
+            max_tokens=64,
             temperature=0.6,
             top_p=0.9,
             stop=("\n",),
             stream=heard.stream,
+            voice=speaking_voice(persona),
         )
 
-    def _instruction(self, first: str, resolve: Resolution, understood: Understanding) -> str:
-        """The instruction for a reply that is no ordinary answer; else empty."""
+    def _instructed(
+        self,
+        basis: ReplyBasis,
+        resolve: Resolution,
+        understood: Understanding,
+        calls: Sequence[ToolCallRecord],
+    ) -> ReplyBasis:
+        """The basis with what the reply has to say if it is no ordinary answer, or reports the
+        results of calls."""
         if resolve == "unknown":
-            return _UNKNOWN.format(first=first)
+            return replace(basis, resolve=resolve, memories=(), intent=NOT_KNOWN)
         if resolve == "hand_over":
-            return _HAND_OVER.format(first=first)
+            return ReplyBasis(resolve=resolve, intent=HANDED_OVER)
         if resolve == "ask":
             intent = next(i for i in self.intents if i.name == understood.intent.name)
             fields = intent.slots.get("properties", {})
@@ -346,8 +395,8 @@ class Dialogue:
                 str(fields.get(name, {}).get("description") or name.replace("_", " "))
                 for name in understood.missing
             ]
-            return f"{first} does not know yet, and asks: {', '.join(slots)}?"
-        return ""
+            return ReplyBasis(resolve=resolve, intent=f"I want to know: {', '.join(slots)}?")
+        return replace(basis, intent=_results_text(calls))
 
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
@@ -379,21 +428,11 @@ def _results_text(calls: Sequence[ToolCallRecord]) -> str:
     )
 
 
-def _chat_turns(lines: Sequence[Utterance], line: Utterance, me: str) -> list[Message]:
-    """The lines before a line as messages of a chat; with several other speakers under their
-    names. The oldest lines are dropped first if the context window is too short."""
-    others = {earlier.who for earlier in (*lines, line)} - {me}
-    turns: list[Message] = []
-    for index, earlier in enumerate(lines):
-        role: Literal["user", "assistant"] = "assistant" if earlier.who == me else "user"
-        text = excerpt(earlier.text, line.text, MAX_LINE_CHARS)
-        named = f"{earlier.who}: {text}" if role == "user" and len(others) > 1 else text
-        part = Part(named, len(lines) - index)
-        if turns and turns[-1].role == role:
-            turns[-1] = Message(role, (*turns[-1].parts, part))
-        else:
-            turns.append(Message(role, (part,)))
-    return turns
+def _keeping_line(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
+    """The messages with the line to answer as a part that is never dropped."""
+    *first, last = messages
+    parts = tuple(Part(part.text) if part.text.endswith(text) else part for part in last.parts)
+    return (*first, replace(last, parts=parts))
 
 
 def _names_in(persona: Persona, records: Sequence[Record]) -> tuple[str, ...]:
@@ -411,13 +450,5 @@ def _quoted_words(record: Record) -> str:
     return match[1] if match and record.kind == "utterance" else "\n"
 
 
-def _prompt_sentences(persona: Persona, person: str) -> tuple[str, ...]:
-    first = persona.first_name
-    return (
-        f"You are {persona.name}.",
-        f"You are {persona.traits or 'friendly'}.",
-        f"You talk with {person}.",
-        f"Answer as {first}, in one or two short sentences.",
-        _UNKNOWN.format(first=first),
-        _HAND_OVER.format(first=first),
-    )
+def _prompt_sentences(person: str) -> tuple[str, ...]:
+    return (f"I am talking with {person}.", "I want to say: I want to know:")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ...core import (
+    NEXT_LINE_ROLE,
+    NONE_OF_THESE,
+    Choice,
+    Choose,
     Completion,
     Failed,
     Generate,
@@ -16,6 +21,7 @@ from ...core import (
     Seed,
     Thought,
     all_of,
+    choose,
     generate,
     name_matcher,
     normalize,
@@ -23,7 +29,7 @@ from ...core import (
     words,
 )
 from ..goals import ToolCallRecord
-from ..steps import StepBuilder, pick_option
+from ..steps import StepBuilder
 from ..text import (
     excerpt,
     finished_sentence_ends,
@@ -59,7 +65,11 @@ EMPTY_REPLY = Failed(
 class ReplyContext:
     """What a draft of a reply is checked against: its speaker ``name``, the ``person`` and their
     ``line``, the speaker's earlier lines, the instructions of the prompt, the tool calls, and the
-    names of others who do not speak."""
+    names of others who do not speak.
+
+    ``refusal`` names the rule by which a draft is refused (empty: none). ``candidates`` are replies
+    that compete with the drafts, and are given where no draft is usable; ``spare`` ones are given
+    only then, and if the model wrote something."""
 
     name: str
     person: str
@@ -68,6 +78,9 @@ class ReplyContext:
     prompt_sentences: tuple[str, ...] = ()
     calls: tuple[ToolCallRecord, ...] = ()
     others: tuple[str, ...] = ()
+    refusal: Callable[[str], str] = lambda draft: ""
+    candidates: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
 
 
 def best_reply(
@@ -79,40 +92,81 @@ def best_reply(
     seed: Seed,
     borne: float,
 ) -> Thought[str | Failed]:
-    """The draft that fits the line best by likelihood, of ``count`` drafts of the first of
-    ``asks``; of the next one if none of them is usable.
+    """The likeliest next line of ``count`` drafts of the first of ``asks``; of the next one if
+    none of them is usable.
 
-    Repetitions, recitations of the prompt and fragments are discarded; if no draft is usable,
-    the one that repeats least is returned. For ``borne`` see ``ensure_results``. Failed if the
-    model gave no text."""
+    Repetitions, recitations of the prompt, fragments and refused drafts are discarded; if no draft
+    is usable, the reply is a candidate or spare one, else the draft that repeats least. For
+    ``borne`` see ``ensure_results``. Failed if the model gave no text."""
     discarded: list[str] = []
+    refused: Counter[str] = Counter()
     for number, ask in enumerate(asks):
         seeds = [seed.child(number, index).number for index in range(count)]
         answers = yield from all_of([generate(replace(ask, seed=value)) for value in seeds])
         failures = [answer for answer in answers if isinstance(answer, Failed)]
         if len(failures) == len(answers):
-            if discarded:
+            if discarded or refused:
                 break
             # The results of tools can be reported without a model.
             return ensure_results("", context, borne) or failures[0]
         completions = [answer for answer in answers if isinstance(answer, Completion)]
         cleaned = [clean_reply(c.text, context, cut=c.stopped == "limit") for c in completions]
         drafts = list(dict.fromkeys(text for text in cleaned if text))
-        discarded += drafts
-        usable = [text for text in drafts if not _is_stale(text, context)]
+        usable = []
+        for text in drafts:
+            rule = "stale" if _is_stale(text, context) else context.refusal(text)
+            refused.update([rule] if rule else [])
+            usable += [] if rule else [text]
+            discarded += [text] if rule in ("", "stale") else []
         reporting = [text for text in usable if reports_results(text, context, borne)]
         if context.calls and result_texts(context.calls):
             # The results are reported in any case, so another attempt is not needed.
             return ensure_results((reporting or usable or drafts or [""])[0], context, borne)
-        if len(usable) == 1:
-            return usable[0]
-        if usable:
-            about = excerpt(context.line, "", _MAX_ABOUT_CHARS)
-            options = [Option(text) for text in usable]
-            return (yield from pick_option(builder, options, about=about, role="line"))
+        if usable or context.candidates:
+            _explain_refusals(builder, refused)
+            rivals = fresh_first(context.candidates, context)[:1]
+            options = list(dict.fromkeys((*usable, *rivals)))
+            if len(options) == 1:
+                return options[0]
+            return (yield from _pick(builder, options, ask, context))
+    _explain_refusals(builder, refused)
+    if refused and context.spare:
+        return fresh_first(context.spare, context)[0]
     if discarded:
         return min(discarded, key=lambda text: word_overlap(text, context.own_lines))
     return EMPTY_REPLY
+
+
+def _pick(
+    builder: StepBuilder, options: Sequence[str], ask: Generate, context: ReplyContext
+) -> Thought[str]:
+    """The likeliest next line of the conversation; the first option if the model fails."""
+    about = excerpt(context.line, "", _MAX_ABOUT_CHARS)
+    answer = yield from choose(
+        Choose(
+            messages=ask.messages,
+            options=(*map(Option, options), NONE_OF_THESE),
+            about=about,
+            role=NEXT_LINE_ROLE,
+            seed=builder.situation.seed.child(NEXT_LINE_ROLE, about).number,
+            voice=ask.voice,
+        )
+    )
+    if not isinstance(answer, Choice):
+        builder.explain(f"(no choice of {NEXT_LINE_ROLE}: {answer.detail})")
+        return options[0]
+    return max(zip(answer.probabilities, options), key=lambda pair: pair[0])[1]
+
+
+def _explain_refusals(builder: StepBuilder, refused: Counter[str]) -> None:
+    rules = ", ".join(f"{rule} {count}" for rule, count in sorted(refused.items()))
+    if rules:
+        builder.explain(f"Drafts refused: {rules}.")
+
+
+def fresh_first(replies: Sequence[str], context: ReplyContext) -> list[str]:
+    """Replies by how little they repeat the speaker's earlier lines, in a stable order."""
+    return sorted(replies, key=lambda text: word_overlap(text, context.own_lines) > 0.9)
 
 
 def clean_reply(text: str, context: ReplyContext, *, cut: bool = False) -> str:

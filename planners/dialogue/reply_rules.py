@@ -1,0 +1,168 @@
+"""What a reply rests on, and the rules by which its drafts are refused: it must tell what it rests
+on and nothing about the speaker that the prompt does not have."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from ...core import Resolution, normalize, short_name
+from ..speech import DraftContext, is_farewell, refusal_rule
+from ..text import is_english, is_grounded
+from .known_sentences import content_stems
+from .questions import Question
+from .reply_selection import ReplyContext
+
+NOT_KNOWN = "I do not know."
+HANDED_OVER = "I cannot help with this, but somebody else will."
+_SAYS_UNKNOWN = re.compile(
+    r"\b(?:don['’]t|do not|can['’]t|cannot|couldn['’]t|could not|wouldn['’]t|never) "
+    r"(?:really |quite |even )?(?:know|say|tell|remember|heard|recall)\b|\bnot sure\b|\bno idea\b"
+    r"|\bnot that I know\b|\bhaven['’]t (?:heard|a clue)\b|\bI wish I knew\b",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(r"\b(?:not|no|never|nobody|nothing|cannot)\b|n['’]t\b", re.IGNORECASE)
+# What a speaker says about itself: the rest of the sentence must stand in the prompt.
+_CLAIM = re.compile(
+    r"\b(?:I(?:['’]m| am| was|['’]ve been| have been) (?:a|an|the|from|in|at|going|working|"
+    r"living|studying|planning|building|making|reading|learning)"
+    r"|I (?:work|live|study|studied|teach|taught|own|play|played|grew up|was born|went|visited|"
+    r"moved|came|met|bought|sold|found|saw|made|baked|built|wrote|won|lost|have|had|used to))\b"
+    r"(?P<rest>[^.!?;]*)",
+    re.IGNORECASE,
+)
+_GREETING = re.compile(
+    r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings)\b", re.IGNORECASE
+)
+_GROUNDED_SHARE = 0.7  # of the longer words of an answer
+_CLAIM_SHARE = 0.5  # of the content words of what a speaker says about itself
+# Words of such sentences that claim nothing.
+_LIGHT = content_stems(
+    "good great well fine lot lots bit little thing things time day today morning evening night "
+    "great nice sorry sure happy glad busy tired proud fan fun question look looking forward way "
+    "kind part much many new right place people friend talk chat hear help sounds people home work "
+    "job town idea best mind heart moment word trouble hard long first last always never really"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyBasis:
+    """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
+    first person; ``quoted``: what somebody said), ``memories`` and ``intent`` for the note of the
+    prompt, and what the reply is to be."""
+
+    resolve: Resolution = "answer"
+    question: Question | None = None
+    answer: str = ""
+    quoted: bool = False
+    memories: tuple[str, ...] = ()
+    intent: str = ""
+
+
+def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -> ReplyContext:
+    """A context with the rules and the ready replies that a basis gives."""
+
+    def refusal(draft: str) -> str:
+        if not english or not is_english(draft, (context.name, context.person)):
+            return ""
+        return refusal_rule(draft, truths) or _basis_refusal(draft, context, basis, truths)
+
+    english = is_english(context.line, (context.name, context.person))
+    if context.calls:
+        return context
+    spare = _spare_replies(context, basis) if english else ()
+    return replace(context, refusal=refusal, candidates=_ready_replies(context, basis), spare=spare)
+
+
+def _basis_refusal(
+    draft: str, context: ReplyContext, basis: ReplyBasis, truths: DraftContext
+) -> str:
+    """The rule by which a draft is refused that does not say what its basis has."""
+    if basis.resolve == "unknown":
+        return "" if _SAYS_UNKNOWN.search(draft) and len(draft) < 120 else "unknown"
+    if basis.resolve == "ask":
+        return "" if draft.rstrip().endswith("?") else "ask"
+    if basis.resolve == "hand_over":
+        return "" if _tells(draft, basis.intent, "") else "untold"
+    if basis.answer:
+        if not _tells(draft, basis.answer, context.line):
+            return "untold"
+        if bool(_DENIAL.search(draft)) != bool(_DENIAL.search(basis.answer)):
+            return "denied"
+        texts = [truths.known, *truths.facts, *truths.lines]
+        return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
+    if is_farewell(context.line) and draft.rstrip().endswith("?"):
+        return "farewell"
+    return "claim" if claims_unknown(draft, truths.known) else ""
+
+
+def _tells(draft: str, answer: str, line: str) -> bool:
+    """Whether a draft has a content word of an answer that its question does not have."""
+    new = content_stems(answer) - content_stems(line)
+    return not new or bool(new & content_stems(draft))
+
+
+def claims_unknown(draft: str, known: str) -> bool:
+    """Whether a draft says something about its speaker of which ``known`` has too few words.
+
+    >>> claims_unknown("I am a nurse in Boston.", "I am a baker."), claims_unknown(
+    ...     "I am a baker too.", "I am a baker.")
+    (True, False)
+    """
+    stems = content_stems(known) | _LIGHT
+    for match in _CLAIM.finditer(draft):
+        claimed = content_stems(match["rest"])
+        if claimed and len(claimed & stems) < _CLAIM_SHARE * len(claimed):
+            return True
+    return False
+
+
+def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
+    """Replies that are right whatever the model writes."""
+    if basis.resolve == "unknown":
+        return ("I don't know.", "I'm sorry, I don't know that.", "I couldn't tell you.")
+    if basis.resolve == "hand_over":
+        return (basis.intent,)
+    if basis.resolve == "ask":
+        return (f"Could you tell me {basis.intent.partition(': ')[2]}",)
+    if not basis.answer:
+        return ()
+    if basis.quoted:
+        return (_retold(basis.answer, context.person),)
+    if basis.question and basis.question.kind == "yes_no":
+        start = "No" if _DENIAL.search(basis.answer) else "Yes"
+        first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
+        return (f"{start}, {first}",)
+    return (basis.answer,)
+
+
+def _retold(quotation: str, person: str) -> str:
+    """A record of an utterance as it is told to a person.
+
+    >>> _retold('Ada Ek said to me: "I bake."', "Ada Ek"), _retold('I said to Bo: "No."', "Ada Ek")
+    ('You told me: "I bake."', 'I said to Bo: "No."')
+    """
+    who, _, words = quotation.partition(" said to me: ")
+    if not words:
+        return quotation.replace(f"I said to {person}: ", "As I told you: ")
+    return f"{'You' if who == person else who} told me: {words}"
+
+
+def _lowered(text: str) -> str:
+    """A sentence to follow a comma: its first word in lower case unless it is a name."""
+    common = re.match(r"(?:The|A|An|My|We|It|There|This|That)\b", text)
+    return text[0].lower() + text[1:] if common else text
+
+
+def _spare_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
+    """Replies that fit where every draft was refused."""
+    name = "" if context.person == "user" else f", {short_name(context.person)}"
+    if is_farewell(context.line):
+        return (f"Goodbye{name}!", "See you soon!")
+    if basis.question is None:
+        greets = _GREETING.match(normalize(context.line)) is not None
+        hello = (f"Hello{name}!",) if greets else ()
+        return (*hello, "I see. Tell me more.", "I understand.", "Thank you for telling me.")
+    if basis.question.kind == "talk":
+        return ("I am well, thank you. How are you?", "I can't say much about that.")
+    return ("I'm not sure.", "I can't say.", "I don't know.")
