@@ -6,14 +6,27 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 
-from ...core import Answer, Choose, ContextTooLong, Failed, Message, Option, Rate
+from ...core import (
+    NEXT_LINE_ROLE,
+    Answer,
+    Choose,
+    ContextTooLong,
+    Failed,
+    Message,
+    ModelError,
+    Option,
+    Rate,
+)
 from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
 from .calibration import Calibration
+from .critic import LineCritic, LineMatcher, VectorsByText, read_critic
 from .features import FEATURES
+from .next_line_scorer import NextLineScorer, texts_of_next_line
 from .option_scorer import (
     RERANK_TOP_K,
     OptionScorer,
@@ -59,12 +72,40 @@ class Decider:
         self.measuring = False
         self._remember = remember
         self._cache: OrderedDict[bytes, float] = OrderedDict()
+        self._critics: dict[str, LineCritic] = {}
+
+    def load_critic(self, voice: str, folder: Path) -> None:
+        """Load the critic of a voice's folder, for asks with this ``voice``. Raises
+        ModelCorrupt, and ModelError where it reads other embeddings."""
+        self.set_critic(voice, read_critic(folder))
+
+    def set_critic(self, voice: str, critic: LineCritic) -> None:
+        """Judge next lines of a voice by a critic. Raises ModelError where it reads embeddings of
+        another length."""
+        if critic.dimension != self._embedder.dimension:
+            raise ModelError(
+                f"voice '{voice}': its critic reads embeddings of {critic.dimension} numbers, but "
+                f"the embedder's have {self._embedder.dimension}; load the model with the "
+                "embedder that the critic was trained with, or train it again"
+            )
+        self._critics[voice] = critic
+
+    def critic(self, voice: str) -> LineCritic | None:
+        """The critic of a voice, if one was loaded."""
+        return self._critics.get(voice)
 
     def embed_ahead(self, asks: Sequence[Choose | Rate]) -> None:
         """Embed the texts of several asks in one batch, where their methods need embeddings."""
-        texts = [text for ask in asks if self._needs_embedder(ask) for text in texts_to_embed(ask)]
+        lines = [ask for ask in asks if isinstance(ask, Choose) and self._judges_lines(ask)]
+        others = [ask for ask in asks if ask not in lines and self._needs_embedder(ask)]
+        texts = [text for ask in lines for text in texts_of_next_line(ask)]
+        texts += [text for ask in others for text in texts_to_embed(ask)]
         if texts:
             self._embedder.vectors(texts)
+
+    def _judges_lines(self, ask: Choose) -> bool:
+        """Whether a critic answers the ask."""
+        return ask.role == NEXT_LINE_ROLE and (self.measuring or ask.voice in self._critics)
 
     def _needs_embedder(self, ask: Choose | Rate) -> bool:
         needed = isinstance(ask, Rate) or self._method_for(ask).needs_embeddings
@@ -104,6 +145,9 @@ class Decider:
         return OptionScorer(ask, method, self._prompts, similarities, top_k)
 
     def _prepare_choose(self, ask: Choose) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
+        if self._judges_lines(ask):
+            judge = self._next_line_scorer(ask)
+            return judge.pairs, judge.choice
         scorer = self._option_scorer(ask)
         pairs = scorer.pairs
         tokens = sum(len(pair.context) + len(pair.target) for pair in pairs)
@@ -115,6 +159,22 @@ class Decider:
         scorer = self._option_scorer(ask)
         sums = {pair: self._cache[_pair_key(pair)] for pair in scorer.pairs}
         return scorer.features(_target_scores(sums))
+
+    def _next_line_scorer(self, ask: Choose) -> NextLineScorer:
+        critic = None if self.measuring else self._critics[ask.voice]
+        return NextLineScorer(ask, critic, self._prompts.whole_replies, self._vectors_by_text)
+
+    def _vectors_by_text(self, texts: Sequence[str]) -> VectorsByText:
+        return dict(zip(texts, self._embedder.vectors(texts), strict=True))
+
+    def line_features(
+        self, ask: Choose, matcher: LineMatcher | None = None
+    ) -> list[dict[str, float]]:
+        """The features by which a critic judges each draft of an ask with the role
+        ``NEXT_LINE_ROLE`` that was answered while ``measuring``."""
+        scorer = self._next_line_scorer(ask)
+        sums = {pair: self._cache[_pair_key(pair)] for pair in scorer.pairs}
+        return scorer.features(sums, matcher)
 
     def _prepare_rate(self, ask: Rate) -> tuple[list[TokenPair], Callable[[PairSums], Answer]]:
         """With anchors, by similarity to them; without, or with the calibrated share of it, by
@@ -170,6 +230,12 @@ class _TokenPrompts:
     def whole(self, ask: Choose) -> list[TokenPair]:
         names = [option.name for option in ask.options]
         return self._replies(question_messages(ask), names, self._builder.closing_ids())
+
+    def whole_replies(
+        self, messages: Sequence[Message], replies: list[str], voice: str
+    ) -> list[TokenPair]:
+        pairs = self._replies(tuple(messages), replies, self._builder.closing_ids())
+        return [pair._replace(voice=voice) for pair in pairs]
 
     def bare(self, option: Option) -> TokenPair:
         context = self._builder.ids((Message.of("user", ""),))

@@ -1,0 +1,37 @@
+from .adversarial import AdversarialSettings as AdversarialSettings
+from .adversarial import Stage as Stage
+from .adversarial import VoiceLearner as VoiceLearner
+from .adversarial import best_samples as best_samples
+from .adversarial import train_adversarial as train_adversarial
+from .critic_data import FALSE_KINDS as FALSE_KINDS
+from .critic_data import TRUE as TRUE
+from .critic_data import CriticData as CriticData
+from .critic_data import CriticItem as CriticItem
+from .critic_data import JudgedDraft as JudgedDraft
+from .critic_data import LinePlace as LinePlace
+from .critic_data import line_places as line_places
+from .critic_evaluation import CriticFigures as CriticFigures
+from .critic_evaluation import critic_auc as critic_auc
+from .critic_evaluation import critic_figures as critic_figures
+from .critic_evaluation import evaluate_reply_at_1 as evaluate_reply_at_1
+from .critic_evaluation import expected_calibration_error as expected_calibration_error
+from .critic_evaluation import line_feature_rows as line_feature_rows
+from .critic_evaluation import reply_scores as reply_scores
+from .critic_evaluation import roc_auc as roc_auc
+from .critic_network import KIND_WEIGHTS as KIND_WEIGHTS
+from .critic_network import JudgedTable as JudgedTable
+from .critic_network import MatcherData as MatcherData
+from .critic_network import MatcherSettings as MatcherSettings
+from .critic_network import NetworkSettings as NetworkSettings
+from .critic_network import fit_matcher as fit_matcher
+from .critic_network import fit_network as fit_network
+from .critic_network import mixture_weights as mixture_weights
+from .critic_trainer import WORK_FOLDER as WORK_FOLDER
+from .critic_trainer import CriticSettings as CriticSettings
+from .critic_trainer import evaluate_critic as evaluate_critic
+from .critic_trainer import train_critic as train_critic
+from .discriminator import discriminator_auc as discriminator_auc
+from .discriminator import draft_lines as draft_lines
+from .discriminator import picked_lines as picked_lines
+
+__all__: list[str]
