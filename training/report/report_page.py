@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError, atomic_path
-from .line_chart import ChartSeries, line_chart
+from .svg_chart import ChartSeries, line_chart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ main { max-width: 780px; margin: 0 auto; padding: 32px 20px 64px; }
 h1 { font-size: 28px; line-height: 1.2; margin: 0 0 8px; }
 h2 { font-size: 19px; margin: 40px 0 12px; }
 p.lead { color: var(--dim); margin: 0 0 24px; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; }
 .figure { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: 12px 16px; }
 .figure b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }

@@ -104,7 +104,7 @@ def _figures(
 
 
 def _rows(facts: dict[str, Any], training: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    settings = dict(training["settings"])
+    settings = {**training["settings"], "learning_rate": training["learning_rate"]}
     rows = [
         ("base model", f"{facts['base']['name']} ({facts['base']['digest'][:16]})"),
         ("trained weights", f"{facts['parameters']:,}"),

@@ -257,7 +257,8 @@ class VoiceTrainer:
         loss = mean_loss(self.model, self.check)
         history = self.history
         history.checks.append((history.tokens, loss))
-        if loss < history.best:
+        # Without a check part the loss is NaN, and the last weights are kept.
+        if not loss >= history.best:
             history.best, history.best_tokens, history.worse = loss, history.tokens, 0
             self._best = {
                 name: weight.detach().clone() for name, weight in self.model.weights.items()
