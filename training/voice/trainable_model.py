@@ -174,6 +174,16 @@ class TrainableModel:
         return config, weights
 
 
+def base_name(base: str) -> str:
+    """The name of a base model for files that go elsewhere: of a path its last part.
+
+    >>> base_name("smollm2"), base_name("Qwen/Qwen3-8B")
+    ('smollm2', 'Qwen/Qwen3-8B')
+    """
+    path = Path(base).expanduser()
+    return path.resolve().name if path.exists() else base
+
+
 def _with_method(model: Any, settings: VoiceSettings, start: Path | None) -> Any:
     """The model with adapters, or with the weights that are trained marked."""
     if settings.method == "lora":
@@ -222,7 +232,7 @@ def _adapter_config(model: Any, settings: VoiceSettings) -> dict[str, Json]:
     """The adapter's configuration in peft's format, with the base model's name in place of its
     folder."""
     config: dict[str, Any] = model.peft_config["default"].to_dict()
-    config["base_model_name_or_path"] = settings.base
+    config["base_model_name_or_path"] = base_name(settings.base)
     config["inference_mode"] = True
     return {
         key: sorted(value) if isinstance(value, set) else getattr(value, "value", value)

@@ -15,7 +15,7 @@ from ..sources import TrainingData
 from ..told_facts import FactMatcher
 from .own_lines import OwnLines
 from .sample_stream import EpochFunction, SampleStream
-from .trainable_model import ADAPTER_WEIGHTS, TrainableModel
+from .trainable_model import ADAPTER_WEIGHTS, TrainableModel, base_name
 from .training_checkpoint import remove_checkpoint
 from .voice_evaluation import VoiceEvaluation, VoiceExam, check_samples
 from .voice_folder import claim_folder, read_voice, write_voice
@@ -105,13 +105,14 @@ def train_voice(
     )
 
 
-def learn_samples(samples: Sequence[Sample], start: Path, out: Path) -> None:
-    """Train the voice in ``start`` once on given samples, at a third of the usual learning rate,
-    and write it to ``out``. Raises SettingError, ModelError."""
+def learn_samples(
+    samples: Sequence[Sample], start: Path, out: Path, *, base: str = "smollm2"
+) -> None:
+    """Train the voice in ``start``, of the model ``base``, once on given samples, at a third of
+    the usual learning rate, and write it to ``out``. Raises SettingError, DataError,
+    ModelError."""
     known = read_voice(start) or {}
-    base = known.get("base")
-    name = str(base.get("name") or "smollm2") if isinstance(base, dict) else "smollm2"
-    settings = VoiceSettings(base=name, learning_rate=2e-4, checks=1)
+    settings = VoiceSettings(base=base, learning_rate=2e-4, checks=1)
     model = TrainableModel(settings, start)
     encoded = model.encode(samples)
     tokens = sum(len(sample.ids) for sample in encoded)
@@ -145,7 +146,7 @@ def training_record(
 ) -> dict[str, Json]:
     """What a training is: settings, and names and digests of its data. No text of the data."""
     return {
-        "settings": {**settings.learned_settings(), "base": Path(settings.base).name},
+        "settings": {**settings.learned_settings(), "base": base_name(settings.base)},
         "data": _source_rows(data),
         "check": _source_rows(check),
         "own": own.describe() if own else None,
