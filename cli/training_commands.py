@@ -39,75 +39,84 @@ LINE_SECONDS = 15.0
 """The time between two lines of progress where the output is no terminal."""
 
 
+DataArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="DATA...",
+        help="CSV of personas and conversations, run folders, memory files, JSON Lines of chat "
+        "messages; also mixed.",
+    ),
+]
+CheckOption = Annotated[
+    list[Path] | None,
+    typer.Option("--check", help="Data to check on; default: a tenth of DATA."),
+]
+PeopleOption = Annotated[
+    list[str] | None,
+    typer.Option("--chats-with", help="A person whose private chats may be learned."),
+]
+MethodOption = Annotated[
+    str, typer.Option("--method", help="lora, full, or frozen (only the last layers).")
+]
+PersonaOption = Annotated[
+    Path | None, typer.Option("--persona", help="The card of the person whose voice it is.")
+]
+LinesOption = Annotated[
+    Path | None, typer.Option("--lines", help="That person's lines: a text file, or .jsonl.")
+]
+StartOption = Annotated[
+    Path | None, typer.Option("--start", help="The folder of a voice to begin from.")
+]
+RateOption = Annotated[
+    float, typer.Option("--learning-rate", help="0: 6e-4 for lora, 5e-5 full, 1e-4 frozen.")
+]
+TokensOption = Annotated[
+    int, typer.Option("--tokens", help="Tokens to train on; 0: no bound; default: by the data.")
+]
+MinutesOption = Annotated[float, typer.Option("--minutes", help="Minutes to train; 0: no bound.")]
+WindowOption = Annotated[int, typer.Option("--window", help="Most tokens of a dialogue learned.")]
+TrainingDtypeOption = Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")]
+
+DIALOGUE_TOKENS, OWN_TOKENS = 400_000, 60_000
+"""Tokens that are trained on by default: on dialogues, on a person's own lines."""
+
+
 @train.command()
 def voice(
-    data: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="DATA...",
-            help="CSV of personas and conversations, run folders, memory files, JSON Lines of "
-            "chat messages; also mixed.",
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="The folder of the new voice.")] = Path(
-        "voice"
-    ),
-    method: Annotated[
-        str, typer.Option("--method", help="lora, full, or frozen (only the last layers).")
-    ] = "lora",
+    data: DataArgument = None,
+    out: Annotated[Path, typer.Option("--out", help="The new voice's folder.")] = Path("voice"),
+    method: MethodOption = "lora",
     base: Annotated[str, typer.Option("--base", help="The model, as for --model.")] = "smollm2",
-    check: Annotated[
-        list[Path] | None,
-        typer.Option("--check", help="Data to check on; default: a tenth of DATA."),
-    ] = None,
-    persona: Annotated[
-        Path | None, typer.Option("--persona", help="The card of the person whose voice it is.")
-    ] = None,
-    lines: Annotated[
-        Path | None, typer.Option("--lines", help="That person's lines: a text file, or .jsonl.")
-    ] = None,
-    start: Annotated[
-        Path | None, typer.Option("--start", help="The folder of a voice to begin from.")
-    ] = None,
-    chats_with: Annotated[
-        list[str] | None,
-        typer.Option("--chats-with", help="A person whose private chats may be learned."),
-    ] = None,
+    check: CheckOption = None,
+    persona: PersonaOption = None,
+    lines: LinesOption = None,
+    start: StartOption = None,
+    chats_with: PeopleOption = None,
     rank: Annotated[int, typer.Option("--rank", help="The rank of the adapter.")] = 16,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", help="0: 6e-4 for lora, 5e-5 full, 1e-4 frozen.")
-    ] = 0.0,
-    tokens: Annotated[
-        int | None, typer.Option("--tokens", help="Tokens to train on; 0: no bound.")
-    ] = None,
-    minutes: Annotated[
-        float, typer.Option("--minutes", help="Minutes to train; 0: no bound.")
-    ] = 0.0,
+    learning_rate: RateOption = 0.0,
+    tokens: TokensOption = -1,
+    minutes: MinutesOption = 0.0,
     batch: Annotated[int, typer.Option("--batch", help="Samples a step.")] = 4,
-    window: Annotated[
-        int, typer.Option("--window", help="Most tokens of a dialogue that are learned.")
-    ] = 512,
+    window: WindowOption = 512,
     seed: Annotated[int, typer.Option("--seed")] = 1,
     device: DeviceOption = "auto",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")] = "float32",
+    dtype: TrainingDtypeOption = "float32",
     json: JsonOption = False,
 ) -> None:
     """Teach a model to speak, by its own lines in dialogues. The same command continues a training
     that was interrupted."""
-    from ..training.sources import read_training_data
     from ..training.voice import VoiceSettings, train_voice
 
     if (persona is None) != (lines is None):
         raise SettingError("--persona and --lines go together: the card, and the lines")
     if not data and lines is None:
         raise SettingError("train voice: name DATA to learn from, or --persona and --lines")
-    default_tokens = 400_000 if lines is None else 60_000
     settings = VoiceSettings(
         method=method,  # type: ignore[arg-type]
         base=base,
         rank=rank,
         learning_rate=learning_rate,
-        tokens=default_tokens if tokens is None else tokens,
+        tokens=(OWN_TOKENS if lines else DIALOGUE_TOKENS) if tokens < 0 else tokens,
         minutes=minutes,
         batch=batch,
         window=window,
@@ -115,12 +124,7 @@ def voice(
         device=device,
         dtype=dtype,
     )
-    people = tuple(chats_with or ())
-    general = read_training_data(data, people=people) if data else None
-    checks = read_training_data(check, people=people) if check else None
-    for read in (general, checks):
-        for source in read.sources if read else ():
-            console().print(str(source))
+    general, checks = _read_data(data, chats_with), _read_data(check, chats_with)
     own = _own_lines(persona, lines, general, seed)
     with _stop_after_step() as stopped, _progress(console()) as (show, tell):
         result = train_voice(
@@ -135,6 +139,18 @@ def voice(
             stopped=stopped,
         )
     _print_result(result, json)
+
+
+def _read_data(paths: list[Path] | None, people: list[str] | None) -> TrainingData | None:
+    """The data in files, whose contents are printed; None without files."""
+    if not paths:
+        return None
+    from ..training.sources import read_training_data
+
+    data = read_training_data(paths, people=tuple(people or ()))
+    for source in data.sources:
+        console().print(str(source))
+    return data
 
 
 def _own_lines(

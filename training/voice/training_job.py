@@ -82,18 +82,7 @@ def train_voice(
     stream = SampleStream(_epochs(learned, own, settings), settings.seed)
     trainer = VoiceTrainer(model, stream, decisive, folder)
     trainer.listener = _stopping(trainer, stopped, listener)
-    if begun and trainer.resume():
-        tell(f"{folder}: continuing after {trainer.history.tokens} tokens")
-        if trainer.facts["base_digest"] != model.base_digest:
-            raise SettingError(
-                f"{folder}: its training began with other weights of {settings.base}; give a new "
-                "folder with --out"
-            )
-        before = VoiceEvaluation.load(trainer.facts["before"])
-    else:
-        tell("measuring what the model can do before")
-        before = exam.take()
-        trainer.facts = {"base_digest": model.base_digest, "before": before.save()}
+    before = _begin(trainer, exam, begun, tell)
     if not trainer.run():
         return TrainedVoice(folder=folder, finished=False, history=trainer.history, before=before)
     tell(f"{trainer.history.ended}; measuring what was learned")
@@ -103,6 +92,26 @@ def train_voice(
     return TrainedVoice(
         folder=folder, finished=True, history=trainer.history, before=before, after=after
     )
+
+
+def _begin(
+    trainer: VoiceTrainer, exam: VoiceExam, begun: bool, tell: Callable[[str], None]
+) -> VoiceEvaluation:
+    """What the model could do before: measured now, or when the training that is continued began.
+    Raises SettingError if the base model has changed since."""
+    model = trainer.model
+    if begun and trainer.resume():
+        tell(f"{trainer.folder}: continuing after {trainer.history.tokens} tokens")
+        if trainer.facts["base_digest"] != model.base_digest:
+            raise SettingError(
+                f"{trainer.folder}: its training began with other weights of "
+                f"{model.settings.base}; give a new folder with --out"
+            )
+        return VoiceEvaluation.load(trainer.facts["before"])
+    tell("measuring what the model can do before")
+    before = exam.take()
+    trainer.facts = {"base_digest": model.base_digest, "before": before.save()}
+    return before
 
 
 def learn_samples(
