@@ -28,7 +28,7 @@ from .application import (
 
 if TYPE_CHECKING:
     from ..training.sources import TrainingData
-    from ..training.voice import OwnLines, TrainedVoice, TrainingProgress
+    from ..training.voice import OwnLines, TrainedVoice, TrainingProgress, VoiceSettings
 
 train = typer.Typer(
     help="Train voices and critics of lines; needs the extra train.", no_args_is_help=True
@@ -65,7 +65,12 @@ LinesOption = Annotated[
     Path | None, typer.Option("--lines", help="That person's lines: a text file, or .jsonl.")
 ]
 StartOption = Annotated[
-    Path | None, typer.Option("--start", help="The folder of a voice to begin from.")
+    str,
+    typer.Option(
+        "--start",
+        help="The folder of a voice to begin from, or none; with --persona default: the shipped "
+        "voice of the model.",
+    ),
 ]
 RateOption = Annotated[
     float, typer.Option("--learning-rate", help="0: 6e-4 for lora, 5e-5 full, 1e-4 frozen.")
@@ -77,7 +82,7 @@ MinutesOption = Annotated[float, typer.Option("--minutes", help="Minutes to trai
 WindowOption = Annotated[int, typer.Option("--window", help="Most tokens of a dialogue learned.")]
 TrainingDtypeOption = Annotated[str, typer.Option("--dtype", help="float32 or bfloat16.")]
 
-DIALOGUE_TOKENS, OWN_TOKENS = 400_000, 60_000
+DIALOGUE_TOKENS, OWN_TOKENS = 400_000, 40_000
 """Tokens that are trained on by default: on dialogues, on a person's own lines."""
 
 
@@ -90,7 +95,7 @@ def voice(
     check: CheckOption = None,
     persona: PersonaOption = None,
     lines: LinesOption = None,
-    start: StartOption = None,
+    start: StartOption = "",
     chats_with: PeopleOption = None,
     rank: Annotated[int, typer.Option("--rank", help="The rank of the adapter.")] = 16,
     learning_rate: RateOption = 0.0,
@@ -133,7 +138,7 @@ def voice(
             settings,
             check=checks,
             own=own,
-            start=start,
+            start=_start_folder(start, settings, own),
             listener=show,
             tell=tell,
             stopped=stopped,
@@ -170,6 +175,16 @@ def _own_lines(
         embed=load_embedder().vectors if general else None,
         seed=seed,
     )
+
+
+def _start_folder(start: str, settings: VoiceSettings, own: OwnLines | None) -> Path | None:
+    """The voice to begin from; None for none."""
+    from ..models.files import shipped_voice
+
+    if start:
+        return None if start == "none" else Path(start)
+    is_adapter = own is not None and settings.method == "lora"
+    return shipped_voice(settings.base) if is_adapter else None
 
 
 def _print_result(result: TrainedVoice, as_json: bool) -> None:

@@ -99,8 +99,8 @@ def _read_one(place: Path, people: Sequence[str]) -> tuple[list[PersonaDialogue]
     elif kind == "memory":
         dialogues, digest = read_memory(place, left_out, people), _file_digest(file)
     else:
-        found = read_persona_csv(file) if kind == "csv" else read_chat_lines(file, left_out)
-        dialogues, digest = found, _file_digest(file)
+        read = read_persona_csv if kind == "csv" else read_chat_lines
+        dialogues, digest = read(file, left_out), _file_digest(file)
     lines = sum(dialogue.learned_lines for dialogue in dialogues)
     if not lines:
         reasons = "; ".join(f"{count} left out: {why}" for why, count in left_out.items())

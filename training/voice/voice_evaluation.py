@@ -61,8 +61,8 @@ class VoiceExam:
         model: TrainableModel,
         dialogues: Sequence[PersonaDialogue],
         *,
-        losses: int = 40,
-        replies: int = 24,
+        losses: int = 20,
+        replies: int = 16,
         lines: int = 6,
         seed: int = 1,
     ) -> None:

@@ -22,7 +22,12 @@ def claim_folder(folder: Path, record: dict[str, Json]) -> bool:
     record has begun there already. Raises SettingError if the folder holds something else."""
     file = folder / TRAINING_FILE
     if not file.is_file():
-        held = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+        # Of several processes another one may be writing the file just now.
+        held = sorted(
+            one.name
+            for one in (folder.iterdir() if folder.is_dir() else ())
+            if not one.name.startswith(TRAINING_FILE)
+        )
         if held:
             raise SettingError(
                 f"{folder}: is not empty (it holds {held[0]}) and no training began there; give a "
