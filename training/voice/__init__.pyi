@@ -11,6 +11,7 @@ from .voice_evaluation import VoiceEvaluation as VoiceEvaluation
 from .voice_evaluation import VoiceExam as VoiceExam
 from .voice_evaluation import check_samples as check_samples
 from .voice_folder import read_voice as read_voice
+from .voice_folder import write_voice as write_voice
 from .voice_settings import VoiceSettings as VoiceSettings
 from .voice_trainer import TrainingHistory as TrainingHistory
 from .voice_trainer import TrainingProgress as TrainingProgress
