@@ -250,12 +250,14 @@ class _Batch:
             if true and listed:
                 rows.append(torch.tensor(true[:1] + listed))
             start += len(table.kinds)
-        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+        lists = torch.zeros(0, 2, dtype=torch.long)
+        if rows:
+            lists = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
         return cls(
             torch.from_numpy(standardized).float(),
             torch.tensor([float(kind == TRUE) for kind in kinds]),
             torch.from_numpy(mixture_weights(kinds)).float(),
-            padded if rows else torch.zeros(0, 2, dtype=torch.long),
+            lists,
         )
 
 

@@ -84,7 +84,8 @@ def train_critic(
     vectors = _place_vectors(model, places, cache, report)
     report(f"matcher: {len(teaching)} lines of {border} dialogues")
     matcher = cache.matcher(
-        lambda: fit_matcher(MatcherData.of_places(teaching, vectors), chosen.matcher, chosen.seed)
+        [[place.line for place in teaching], asdict(chosen.matcher), chosen.seed],
+        lambda: fit_matcher(MatcherData.of_places(teaching, vectors), chosen.matcher, chosen.seed),
     )
     items = _items(model, others, chosen, rng)
     tables = cache.tables(model, items, matcher, chosen, report)
@@ -225,16 +226,16 @@ class _WorkCache:
         rows: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return rows
 
-    def matcher(self, fit: Callable[[], LineMatcher]) -> LineMatcher:
-        """The stored matcher, or the one that ``fit`` gives."""
+    def matcher(self, key: Json, fit: Callable[[], LineMatcher]) -> LineMatcher:
+        """The matcher stored under ``key``, what it depends on; or the one that ``fit`` gives."""
         from safetensors.numpy import load_file, save_file
 
-        path = self._folder / f"matcher-{self.key[:16]}.safetensors"
+        path = self._folder / f"matcher-{digest_json(key)[:16]}.safetensors"
         if not path.is_file():
             fitted = fit()
             arrays = {"draft": fitted.draft, **fitted.inputs}
             with atomic_path(path) as part:
-                save_file({name: a.astype(np.float32) for name, a in arrays.items()}, part)
+                save_file({name: a.astype(np.float16) for name, a in arrays.items()}, part)
         stored = {name: a.astype(np.float64) for name, a in load_file(path).items()}
         return LineMatcher(stored.pop("draft"), stored)
 
