@@ -20,6 +20,10 @@ app.add_typer(bench, name="bench")
 TransformersModelOption = Annotated[
     str, typer.Option("--model", help="A model transformers can load.")
 ]
+VoiceOption = Annotated[
+    str | None,
+    typer.Option("--voice", help="A folder of a trained voice, or none (default: the model's)."),
+]
 BfclOption = Annotated[
     Path | None, typer.Option("--data", help="The folder that holds BFCL_v4_*.jsonl, or bfcl/.")
 ]
@@ -260,6 +264,53 @@ def understanding(
 
     parts = selected_parts("understanding", part, UNDERSTANDING_PARTS)
     figures = run_benchmark(measure_understanding, model, device=device, dtype=dtype, parts=parts)
+    print_figures(figures, json)
+
+
+@bench.command()
+def dialogue(
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    voice: VoiceOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="A CSV file of dialogues (default: persona_chat/check.csv)."),
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="nll, replies, told, town; all if none."),
+    ] = None,
+    items: Annotated[
+        int, typer.Option("--items", min=0, help="Dialogues to take (0: 60 for nll, else 100).")
+    ] = 0,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            help="Folder for the runs of part town and their dialogues.txt; runs there are read.",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few dialogues, one seed.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Conversation: likelihood of true lines, the right reply among 20, facts told and learned,
+    and the lines of five mornings in Larkspur."""
+    from ..benchmarks.dialogue import DIALOGUE_PARTS, measure_dialogue
+
+    parts = selected_parts("dialogue", part, DIALOGUE_PARTS)
+    figures = run_benchmark(
+        measure_dialogue,
+        model,
+        device=device,
+        dtype=dtype,
+        voice=voice,
+        data=data,
+        parts=parts,
+        items=items,
+        keep=keep,
+        quick=quick,
+    )
     print_figures(figures, json)
 
 

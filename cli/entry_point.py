@@ -24,6 +24,7 @@ from . import memory_commands  # noqa: F401
 from . import model_commands  # noqa: F401
 from . import training_commands  # noqa: F401
 from . import bench_commands  # noqa: F401
+from . import blind_commands  # noqa: F401
 # isort: on
 
 # The common base of all usage errors; typer exports only this child of it.

@@ -14,27 +14,30 @@ LogProbs = tuple[float, ...]
 
 
 def score_replies(
-    model: LocalModel, prompts: Sequence[tuple[Message, ...]], replies: Sequence[str]
+    model: LocalModel,
+    prompts: Sequence[tuple[Message, ...]],
+    replies: Sequence[str],
+    voice: str = "",
 ) -> list[LogProbs]:
     """The log-probabilities of each reply's tokens, the one that ends the turn included, after
-    its prompt. Raises ContextTooLong for a prompt that cannot be shortened to the window, and
-    ModelError where the engine fails."""
+    its prompt, by the base weights or by a ``voice`` as in ``Generate``. Raises ContextTooLong for
+    a prompt that cannot be shortened to the window, and ModelError where the engine fails."""
     builder = model.prompt_builder
     end = builder.closing_ids()
     pairs = []
     for messages, reply in zip(prompts, replies, strict=True):
         target = builder.text_ids(reply) + end
-        pairs.append(TokenPair(builder.fit(messages, len(target)).ids, target))
+        pairs.append(TokenPair(builder.fit(messages, len(target)).ids, target, voice))
     return score_pairs(model, pairs)
 
 
 def score_pairs(model: LocalModel, pairs: Sequence[TokenPair]) -> list[LogProbs]:
-    """The log-probabilities of the target tokens of each pair of context and target. Pairs with
-    an equal context next to each other share its computation. Only while no other client uses the
+    """The log-probabilities of the target tokens of each pair. Pairs with an equal context and
+    voice next to each other share its computation. Only while no other client uses the
     model. Raises ModelError where the engine fails."""
     groups: list[list[TokenPair]] = []
     for pair in pairs:
-        if groups and groups[-1][0].context == pair.context:
+        if groups and (groups[-1][0].context, groups[-1][0].voice) == (pair.context, pair.voice):
             groups[-1].append(pair)
         else:
             groups.append([pair])
