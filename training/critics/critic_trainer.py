@@ -209,8 +209,8 @@ class _WorkCache:
         self, model: LocalModel, texts: Sequence[str], report: Progress
     ) -> dict[str, NDArray[np.float32]]:
         """The vectors of texts, computed in parts that are stored."""
-        path = self._folder / f"vectors-{digest_json([*texts])[:16]}.npy"
         ordered = sorted(texts, key=lambda text: (len(text), text))
+        path = self._folder / f"vectors-{digest_json(ordered)[:16]}.npy"
         rows = self._stored_rows(path)
         while len(rows) < len(ordered):
             report(f"embeddings: {len(rows)} of {len(ordered)} texts")
