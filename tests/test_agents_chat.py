@@ -277,7 +277,9 @@ def test_the_streamed_pieces_are_the_reply(text: str) -> None:
 def test_the_draft_that_was_chosen_is_told_in_words() -> None:
     """With several drafts nothing is told before one is chosen; then it comes word by word."""
     pieces: list[str] = []
-    reply = mind(Pieces("Bread is good. As ever.")).chat("Hello!", at=NINE, on_text=pieces.append)
+    reply = mind(Pieces("Bread is good. As ever.")).chat(
+        "What a day!", at=NINE, on_text=pieces.append
+    )
     assert reply.text == "Bread is good. As ever."
     assert [piece for piece in pieces if piece] == ["Bread", " is", " good.", " As", " ever."]
 
@@ -466,10 +468,10 @@ def test_what_is_no_message_is_refused(given: dict[str, Any], told: str) -> None
 
 def test_half_an_emoji_is_replaced() -> None:
     """What UTF-8 cannot hold is replaced in the line, in the session and in what a model writes."""
-    model, asks = answering(say="Good \ud83d day!")
+    model, asks = answering(say="Hello \ud83d there!")
     bo = mind(model)
     before = [Utterance("Ada", "so \ud83d", NINE)]
-    assert bo.chat("hi \ud83d", "Ada", session=before, at=NINE).text == "Good \ufffd day!"
+    assert bo.chat("hi \ud83d", "Ada", session=before, at=NINE).text == "Hello \ufffd there!"
     assert 'Ada said to Bo Li: "hi \ufffd"' in [one.text for one in bo.memory.records()]
     assert "so \ufffd" in words(asks)
 

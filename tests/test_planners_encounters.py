@@ -8,6 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from denizens.core import (
+    DEFAULT_VOICE,
+    NEXT_LINE_ROLE,
+    NONE_OF_THESE,
     Action,
     Affordance,
     AgentState,
@@ -17,6 +20,7 @@ from denizens.core import (
     Event,
     Failed,
     Generate,
+    Message,
     Utterance,
 )
 from denizens.planners import Daily, StepBuilder
@@ -91,6 +95,10 @@ def test_a_cooldown_ends_at_its_minute(minutes: int) -> None:
     assert partner == ("Ada Byron" if minutes <= 0 else "")
 
 
+SILENT = {"wait": Action("wait"), "leave": Action("say", "", {"text": "Goodbye, Ada!"})}
+GREETED = ("Good morning!", "Good morning, Ada.", "It is warm.")
+
+
 # -- in a talk -------------------------------------------------------------------------------
 
 
@@ -113,7 +121,8 @@ def test_a_confidence_is_no_topic_with_others() -> None:
     for audience, topics in ((("Cy",), []), (("Ada Byron", "Cy"), ["topic"])):
         mind = Mind()
         mind.records = [replace(MEMORIES[1], text="Cy is ill.", audience=audience)]
-        draft = StepBuilder(situation(SAY, talk=told("Good morning!")))
+        state = AgentState(records=4, drafts={"topics": [0]})
+        draft = StepBuilder(situation(SAY, talk=told(*GREETED), state=state))
         assert run(converse(draft, Daily()), mind) is not None
         assert [role for role in mind.roles() if role == "topic"] == topics
         written = "".join(str(ask) for ask in mind.asks if isinstance(ask, Generate))
@@ -121,29 +130,100 @@ def test_a_confidence_is_no_topic_with_others() -> None:
 
 
 def test_with_the_floor_one_says_the_best_line() -> None:
-    """Several drafts are made side by side, the chosen one is said and remembered."""
-    draft = StepBuilder(situation(SAY, talk=told("Good morning!")))
-    mind = Mind({"line": "I have fresh rye.", "topic": 1}, "Hm, well, so.", "I have fresh rye.")
-    action = run(converse(draft, Daily(candidates=2)), mind)
+    """Several drafts of one prompt are written side by side with the persona's voice; the critic's
+    choice among them is said, remembered and explained."""
+    draft = StepBuilder(situation(SAY, talk=told(*GREETED)))
+    mind = Mind(
+        {NEXT_LINE_ROLE: "I want to sell rye. I have fresh rye."},
+        "Hm, well, so.",
+        "I have fresh rye.",
+    )
+    action = run(converse(draft, Daily(drafts=2)), mind)
+    assert action == Action("say", "", {"text": "I want to sell rye. I have fresh rye."})
+    first, second = [ask for ask in mind.asks if isinstance(ask, Generate)]
+    assert first.seed != second.seed
+    opened = (*first.messages, Message.of("assistant", "I want to sell rye."))
+    assert replace(first, messages=opened, seed=second.seed) == second
+    (critic,) = [a for a in mind.asks if isinstance(a, Choose) and a.role == NEXT_LINE_ROLE]
+    assert {first.voice, critic.voice} == {DEFAULT_VOICE}
+    assert critic.messages == first.messages
+    assert critic.options[-1] == NONE_OF_THESE
+    made = draft.build(Action("wait"))
+    assert "(2 drafts; chosen at 1.00)" in made.why
+    *_, said = made.records
+    text = 'Bo Li said to Ada Byron: "I want to sell rye. I have fresh rye."'
+    assert (said.who, said.text) == ("Bo Li", text)
+
+
+ASKED = ("Good morning!", "Good morning, Ada.", "What do you sell?")
+
+
+def test_a_line_that_a_rule_refuses_is_not_judged() -> None:
+    """Refused drafts stand with their rules in the explanation; the critic sees the others."""
+    draft = StepBuilder(situation(SAY, talk=told(*ASKED)))
+    mind = Mind({}, "Bo sells rye.", "I met Quentin.", "I have fresh rye.", "I like Ada.")
+    action = run(converse(draft, Daily()), mind)
     assert action == Action("say", "", {"text": "I have fresh rye."})
-    drafts = [ask for ask in mind.asks if isinstance(ask, Generate)]
-    assert len(drafts) == 2
-    assert drafts[0].seed != drafts[1].seed
-    assert replace(drafts[0], seed=0) == replace(drafts[1], seed=0)
-    heard, said = draft.build(Action("wait")).records
-    assert heard.who == "Ada Byron"
-    assert (said.who, said.text) == ("Bo Li", 'Bo Li said to Ada Byron: "I have fresh rye."')
+    (critic,) = [a for a in mind.asks if isinstance(a, Choose) and a.role == NEXT_LINE_ROLE]
+    assert [option.name for option in critic.options[:-1]] == ["I have fresh rye."]
+    why = draft.build(Action("wait")).why
+    assert "refused: 1 invented, 1 partner_absent, 1 third_person_self" in why
 
 
-@pytest.mark.parametrize(("lines", "asked"), [(3, False), (4, True)])
-def test_taking_leave_is_thought_of_after_some_lines(lines: int, asked: bool) -> None:
-    """Before min_lines nobody asks whether to go on; from then on each line does."""
-    talk = told(*(f"This is line number {n}." for n in range(lines)))
-    mind = Mind({"go_on": "take leave"})
-    action = run(converse(StepBuilder(situation(SAY, talk=talk)), Daily()), mind)
-    assert ("go_on" in mind.roles()) is asked
-    assert isinstance(action, Action)
-    assert action.verb == ("leave" if asked else "say")
+@pytest.mark.parametrize(("lines", "verb"), [(3, "wait"), (5, "leave")])
+def test_no_line_is_better_than_a_bad_one(lines: int, verb: str) -> None:
+    """If the critic thinks none of the drafts a line, as many more are written, once; then one is
+    silent, or says goodbye if that is decent."""
+    talk = told(*(*GREETED, "I am here.", "Well, well.")[:lines])
+    draft = StepBuilder(situation(SAY, talk=talk))
+    mind = Mind(
+        {NEXT_LINE_ROLE: NONE_OF_THESE.name}, *(f"The rye {n} is fine." for n in "abcdefgh")
+    )
+    assert run(converse(draft, Daily(drafts=4)), mind) == SILENT[verb]
+    assert len(mind.said) == 8
+    assert "refused: 8 critic; none chosen" in draft.build(Action("wait")).why
+
+
+@pytest.mark.parametrize("lines", [2, 4])
+def test_a_farewell_is_answered_once(lines: int) -> None:
+    """Who hears a farewell says one; who has said one leaves."""
+    before = [f"This is line number {n}." for n in "abcd"[:lines]]
+    heard = told(*before, "I have to go. See you, Bo!")
+    draft = StepBuilder(situation(SAY, talk=heard))
+    mind = Mind({}, "The rye is fine.", "Goodbye, Ada!")
+    action = run(converse(draft, Daily()), mind)
+    assert action == Action("say", "", {"text": "Goodbye, Ada!"})
+    assert "no_farewell" in draft.build(Action("wait")).why
+    said = told(*before, "I have to go. See you, Bo!", "Goodbye, Ada!", "Have a nice day!")
+    leaving = Mind()
+    assert run(converse(StepBuilder(situation(SAY, talk=said)), Daily()), leaving) == Action(
+        "leave"
+    )
+    assert leaving.asks == []
+
+
+def test_nobody_takes_leave_too_early() -> None:
+    """Before min_lines a draft that says goodbye is refused."""
+    mind = Mind({}, "I have to go now.", "It is warm indeed.")
+    draft = StepBuilder(situation(SAY, talk=told(*ASKED)))
+    action = run(converse(draft, Daily()), mind)
+    assert action == Action("say", "", {"text": "It is warm indeed."})
+    assert "early_farewell" in draft.build(Action("wait")).why
+
+
+def test_who_has_told_its_topics_takes_leave() -> None:
+    """With nothing left to tell one says goodbye, after min_lines; before, one chats."""
+    for lines, leaves in ((3, False), (5, True)):
+        said = ("Well, ay.", "I want to sell rye.", "Well, see.", "Well, dee.", "Well, ee.")
+        talk = told(*said[:lines])
+        state = AgentState(records=4, drafts={"topics": [2, 4]})
+        mind = Mind({}, "Goodbye, Ada!", "It is warm.")
+        draft = StepBuilder(situation(SAY, talk=talk, state=state))
+        action = run(converse(draft, Daily()), mind)
+        assert isinstance(action, Action)
+        assert (action.fields["text"] == "Goodbye, Ada!") is leaves
+        (ask, *_) = [ask for ask in mind.asks if isinstance(ask, Generate)]
+        assert ("[I want to say: Goodbye" in ask.messages[-1].text) is leaves
 
 
 def test_a_talk_ends_at_its_longest() -> None:
@@ -165,19 +245,17 @@ def test_a_talk_may_end_before_it_began() -> None:
     assert action.verb == "say"
 
 
-@pytest.mark.parametrize(("lines", "verb"), [(0, "wait"), (1, "wait"), (3, "wait"), (4, "leave")])
+@pytest.mark.parametrize(("lines", "verb"), [(1, "wait"), (3, "wait"), (5, "leave")])
 @pytest.mark.parametrize("text", ["…", "This is line number 0."])
 def test_who_has_nothing_new_to_say_is_silent_and_later_leaves(
     lines: int, verb: str, text: str
 ) -> None:
     """When no draft is a line, or each repeats one, none is made up: before min_lines one is
-    silent, from then on one leaves."""
-    talk = told(*(f"This is line number {n}." for n in range(lines)))
-    if not lines:
-        text = "…"
+    silent, from then on one says goodbye."""
+    before = [f"This is line number {n}." for n in range(lines - 1)]
+    talk = told(*before, "Is this line number 0?")
     draft = StepBuilder(situation(SAY, talk=talk))
-    assert run(converse(draft, Daily()), Mind({"go_on": "none of these"}, text)) == Action(verb)
-    assert not [one for one in draft.build(Action("wait")).records if one.who == "Bo Li"]
+    assert run(converse(draft, Daily()), Mind({}, text)) == SILENT[verb]
 
 
 LINES = st.lists(
@@ -208,17 +286,22 @@ def test_every_line_said_was_made_by_the_model(drafts: list[str], before: list[s
     action = run(converse(draft, Daily(candidates=len(drafts))), mind)
     assert isinstance(action, Action)
     if action.verb != "say":
-        assert action.verb == ("leave" if len(before) >= 4 else "wait")
+        assert len(before) < 4
         return
     said = action.fields["text"]
-    assert any(said in " ".join(text.split()) for text in mind.said)
+    if said == "Goodbye, Ada!":
+        return
+    asks = [ask for ask in mind.asks if isinstance(ask, Generate)]
+    openings = [a.messages[-1].text if a.messages[-1].role == "assistant" else "" for a in asks]
+    whole = [f"{opening} {' '.join(text.split())}" for opening, text in zip(openings, mind.said)]
+    assert any(said in text for text in whole)
     assert not repeats(said, before)
     assert "\n" not in said
     assert not said.startswith("Bo")
 
 
 def test_a_failed_engine_says_nothing() -> None:
-    """Without answers no line is invented: one is silent, and leaves when one may."""
+    """Without answers no line is invented: one is silent, and takes leave when one may."""
 
     class Broken(Mind):
         def answer(self, ask: Ask) -> Answer:
@@ -226,7 +309,7 @@ def test_a_failed_engine_says_nothing() -> None:
 
     for lines, verb in ((1, "wait"), (4, "leave")):
         draft = StepBuilder(situation(SAY, talk=told(*(f"Line {n}." for n in range(lines)))))
-        assert run(converse(draft, Daily()), Broken()) == Action(verb)
+        assert run(converse(draft, Daily()), Broken()) == SILENT[verb]
 
 
 # -- hearing and remembering -----------------------------------------------------------------

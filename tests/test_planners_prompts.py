@@ -107,21 +107,6 @@ def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
         assert {part.drop for part in parts if part.text not in texts} == {0}
 
 
-def test_a_line_of_speech_is_asked_without_the_identity() -> None:
-    """Only traits, background and what one wants to say stand there, and the last lines."""
-    told = {"name": "Bo Li", "first": "Bo", "other": "Ada", "background": "Bo bakes."}
-    system, user, answer = render_prompt(
-        "line", **told, traits="dry", wish="I bake.", lines=["A: Hm"]
-    )
-    assert system.text == "Bo bakes. Bo is dry. This is a talk between Bo Li and Ada."
-    assert user.parts[0] == Part("A: Hm", 1)
-    assert "Bo wants to say: I bake." in user.text
-    assert answer.text == "Bo:"
-    greeting = render_prompt("greeting", **told, traits="dry", wish="I bake.", lines=[])
-    assert greeting[0] == system
-    assert "Bo meets Ada. Bo wants to say: I bake." in greeting[1].text
-
-
 @given(st.lists(st.text(max_size=9), max_size=6), st.sampled_from(["memories", "lines"]))
 def test_each_text_is_a_part_of_its_own(texts: list[str], name: str) -> None:
     """However many texts: each a part, in order, with drops 1 to n, none of them 0."""

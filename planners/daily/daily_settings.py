@@ -12,7 +12,8 @@ class DailySettings:
     ``cooldown_minutes``: how long two agents do not talk again after a conversation (the
     published code: 800 steps of 10 s). ``min_lines`` and ``max_lines``: length of a
     conversation. ``fine_minutes``: length of one action inside a longer schedule entry.
-    ``candidates``: drafts per generated text. ``questions``, ``retrieved`` and ``insights``: per
+    ``candidates``: drafts per generated text. ``drafts``: drafts per line of a conversation, and
+    as many more if none of them is good. ``questions``, ``retrieved`` and ``insights``: per
     reflection, the questions asked, the records recalled for each, and the insights stored.
     """
 
@@ -21,6 +22,7 @@ class DailySettings:
     min_lines: int = 4
     fine_minutes: int = 15
     candidates: int = 3
+    drafts: int = 4
     questions: int = 3
     retrieved: int = 30
     insights: int = 5

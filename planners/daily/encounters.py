@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from ...core import (
-    NONE_OF_THESE,
     Action,
     AgentId,
-    Choice,
     ConversationView,
     Cue,
     Generate,
     Option,
-    Record,
+    Situation,
     Thought,
     format_utterance,
+)
+from ..speech import (
+    DraftContext,
+    DraftedLine,
+    conversation_speaker,
+    draft_line,
+    is_farewell,
+    join_names,
+    speaking_voice,
+    speech_messages,
+    spoken_lines,
 )
 from ..steps import (
     MAX_MEMORY_CHARS,
     StepBuilder,
-    best_of,
-    choose_among,
     pick_option,
     recall_records,
     remember_lines,
-    render_prompt,
-    transcript,
 )
-from ..text import clean_line, excerpt, repeats, to_first_person
+from ..text import clean_line, excerpt, is_english
 from .daily_settings import DailySettings
+from .line_plan import LinePlan, farewell_text, plan_line
+
+_GREETING = re.compile(
+    r"(?:hi|hello|hey|good (?P<time>morning|afternoon|evening))\b", re.IGNORECASE
+)
+_GREETING_HOURS = {
+    "morning": range(4, 13),
+    "afternoon": range(11, 19),
+    "evening": [*range(16, 24), *range(4)],
+}
 
 
 def choose_partner(builder: StepBuilder) -> Thought[AgentId]:
@@ -105,109 +122,118 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
     verbs = {affordance.verb for affordance in situation.can}
     if talk.floor != me or "say" not in verbs:
         return Action("listen" if "listen" in verbs else "wait")
-    enough = len(talk.lines) >= settings.max_lines
-    if not enough and talk.lines and len(talk.lines) >= settings.min_lines:
-        enough = not (yield from _wants_to_continue(builder, talk))
-    if enough:
+    if len(talk.lines) >= settings.max_lines or _has_taken_leave(talk, me):
         builder.explain("There was nothing more to say.")
         return Action("leave")
-    text = yield from _next_line(builder, talk, settings.candidates)
+    if len(talk.lines) < 2 and "topics" in builder.state.drafts:
+        # In a new conversation every topic may be used again.
+        drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
+        builder.update_state(drafts=drafts)
+    earlier = yield from _earlier_lines(builder, talk)
+    plan = yield from plan_line(builder, talk, earlier, min_lines=settings.min_lines)
+    line = yield from _next_line(builder, talk, plan, earlier, settings)
+    builder.explain(f"({line.summary})")
+    text = line.text
+    if not text and (plan.farewell or len(talk.lines) >= settings.min_lines):
+        # No draft was fit: a farewell is better than a bad line.
+        text = farewell_text(builder, talk)
+        if not text:
+            return Action("leave")
     if not text:
-        # No usable draft; who stays silent too long loses the floor.
-        return Action("leave" if len(talk.lines) >= settings.min_lines else "wait")
+        return Action("wait")  # Who stays silent too long loses the floor.
     builder.add_record("utterance", format_utterance(me, other_names(talk, me), text))
     return Action("say", "", {"text": text})
 
 
-def _wants_to_continue(builder: StepBuilder, talk: ConversationView) -> Thought[bool]:
-    """Whether the conversation continues: its last line is not a farewell.
-
-    The option is described only for farewells, since other lines have nothing in common: on 12
-    of each SmolLM2 decides 84 % correctly, and 71 % with "they ask, answer or tell"."""
-    leave = Option("take leave", "They say goodbye: thank you, see you later, have a nice day.")
-    last = talk.lines[-1].text
-    picked = yield from pick_option(builder, [NONE_OF_THESE, leave], about=last, role="go_on")
-    return picked != leave.name
+def _has_taken_leave(talk: ConversationView, me: AgentId) -> bool:
+    """Whether the agent has said goodbye in this conversation: it does so once."""
+    return any(line.who == me and is_farewell(line.text) for line in talk.lines)
 
 
-def _next_line(builder: StepBuilder, talk: ConversationView, candidates: int) -> Thought[str]:
-    """The draft of a line that fits the topic best and repeats no earlier line.
-
-    The topic is a chosen record, rewritten in the first person for the prompt."""
+def _next_line(
+    builder: StepBuilder,
+    talk: ConversationView,
+    plan: LinePlan,
+    earlier: Sequence[str],
+    settings: DailySettings,
+) -> Thought[DraftedLine]:
+    """The next line: drafts of one prompt, of which rules refuse some and the critic picks one."""
     situation = builder.situation
-    me = situation.persona.name
-    partner = other_names(talk, me)
-    currently = builder.state.currently or situation.persona.currently
-    last = talk.lines[-1].text if talk.lines else currently
-    records = yield from recall_records(Cue(text=f"{partner}: {last}", at=situation.now, limit=20))
-    # A record with an audience is used only if every other member belongs to it.
-    others = set(talk.members) - {me}
-    records = [
-        record for record in records if not record.audience or others <= set(record.audience)
-    ]
-    topic = yield from _choose_topic(builder, talk, records, last)
-    # In a larger group "you" would be ambiguous.
-    addressee = partner if len(talk.members) == 2 else ""
-    wish = to_first_person(
-        excerpt(topic.text if topic else currently, last, MAX_MEMORY_CHARS), me, addressee
-    )
-    lines = [line.text for line in talk.lines]
-    # What was said in other conversations may be repeated, but not word for word.
-    own_lines = [
-        record.text for record in records if record.kind == "utterance" and record.who == me
-    ]
-    return (
-        yield from best_of(
-            builder,
-            _line_request(builder, talk, wish),
-            candidates,
-            seed=situation.seed.child("line"),
-            clean=lambda raw: clean_line(raw, me, [who for who in talk.members if who != me]),
-            about=wish,
-            role="line",
-            unlike=lambda text: repeats(text, lines) or repeats(text, own_lines, share=0.85),
-        )
-    )
-
-
-def _choose_topic(
-    builder: StepBuilder, talk: ConversationView, records: list[Record], last: str
-) -> Thought[Record | None]:
-    """A record of kind "thought" to speak of, none twice in a conversation; None if there is
-    none."""
-    used = set(builder.state.drafts.get("topics", ())) if talk.lines else set()
-    thoughts = [record for record in records if record.id not in used and record.kind == "thought"]
-    if not thoughts:
-        return None
-    options = [Option(str(record.id), record.text) for record in thoughts]
-    answer = yield from choose_among(options, about=last, role="topic")
-    chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
-    builder.mark_used([chosen])
-    builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, chosen.id})})
-    builder.explain(f"Had in mind: {chosen.text}")
-    return chosen
-
-
-def _line_request(builder: StepBuilder, talk: ConversationView, wish: str) -> Generate:
-    persona = builder.situation.persona
-    return Generate(
-        messages=render_prompt(
-            "line" if talk.lines else "greeting",
-            background=persona.background,
-            traits=persona.traits,
-            name=persona.name,
-            first=persona.first_name,
-            other=other_names(talk, persona.name),
-            wish=wish,
-            lines=transcript(talk.lines, talk.members)[-4:],
+    persona, me = situation.persona, situation.persona.name
+    others = [who for who in talk.members if who != me]
+    speaker = yield from conversation_speaker(builder, talk)
+    ask = Generate(
+        messages=speech_messages(
+            speaker, spoken_lines(talk, me), memories=plan.memories, intent=plan.intent
         ),
         max_tokens=40,
         temperature=0.7,
         top_p=0.9,
+        # A trained voice repeats nothing needlessly, and must be able to say what it is given.
+        repetition_penalty=1.0,
         stop=("\n",),
+        voice=speaking_voice(persona),
+    )
+    context = DraftContext.of_prompt(
+        ask.messages,
+        me=me,
+        others=others,
+        earlier_lines=earlier,
+        known=(persona.background, persona.traits),
+        acquainted=bool(speaker.known),
+    )
+    return (
+        yield from draft_line(
+            ask,
+            context,
+            count=settings.drafts,
+            seed=situation.seed.child("line"),
+            about=plan.about,
+            clean=lambda raw: clean_line(raw, me, others),
+            openings=plan.openings,
+            given=plan.given,
+            tells=plan.tells,
+            refuses=lambda text: _untimely(text, situation, plan, settings.min_lines),
+        )
     )
 
 
+def _untimely(text: str, situation: Situation, plan: LinePlan, min_lines: int) -> str:
+    """The rule that refuses a farewell too early, a line without one where one takes leave, or a
+    greeting at the wrong time of day or in the middle of the conversation."""
+    talk = situation.seen.talk
+    assert talk is not None, "only called in a conversation"
+    if not is_english(text, talk.members):
+        return ""
+    if greeted := _GREETING.match(text):
+        hours = _GREETING_HOURS.get((greeted["time"] or "").lower(), range(24))
+        if situation.now.hour not in hours or len(talk.lines) >= len(talk.members):
+            return "untimely_greeting"
+    if plan.farewell:
+        return "" if is_farewell(text) else "no_farewell"
+    return "early_farewell" if is_farewell(text) and len(talk.lines) < min_lines else ""
+
+
+def _earlier_lines(builder: StepBuilder, talk: ConversationView) -> Thought[list[str]]:
+    """What the agent has said in other conversations, so far as it recalls it: it may be said
+    again, but not word for word."""
+    situation = builder.situation
+    me = situation.persona.name
+    cue = Cue(
+        text=f"{me} said to {other_names(talk, me)}",
+        at=situation.now,
+        limit=20,
+        kinds=("utterance",),
+        touch=False,
+    )
+    records = yield from recall_records(cue)
+    spoken = {line.text for line in talk.lines}
+    quoted = [
+        record.text.partition(': "')[2].removesuffix('"') for record in records if record.who == me
+    ]
+    return [text for text in quoted if text and text not in spoken]
+
+
 def other_names(talk: ConversationView, me: AgentId) -> str:
-    """The names of the other members of a conversation, joined with "and"."""
-    return " and ".join(who for who in talk.members if who != me)
+    """The other members of a conversation in words."""
+    return join_names([who for who in talk.members if who != me])

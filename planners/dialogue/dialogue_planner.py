@@ -50,12 +50,13 @@ from ..steps import (
 )
 from ..text import excerpt
 from .intents import Intent, Understanding, understand
-from .known_sentences import BEARS_FIT, fit_sentences, known_answer, persona_sentences
+from .known_sentences import bears_on, fit_sentences, known_answer, persona_sentences
 from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, with_rules
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
+_KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
 MAX_NOTES = 2  # memories that the note of a prompt has
 _NOBODY = "user"  # the person of a chat that names none
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
@@ -206,16 +207,16 @@ class Dialogue:
         elif understood.missing:
             resolve = "ask"
         else:
-            called = yield from self._use_tool(builder, line, understood)
+            basis = yield from self._basis(builder, heard, records)
+            called = yield from self._use_tool(builder, line, understood, bool(basis.answer))
             if isinstance(called, IncompleteCall):
                 resolve, text = "ask", called.question
             else:
                 calls = called
-            known = bool(text) or any(record.ok for record in calls)
-            if not known:
-                basis = yield from self._basis(builder, heard, records)
-                if self._is_unknown(line, basis, records, held):
-                    resolve = "unknown"
+            if any(record.ok for record in calls):
+                basis = ReplyBasis()
+            elif not text and self._is_unknown(basis, records, held):
+                resolve = "unknown"
         if not text:
             basis = self._instructed(basis, resolve, understood, calls)
             shown = () if resolve == "unknown" else records
@@ -240,23 +241,18 @@ class Dialogue:
         fresh = [record for record in records if _quoted_words(record) not in shown]
         fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
-        answers = known_answer(persona, fitted, question)
+        told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
+        answers = known_answer(persona, fitted, question, told)
         answer = " ".join(one.text for one in answers)
-        memories = [one.text for one in fitted if one.fit >= BEARS_FIT and one.text not in answer]
+        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
         return ReplyBasis(
             question=question,
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
-            memories=tuple(([answer] if answer else []) + memories[: 1 if answer else MAX_NOTES]),
+            memories=tuple(memories[:MAX_NOTES]),
         )
 
-    def _is_unknown(
-        self,
-        line: Utterance,
-        basis: ReplyBasis,
-        records: Sequence[Record],
-        held: float | None,
-    ) -> bool:
+    def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
         """Whether the line asks for a fact that neither persona nor memory has."""
         if held is None or held >= self.unknown or basis.answer or not records:
             return False
@@ -274,9 +270,10 @@ class Dialogue:
         )
 
     def _use_tool(
-        self, builder: StepBuilder, line: Utterance, understood: Understanding
+        self, builder: StepBuilder, line: Utterance, understood: Understanding, known: bool
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
-        """Call the tool of the intent; without intents the tool that the line means, if any."""
+        """Call the tool of the intent; without intents the tool that the line means, if any.
+        ``known``: persona or memory has the answer, so a tool must be meant more clearly."""
         tools = builder.situation.tools
         if self.intents:
             name = next((i.tool for i in self.intents if i.name == understood.intent.name), "")
@@ -290,7 +287,7 @@ class Dialogue:
             seed=builder.situation.seed.child("tool"),
             others=TALK_OPTIONS,
             none=False,
-            margin=self.margin,
+            margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
             now=line.at,
         )
         if isinstance(proposed, ProposedCall):
@@ -370,6 +367,7 @@ class Dialogue:
             max_tokens=64,
             temperature=0.6,
             top_p=0.9,
+            repetition_penalty=1.0,
             stop=("\n",),
             stream=heard.stream,
             voice=speaking_voice(persona),

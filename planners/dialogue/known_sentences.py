@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from ...core import Embed, Persona, Record, Thought, Utterance, Vectors, embed, sentences
 from ...core.text import terms
+from ..speech import is_question
 from ..steps import MAX_MEMORY_CHARS
-from ..text import excerpt, own_words, word_set
+from ..text import excerpt, own_words, repeats, word_set
 from .questions import Question, asked_question, fits_kind
 
 ANSWERS_FIT = 0.75
@@ -19,11 +20,14 @@ BEARS_FIT = 0.5
 """Lowest fit of a sentence that is remembered at a line."""
 _KIND_GAIN = 0.15
 _UNNAMED_LOSS = 0.25  # the question names somebody whom the sentence does not
+_TOLD_LOSS = 0.3  # most that a sentence may fit worse than one that was told already
 _HABIT_LOSS = 0.1  # of the daily routine in prose: a fact of this day comes first
 _MAX_SENTENCES = 40
 _MAX_LINE_CHARS = 600  # of a line that is embedded
 _NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ]\w+")
 _BACKWARD = re.compile(r"^(?:It|He|She|They|This|That|These|There|Then|So|But|And)\b")
+_BACK_WORDS = re.compile(r"\b(?:it|that|this|there|they|them|he|him|she|her)\b", re.IGNORECASE)
+_MIN_QUOTED_STEMS = 4  # with those of the name and of "said"
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
 _YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
 # Irregular forms, which no stemmer knows.
@@ -39,6 +43,7 @@ _BASE_FORMS = dict(
         "sent=send ran=run hung=hang learnt=learn"
     )
 )
+_GET_UP = re.compile(r"\b(?:get|stand) up\b", re.IGNORECASE)  # as a lifestyle says it
 _QUOTED = re.compile(r'[^"]+? said to [^"]+?: "(.*)"', re.DOTALL)
 
 
@@ -66,13 +71,18 @@ def fit_sentences(
     earlier: Sequence[Utterance] = (),
 ) -> Thought[tuple[KnownSentence, ...]]:
     """The sentences of the persona and of recalled records, best first. They are compared with
-    the question of the line, else with all of it; a short question that points back ("And
-    where?") is read with the line before."""
+    the question of the line, else with all of it; a short question that points back ("Who knows
+    about it?") is read with the line before, and what was told already does not answer it."""
     question = asked_question(line.text)
     about = (question.text if question else line.text)[:_MAX_LINE_CHARS]
-    if earlier and len(terms(about)) < 2:
+    points_back = bool(earlier and question and _points_back(about))
+    if points_back:
         about = f"{earlier[-1].text[:_MAX_LINE_CHARS]} {about}"
+    about = _GET_UP.sub(r"wake up", about)
     known = _sentences_of(persona, records, about)
+    if points_back:
+        told = [said.text for said in earlier if said.who == persona.name]
+        known = [pair for pair in known if not repeats(pair[0].text, told, share=0.8)]
     if not known:
         return ()
     answer = yield from embed(Embed(texts=(about, *(sentence.text for sentence, _ in known))))
@@ -88,27 +98,51 @@ def fit_sentences(
     return tuple(sorted(fitted, key=lambda sentence: -sentence.fit))
 
 
+def bears_on(sentence: KnownSentence) -> bool:
+    """Whether a sentence is worth remembering at a line; a short quotation ("Good day!") is not."""
+    light = sentence.is_quotation and len(content_stems(sentence.text)) < _MIN_QUOTED_STEMS
+    return sentence.fit >= BEARS_FIT and not light
+
+
 def known_answer(
-    persona: Persona, fitted: Sequence[KnownSentence], question: Question | None
+    persona: Persona,
+    fitted: Sequence[KnownSentence],
+    question: Question | None,
+    told: Sequence[str] = (),
 ) -> tuple[KnownSentence, ...]:
-    """What answers a question, of its fitted sentences: the best one with the rest of its record
-    if that is short. Empty if none fits well enough."""
+    """What answers a question, of its fitted sentences: the best one that was not ``told``, with
+    the rest of its record if it needs that. Empty if none fits well enough."""
     if question is None or question.kind == "talk":
         return ()
     if question.topic:
         told = _topic_sentences(persona, question.topic)
         if told:
             return tuple(KnownSentence(text=part, fit=ANSWERS_FIT) for part in told)
-    best = fitted[0] if fitted else KnownSentence(text="")
-    if best.fit < ANSWERS_FIT or (question.kind == "yes_no" and best.share < _YES_NO_SHARE):
+    good = [one for one in fitted if one.fit >= ANSWERS_FIT]
+    if question.kind == "yes_no":
+        good = [one for one in good if one.share >= _YES_NO_SHARE]
+    if not good:
         return ()
+    # What was told a moment ago is told again only if nothing else answers.
+    fresh = [one for one in good if not repeats(one.text, told, share=0.8)]
+    best = next((one for one in fresh if one.fit >= good[0].fit - _TOLD_LOSS), good[0])
+    if best in fresh or not question.text.lower().startswith("why"):
+        return (replace(best, text=_with_context(best, question, persona.name)),)
+    # The reason is the later part of what was told.
+    return (replace(best, text=[best.text, *_clauses(best.text)][-1]),)
+
+
+def _with_context(best: KnownSentence, question: Question, name: str) -> str:
+    """A sentence with the rest of its record, if that is short and the sentence needs it."""
     if best.record is None or best.is_quotation:
-        return (best,)
-    whole = own_words(" ".join(best.record.text.split()), persona.name)
-    # "I have a secret." tells nothing new, and a later sentence may need the first one.
-    needs_more = content_stems(best.text) <= content_stems(question.text)
-    needs_more = needs_more or not whole.startswith(best.text)
-    return (replace(best, text=whole) if needs_more and len(whole) <= _MAX_ANSWER_CHARS else best,)
+        return best.text
+    whole = own_words(" ".join(best.record.text.split()), name)
+    asked, here = content_stems(question.text), content_stems(best.text)
+    # "I have a secret." tells nothing new; "I wonder what he hides there." points back; and
+    # another sentence may have what is asked for.
+    needs = here <= asked or asked & here < asked & content_stems(whole)
+    needs = needs or (not whole.startswith(best.text) and _BACK_WORDS.search(best.text) is not None)
+    return whole if needs and len(whole) <= _MAX_ANSWER_CHARS else best.text
 
 
 def _topic_sentences(persona: Persona, topic: str) -> tuple[str, ...]:
@@ -118,6 +152,12 @@ def _topic_sentences(persona: Persona, topic: str) -> tuple[str, ...]:
     if topic == "day":
         return persona_sentences(persona.daily, persona.name)[:2]
     return persona_sentences(persona.background, persona.name)[:1]
+
+
+def _points_back(question: str) -> bool:
+    """Whether a question is understood only with the line before."""
+    count = len(terms(question))
+    return count < 1 or (count < 2 and _BACK_WORDS.search(question) is not None)
 
 
 def content_stems(text: str) -> set[str]:
@@ -151,9 +191,13 @@ def _sentences_of(
     """Sentences with what is taken off their fit; those of records first, none twice."""
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
+        quoted = _QUOTED.fullmatch(record.text)
+        if quoted and is_question(quoted[1]):
+            continue  # what somebody asked is no knowledge
         for part in _record_sentences(record, about, persona.name):
-            if len(known) < _MAX_SENTENCES and part.strip(" …"):
-                known.setdefault(part, (KnownSentence(text=part.strip(), record=record), 0.0))
+            for text in (part.strip(), *_clauses(part.strip())):
+                if len(known) < _MAX_SENTENCES and text.strip(" …"):
+                    known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
     world = persona.home.partition(":")[0]
     for text, loss in (
         (f"{persona.name} is {persona.age} years old.", 0.0),
@@ -198,3 +242,15 @@ def _linked_sentences(text: str) -> list[str]:
         else:
             parts.append(sentence)
     return parts
+
+
+def _clauses(sentence: str) -> list[str]:
+    """The parts of a sentence that say something by themselves.
+
+    >>> _clauses("My oven is cracked and I cannot pay for a new one.")
+    ['My oven is cracked.', 'I cannot pay for a new one.']
+    """
+    first, _, second = sentence.partition(" and I ")
+    if not second or len(first.split()) < 3 or sentence.count(" and I ") > 1:
+        return []
+    return [f"{first.rstrip(',')}.", f"I {second}"]

@@ -21,10 +21,10 @@ _REQUEST = re.compile(
     re.IGNORECASE,
 )
 _TALK = re.compile(
-    r"\bhow(?:['’]s| is| are| was| were)? (?:you|your (?:day|morning|week|family)|it going|"
-    r"things|life|everything)\b|\bhow do you (?:do|feel)\b|\bwhat(?:['’]s| is) (?:up|new)\b|"
-    r"\bwhat do you (?:think|say|feel|recommend|suggest)\b"
-    r"|^(?:and |what about |how about )?(?:you|yours|yourself)\b[^a-z]*$|\bhow about\b"
+    r"\bhow(?:['’]s| is| are| was| were) \w(?!.*\bcalled\b)|\bhow (?:it going|things|life)\b"
+    r"|\bhow do you (?:do|feel)\b|\bwhat(?:['’]s| is) (?:up|new)\b|\bhow about\b"
+    r"|\bwhat do you (?:think|say|feel|recommend|suggest)\b"
+    r"|^(?:and |what about |how about )?(?:you|yours|yourself)\b[^a-z]*$"
     r"|^(?:really|is it|is that so|right|yes|no|oh)\b[^a-z]*$"
     r"|\b(?:isn['’]t|aren['’]t|doesn['’]t|don['’]t|wasn['’]t) (?:it|you|they|she|he)[^a-z]*$",
     re.IGNORECASE,
@@ -45,7 +45,7 @@ _KINDS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = tuple(
 )
 # Questions that the first sentence about a person answers.
 _OCCUPATION = re.compile(
-    r"\bwhat do you do(?: here| in \w+| for (?:a living|work))?\W*$|\bfor a living\b"
+    r"\bwhat do you do(?: here)?(?: in \w+)?(?: for (?:a living|work))?\W*$|\bfor a living\b"
     r"|\byour (?:job|work|profession|trade|occupation)\b|\bwhat kind of work\b"
     r"|\babout yourself\b|\bwhat are you\W*$|\bwhere do you work\b",
     re.IGNORECASE,
@@ -64,7 +64,7 @@ _TOPICS: tuple[tuple[Literal["name", "self", "day"], re.Pattern[str]], ...] = (
 )
 _TIME_WORDS = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|ago|noon|midnight|morning|evening|afternoon|night|week|"
-    r"weekend|month|years?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|"
+    r"weekend|month|years?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|life|"
     rf"{'|'.join((*MONTH_NAMES, *WEEKDAY_NAMES))})\b",
     re.IGNORECASE,
 )
@@ -80,7 +80,7 @@ _PERSON_WORDS = re.compile(
     r"[A-ZÀ-Þ]\w+ [A-ZÀ-Þ]\w+|\b(?:father|mother|brother|sister|son|daughter|husband|wife|uncle|"
     r"aunt|friend|nobody|everybody|somebody|teacher|children|I|we)\b"
 )
-_NAMING = re.compile(r"\b(?:called|named|names?)\b", re.IGNORECASE)
+_NAMING = re.compile(r"\b(?:called|named|names? (?:is|was|are|were))\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, normalize, short_name
+from ...core import Resolution, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
@@ -32,8 +32,11 @@ _CLAIM = re.compile(
     re.IGNORECASE,
 )
 _GREETING = re.compile(
-    r"^\W*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings)\b", re.IGNORECASE
+    r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
+    re.IGNORECASE,
 )
+_GREETING_WORDS = 4  # of a line that only greets
+_THANKS = re.compile(r"\b(?:thanks?|thank you|you too|same to you|welcome)\b", re.IGNORECASE)
 _GROUNDED_SHARE = 0.7  # of the longer words of an answer
 _CLAIM_SHARE = 0.5  # of the content words of what a speaker says about itself
 # Words of such sentences that claim nothing.
@@ -61,6 +64,11 @@ class ReplyBasis:
 
 def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -> ReplyContext:
     """A context with the rules and the ready replies that a basis gives."""
+
+    if basis.question and basis.question.kind == "yes_no":
+        # "I will bring them." may answer "Will you bring them?".
+        lines = tuple(line for line in truths.lines if context.line not in line)
+        truths = replace(truths, lines=lines)
 
     def refusal(draft: str) -> str:
         if not english or not is_english(draft, (context.name, context.person)):
@@ -91,8 +99,10 @@ def _basis_refusal(
             return "denied"
         texts = [truths.known, *truths.facts, *truths.lines]
         return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
-    if is_farewell(context.line) and draft.rstrip().endswith("?"):
+    if is_farewell(context.line) and not (is_farewell(draft) or _THANKS.search(draft)):
         return "farewell"
+    if _is_mere_greeting(context.line) and not _GREETING.match(draft):
+        return "greeting"
     return "claim" if claims_unknown(draft, truths.known) else ""
 
 
@@ -120,7 +130,12 @@ def claims_unknown(draft: str, known: str) -> bool:
 def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     """Replies that are right whatever the model writes."""
     if basis.resolve == "unknown":
-        return ("I don't know.", "I'm sorry, I don't know that.", "I couldn't tell you.")
+        return (
+            "I don't know.",
+            "I couldn't tell you.",
+            "I'm sorry, I don't know that.",
+            "I really don't know.",
+        )
     if basis.resolve == "hand_over":
         return (basis.intent,)
     if basis.resolve == "ask":
@@ -134,6 +149,14 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
     return (basis.answer,)
+
+
+def _is_mere_greeting(line: str) -> bool:
+    return (
+        _GREETING.match(line) is not None
+        and len(line.split()) <= _GREETING_WORDS
+        and "?" not in line
+    )
 
 
 def _retold(quotation: str, person: str) -> str:
@@ -160,8 +183,8 @@ def _spare_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if is_farewell(context.line):
         return (f"Goodbye{name}!", "See you soon!")
     if basis.question is None:
-        greets = _GREETING.match(normalize(context.line)) is not None
-        hello = (f"Hello{name}!",) if greets else ()
+        greeting = _GREETING.match(context.line)
+        hello = (f"{greeting[0].strip().capitalize()}{name}!",) if greeting else ()
         return (*hello, "I see. Tell me more.", "I understand.", "Thank you for telling me.")
     if basis.question.kind == "talk":
         return ("I am well, thank you. How are you?", "I can't say much about that.")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...core.text import STOP_WORDS, stem
+from ...core.text import STOP_WORDS, stem, terms
 from ..text import word_set
 
 _AUXILIARY = word_set(
@@ -33,10 +33,17 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(map(stem, text.split()))
 
 
-# Verbs that anybody may say of themselves too: no event is told by them.
+# Verbs that many say of themselves: they tell an event only together with two more words.
 _GENERAL = _stems(
     "am be have like love enjoy want hope think know feel go do get see say tell need try make "
-    "look come thank agree wish understand believe guess bet mean sound take talk hear"
+    "look come thank agree wish understand believe guess bet mean sound take talk hear "
+    "saw went got made came told said knew thought felt took heard met ate sat gave"
+)
+# What a speaker says of its own life with these verbs must stand in what it knows.
+_CLAIMS = _stems(
+    "like love enjoy play have own work live study collect grow bake cook paint write read watch "
+    "drive ride run teach build sing dance travel visit prefer hate keep use born moved studied "
+    "lived worked played went been grew wrote painted built taught"
 )
 _REPORTING = _stems("think know hear guess hope believe say heard knew remember")
 # Things that everybody has: "my day" and "your day" contradict nothing.
@@ -120,7 +127,7 @@ def swapped_roles(
     owned = set[tuple[str, str]]().union(*(owned_things(fact, names) for fact in facts))
     swapped = []
     for clause in clauses(text, names):
-        if clause.subject in ("we", "he", "they") or clause.verb in _GENERAL:
+        if clause.subject in ("we", "he", "they"):
             continue
         same = [fact for fact in known if _tells_same(clause, fact)]
         if same and not any(fact.subject in (clause.subject, "we") for fact in same):
@@ -132,12 +139,30 @@ def swapped_roles(
     return swapped
 
 
+def unfounded_claims(text: str, known: Iterable[str]) -> list[str]:
+    """Verbs of what a line says its speaker does, has or likes, where most words of it stand in
+    none of the ``known`` texts.
+
+    >>> unfounded_claims("I play the flute. I like rye bread.", ["I bake rye bread."])
+    ['play']
+    """
+    words = {term for text in known for term in terms(text)}
+    claims = [clause for clause in clauses(text) if clause.subject == "I"]
+    return [
+        claim.verb
+        for claim in claims
+        if claim.verb in _CLAIMS
+        and (content := claim.content - {claim.verb} - _SHARED_THINGS - _GENERAL)
+        and 2 * len(content & words) < len(content)
+    ]
+
+
 def _tells_same(clause: Clause, fact: Clause) -> bool:
     """Whether two clauses tell the same of whomever: verb and most of the content agree."""
     shared = clause.content & fact.content
     return (
         clause.verb == fact.verb
-        and len(shared) >= 2
+        and len(shared) >= (3 if clause.verb in _GENERAL else 2)
         and 2 * len(shared) >= min(len(clause.content), len(fact.content))
     )
 

@@ -23,7 +23,7 @@ from ..text import (
     word_overlap,
     word_set,
 )
-from .clauses import swapped_roles
+from .clauses import swapped_roles, unfounded_claims
 from .invented_terms import common_words, invented_names, invented_numbers, invented_relatives
 
 _NOTE = re.compile(r"\[I (?P<kind>remember|want to say): (?P<text>.*)\]", re.DOTALL)
@@ -42,6 +42,24 @@ _FAREWELL = re.compile(
     r"i (?:have to|must|should|need to|better) (?:go|get going|get back|be going|run|head))\b",
     re.IGNORECASE,
 )
+_SMALL_TALK = re.compile(
+    r"(?:how (?:are|have) (?:you|things)\b[^.!?]*|how do you do|how's (?:it|everything) going|"
+    r"how is (?:it|everything) going|how's everything|what's (?:up|new)|how about you|"
+    r"what about you|and you(?:rself)?|are you well|you okay|"
+    r"how (?:is|was|'s) (?:your|the) (?:day|morning|evening|week)\b[^.!?]*)\?[\"”]?\s*$",
+    re.IGNORECASE,
+)
+_STRANGERS = re.compile(
+    r"\b(?:(?:nice|good|great|pleased|pleasure|lovely) to (?:finally )?meet you|"
+    r"what(?:'s| is) your name|may i ask your name|who are you|where are you from|"
+    r"what do you do for (?:a living|work)|"
+    r"my name(?:'s| is)|tell me (?:a bit |more |something )?about yourself|"
+    r"what do you (?:like to |usually )?do (?:for fun|in your (?:free|spare) time)|"
+    r"what(?:'s| is) your favou?rite|"
+    r"(?:do you have|have you got) any (?:hobbies|pets|siblings|kids|children|brothers)|"
+    r"what are your hobbies|do you live (?:here|around here))\b",
+    re.IGNORECASE,
+)
 _OPEN_WORDS = word_set(
     "a an the and or but of to with for from in on at by my your his her our their its is are was "
     "were am because that which who if as than i very too so into about"
@@ -57,7 +75,8 @@ class DraftContext:
     ``me`` speaks to ``others``. ``facts`` are sentences in the first person of the speaker, from
     the system message and the notes. ``lines`` were said in this conversation, ``own_lines`` are
     those of the speaker, ``earlier_lines`` the speaker's in earlier ones. ``known`` is all text
-    whose names and numbers the speaker may use."""
+    whose names and numbers the speaker may use. ``acquainted``: speaker and listeners know each
+    other."""
 
     me: AgentId
     others: tuple[AgentId, ...] = ()
@@ -66,6 +85,7 @@ class DraftContext:
     own_lines: tuple[str, ...] = ()
     earlier_lines: tuple[str, ...] = ()
     known: str = ""
+    acquainted: bool = False
 
     @classmethod
     def of_prompt(
@@ -76,6 +96,7 @@ class DraftContext:
         others: Sequence[AgentId] = (),
         earlier_lines: Sequence[str] = (),
         known: Sequence[str] = (),
+        acquainted: bool = False,
     ) -> DraftContext:
         """The context that a prompt of speech gives; ``known`` are further texts that the speaker
         has: the persona's."""
@@ -98,6 +119,7 @@ class DraftContext:
             own_lines=tuple(own_lines),
             earlier_lines=tuple(earlier_lines),
             known="\n".join((me, *others, *known, *(message.text for message in messages))),
+            acquainted=acquainted,
         )
 
 
@@ -136,10 +158,12 @@ def is_repeated(draft: str, context: DraftContext) -> bool:
         word_overlap(sentence, sentences[:place]) > 0.8 for place, sentence in enumerate(sentences)
     )
     stuttered = re.search(r"\b(\w+(?: \w+){1,5})[,.]? \1\b", draft, re.IGNORECASE) is not None
+    said = [sentence for line in context.lines for sentence in finished_sentences(line)]
     return (
         within
         or stuttered
         or repeats_line(draft, context.lines)
+        or any(repeats_line(sentence, said) for sentence in sentences if len(sentence.split()) > 3)
         or repeats(draft, context.earlier_lines, share=_MAX_REPEATED_SHARE)
     )
 
@@ -210,13 +234,26 @@ def swaps_roles(draft: str, context: DraftContext) -> bool:
     return bool(swapped_roles(draft, context.facts, names))
 
 
+def introduces_itself(draft: str, context: DraftContext) -> bool:
+    """Whether a draft treats somebody whom the speaker knows as a stranger: it gives or asks the
+    name, is pleased to meet, or asks what one asks in an interview."""
+    if not context.acquainted:
+        return False
+    own = _occurrences(draft, _forms(context.me, context.others))
+    return _STRANGERS.search(draft.replace("’", "'")) is not None or any(
+        _NAMES_ONESELF.search(draft[:start]) for start, _ in own
+    )
+
+
 def invents(draft: str, context: DraftContext) -> bool:
-    """Whether a draft has a name, a number or a relative that stands in nothing its speaker has."""
+    """Whether a draft has a name, a number, a relative or a habit of its speaker that stands in
+    nothing its speaker has."""
     known = context.known
     return bool(
         invented_names(draft, known)
         or invented_numbers(draft, known)
         or invented_relatives(draft, known)
+        or unfounded_claims(draft, (known, *context.lines))
     )
 
 
@@ -227,6 +264,7 @@ DRAFT_RULES: dict[str, Callable[[str, DraftContext], bool]] = {
     "third_person_self": names_itself,
     "partner_absent": names_partner_as_absent,
     "wrong_address": addresses_another,
+    "strangers": introduces_itself,
     "invented": invents,
     "swapped": swaps_roles,
 }
@@ -240,6 +278,15 @@ def is_question(line: str) -> bool:
     (True, False)
     """
     return line.rstrip("\"”»’' )").endswith(("?", "？", "؟", ";" if _is_greek(line) else "?"))
+
+
+def is_small_talk(line: str) -> bool:
+    """Whether a question of a line asks how the other is, which needs no memory.
+
+    >>> is_small_talk("Hi! How are you today?"), is_small_talk("How is your oven?")
+    (True, False)
+    """
+    return is_question(line) and _SMALL_TALK.search(line.replace("’", "'")) is not None
 
 
 def is_farewell(line: str) -> bool:

@@ -1,0 +1,302 @@
+"""What the next line of a conversation is for: an answer, a reaction, news, or a farewell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...core import (
+    AgentId,
+    Choice,
+    ConversationView,
+    Cue,
+    Option,
+    Record,
+    Thought,
+    short_name,
+)
+from ...core.text import terms
+from ..speech import (
+    confide_options,
+    is_farewell,
+    is_question,
+    is_secret,
+    is_small_talk,
+    join_names,
+    own_secrets,
+    sharable,
+)
+from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
+from ..text import excerpt, finished_sentences, is_english, own_words
+
+MAX_TOPICS = 2
+"""What one tells in a conversation of its own accord."""
+_MAX_TOPIC_OPTIONS = 8
+_MAX_MEMORIES = 2
+# News has so many words that were not said before.
+_NEWS_TERMS = 4
+_TOLD_SHARE = 0.6  # of a topic's words, in one line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePlan:
+    """The note of the next line: sentences remembered and what the speaker wants to say, in the
+    first person. ``about`` is what the line is judged by; ``farewell``: it takes leave.
+    ``openings`` are beginnings of its drafts, ``given`` are drafts already, ``tells`` has the words
+    that are preferred: see ``draft_line``."""
+
+    memories: tuple[str, ...] = ()
+    intent: str = ""
+    about: str = ""
+    farewell: bool = False
+    openings: tuple[str, ...] = ("",)
+    given: tuple[str, ...] = ()
+    tells: str = ""
+
+
+def plan_line(
+    builder: StepBuilder, talk: ConversationView, earlier: Sequence[str], *, min_lines: int
+) -> Thought[LinePlan]:
+    """What the next line is for; ``earlier`` are own lines of other conversations.
+
+    A farewell is answered by one. A question is answered with what is remembered of it, before
+    anything else is told; news is met with what is remembered of it, and one more line is left
+    to speak of it. Else a topic is told, and when there is none left the speaker takes leave."""
+    me = builder.situation.persona.name
+    last = talk.lines[-1].text if talk.lines else ""
+    heard = bool(last) and talk.lines[-1].who != me
+    if heard and is_farewell(last):
+        builder.explain("Answers a farewell.")
+        return LinePlan(about=last, farewell=True, openings=("", farewell_text(builder, talk)))
+    greeting = _greeting(builder, talk)
+    if len(talk.lines) < 2 and not (is_question(last) and not is_small_talk(last)):
+        # One greets before one tells.
+        about = last or greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
+        return LinePlan(about=about, openings=(greeting, ""))
+    asked = heard and is_question(last) and not is_small_talk(last)
+    # Without words of its own the last line says nothing to recall by.
+    about = last if len(set(terms(last))) > 2 else _occasion(builder, talk)
+    records = sharable(
+        (yield from recall_records(Cue(text=about, at=builder.situation.now, limit=20))), talk, me
+    )
+    if asked or _is_news(talk, 1) or _is_news(talk, 2):
+        memories = _bearing(builder, records, talk) if heard else []
+        builder.mark_used(memories)
+        builder.explain("Answers a question." if asked else "Speaks of what was told.")
+        remembered = _as_sentences(memories, talk, me, last)
+        given = remembered[:1] if asked else ()
+        return LinePlan(memories=remembered, about=last, given=given, tells=" ".join(given))
+    intent = yield from _topic_sentence(builder, talk, records, about, earlier)
+    if intent:
+        # What one has in mind is a sentence that can be said as it is, and continued.
+        return LinePlan(intent=intent, about=intent, openings=("", intent), tells=intent)
+    if len(talk.lines) >= min_lines:
+        builder.explain("Has nothing more to tell.")
+        openings = ("", farewell_text(builder, talk))
+        leave = _leave_intent(builder)
+        return LinePlan(intent=leave, about=last, farewell=True, openings=openings)
+    return LinePlan(about=last)
+
+
+def _occasion(builder: StepBuilder, talk: ConversationView) -> str:
+    """What brings something to mind before anything was said: the others, and one's concerns."""
+    persona = builder.situation.persona
+    others = [who for who in talk.members if who != persona.name]
+    return f"{persona.name} tells {join_names(others)} some news. {_currently(builder)}".strip()
+
+
+def _is_news(talk: ConversationView, place: int) -> bool:
+    """Whether the ``place``-th line from the end tells something: it is no question, and has
+    several words that nobody said before."""
+    if place > len(talk.lines):
+        return False
+    line = talk.lines[-place]
+    said = {term for earlier in talk.lines[:-place] for term in terms(earlier.text)}
+    return not is_question(line.text) and len(set(terms(line.text)) - said) >= _NEWS_TERMS
+
+
+def _bearing(builder: StepBuilder, records: list[Record], talk: ConversationView) -> list[Record]:
+    """The recalled thoughts that share a word with the last line, are no secret, and do not say
+    again what was said."""
+    words, secrets = set(terms(talk.lines[-1].text)), own_secrets(builder, records)
+    shown = []
+    for record in records:
+        if record.kind != "thought" or secrets.concern(record.text):
+            continue
+        if words & set(terms(record.text)) and not _is_said(record.text, talk):
+            shown.append(record)
+    return shown[:_MAX_MEMORIES]
+
+
+def _topic_sentence(
+    builder: StepBuilder,
+    talk: ConversationView,
+    records: list[Record],
+    about: str,
+    earlier: Sequence[str],
+) -> Thought[str]:
+    """What one wants to tell, in the first person; empty if there is nothing left.
+
+    What is on one's mind comes first, then recalled thoughts; nothing that these listeners were
+    told before."""
+    me = builder.situation.persona.name
+    used = builder.state.drafts.get("topics", ())
+    if len(used) >= MAX_TOPICS:
+        return ""
+    currently = _currently(builder)
+    if currently and _CURRENTLY not in used and not _is_said(currently, talk, earlier):
+        _use_topic(builder, _CURRENTLY)
+        return _in_own_words(currently, talk, me, about)
+    topic = yield from _choose_topic(builder, talk, records, about, earlier)
+    return _in_own_words(topic.text, talk, me, about) if topic is not None else ""
+
+
+_CURRENTLY = 0
+"""Stands for the persona's present concerns among the ids of topics."""
+
+
+def _use_topic(builder: StepBuilder, topic: int) -> None:
+    used = builder.state.drafts.get("topics", ())
+    builder.update_state(drafts={**builder.state.drafts, "topics": sorted({*used, topic})})
+
+
+def _choose_topic(
+    builder: StepBuilder,
+    talk: ConversationView,
+    records: list[Record],
+    about: str,
+    earlier: Sequence[str],
+) -> Thought[Record | None]:
+    """A record of kind "thought" to speak of, none twice in a conversation; None if there is none.
+
+    A secret is told only by decision."""
+    me = builder.situation.persona.name
+    used = builder.state.drafts.get("topics", ())
+    thoughts = [
+        record
+        for record in records
+        if record.id not in used
+        and record.kind == "thought"
+        and not _is_said(record.text, talk, earlier)
+        and not _is_known_to_partner(record, talk, me)
+    ][:_MAX_TOPIC_OPTIONS]
+    secrets = own_secrets(builder, records)
+    while thoughts:
+        options = [Option(str(record.id), record.text) for record in thoughts]
+        answer = yield from choose_among(options, about=about, role="topic")
+        chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
+        if secrets.concern(chosen.text) and not (yield from _confides(builder, talk, chosen)):
+            # One secret is thought of in a step; the others would be asked in vain.
+            thoughts = [record for record in thoughts if not secrets.concern(record.text)]
+            continue
+        builder.mark_used([chosen])
+        _use_topic(builder, chosen.id)
+        builder.explain(f"Had in mind: {chosen.text}")
+        return chosen
+    return None
+
+
+def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> Thought[bool]:
+    """Whether a secret is told to everybody in the conversation."""
+    situation = builder.situation
+    me = situation.persona.name
+    for partner in (who for who in talk.members if who != me):
+        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=3, touch=False)
+        relation = yield from recall_records(cue)
+        known = " ".join(excerpt(record.text, partner, MAX_MEMORY_CHARS) for record in relation)
+        options, about = confide_options(me, partner, secret.text, known)
+        picked = yield from pick_option(builder, options, about=about, role="confide")
+        if picked != "tell":
+            builder.explain(f"Kept a secret from {partner}: {secret.text}")
+            return False
+    builder.explain("Trusted the other with a secret.")
+    return True
+
+
+def _is_known_to_partner(record: Record, talk: ConversationView, me: AgentId) -> bool:
+    """Whether a record tells the listener about the listener, or what both do together: nobody
+    says that."""
+    partner = _addressee(talk, me)
+    if not partner:
+        return False
+    about = record.text.startswith((partner, f"{short_name(partner)} "))
+    return about or "with you" in _in_own_words(record.text, talk, me, "")
+
+
+def _is_said(text: str, talk: ConversationView, earlier: Sequence[str] = ()) -> bool:
+    """Whether a line, of this conversation or an earlier one, has told most of a text."""
+    words = set(terms(_telling_sentence(text)))
+    if not words:
+        return False
+    lines = (*(line.text for line in talk.lines), *earlier)
+    return any(len(words & set(terms(line))) >= _TOLD_SHARE * len(words) for line in lines)
+
+
+def _as_sentences(
+    records: list[Record], talk: ConversationView, me: AgentId, last: str
+) -> tuple[str, ...]:
+    return tuple(_in_own_words(record.text, talk, me, last) for record in records)
+
+
+def _in_own_words(text: str, talk: ConversationView, me: AgentId, last: str) -> str:
+    """The telling sentence of a text in the first person; the listener is "you" if there is one."""
+    partner = _addressee(talk, me)
+    said = _telling_sentence(own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner))
+    return _without_list(said) if partner else said
+
+
+_LIST_WITH_YOU = re.compile(
+    r"(?:[A-Z]\w+ [A-Z]\w+, )*(?:(?:[A-Z]\w+ [A-Z]\w+|you)(?:,| and) )*you"
+    r"(?:(?:,| and|, and) [A-Z]\w+ [A-Z]\w+)*"
+)
+
+
+def _without_list(text: str) -> str:
+    """ "I want to invite Cy Dunn, you and Bo Lind." is said to "you" as "I want to invite you."."""
+    return _LIST_WITH_YOU.sub("you", text)
+
+
+def _telling_sentence(text: str) -> str:
+    """The first sentence of a text, but of "I have a secret. The oven is cracked." the second."""
+    sentences = finished_sentences(text)
+    telling = [sentence for sentence in sentences if not is_secret(sentence)]
+    return (telling or sentences or [text])[0]
+
+
+def _currently(builder: StepBuilder) -> str:
+    """What is on the agent's mind, unless it is a secret."""
+    currently = builder.state.currently or builder.situation.persona.currently
+    return "" if is_secret(currently) else currently
+
+
+def _greeting(builder: StepBuilder, talk: ConversationView) -> str:
+    """A greeting by the time of day; empty for agents who do not speak English."""
+    hour = builder.situation.now.hour
+    time = "morning" if 4 <= hour < 12 else "afternoon" if 12 <= hour < 18 else "evening"
+    return _called(builder, talk, f"Good {time}")
+
+
+def farewell_text(builder: StepBuilder, talk: ConversationView) -> str:
+    """A plain farewell; empty for agents who do not speak English."""
+    return _called(builder, talk, "Goodbye")
+
+
+def _called(builder: StepBuilder, talk: ConversationView, words: str) -> str:
+    persona = builder.situation.persona
+    if not is_english(persona.background + persona.currently, talk.members):
+        return ""
+    partner = _addressee(talk, persona.name)
+    return f"{words}, {short_name(partner)}!" if partner else f"{words}!"
+
+
+def _leave_intent(builder: StepBuilder) -> str:
+    doing = builder.situation.seen.doing.strip(" .")
+    busy = f" I have to go on {doing}." if re.match(r"[a-z]+ing\b", doing) else ""
+    return f"Goodbye.{busy}" if busy else "Goodbye, I have to go now."
+
+
+def _addressee(talk: ConversationView, me: AgentId) -> AgentId:
+    """The one listener; empty in a group, where "you" would be ambiguous."""
+    others = [who for who in talk.members if who != me]
+    return others[0] if len(others) == 1 else ""
