@@ -125,7 +125,7 @@ class LineCritic:
 
     def write(self, folder: Path) -> None:
         """Write the two files. Raises OSError."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {
             # Half the size; no figure changes by it.
@@ -133,7 +133,7 @@ class LineCritic:
             for name, array in self._tensors().items()
         }
         with atomic_path(folder / CRITIC_WEIGHTS) as part:
-            save_file(tensors, part)
+            part.write_bytes(save(tensors))
         settings: dict[str, Json] = {
             "format": CRITIC_FORMAT,
             "features": list(self.features),

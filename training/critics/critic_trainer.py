@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...core import DEFAULT_VOICE, DataError, Json, Seed, atomic_path
 from ...core import digest as digest_json
 from ...models import LocalModel
-from ...models.decisions import LINE_FEATURES, LineCritic, LineMatcher, match_texts
+from ...models.decisions import CRITIC_FEATURES, LINE_FEATURES, LineCritic, LineMatcher, match_texts
 from ..dialogues import PersonaDialogue
 from .critic_data import TRUE, CriticData, CriticItem, LinePlace, line_places, with_generated
 from .critic_evaluation import CriticFigures, critic_figures, line_feature_rows
@@ -53,7 +53,7 @@ class CriticSettings:
     matcher_share: float = 0.7
     seed: int = 1
     voice: str = DEFAULT_VOICE
-    features: tuple[str, ...] = LINE_FEATURES
+    features: tuple[str, ...] = CRITIC_FEATURES
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
@@ -139,7 +139,14 @@ def _work_key(
             {
                 "dialogues": [[line.text for line in d.lines] for d in dialogues],
                 "model": [about.get("digest"), about.get("voice"), about.get("dtype")],
-                "settings": json.loads(json.dumps(asdict(replace(settings, features=())))),
+                "matcher": asdict(settings.matcher),
+                "items": [
+                    settings.places,
+                    settings.drafts,
+                    settings.matcher_share,
+                    settings.seed,
+                    settings.voice,
+                ],
             }
         )
     )
