@@ -130,7 +130,9 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
         drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
         builder.update_state(drafts=drafts)
     earlier = yield from _earlier_lines(builder, talk)
-    plan = yield from plan_line(builder, talk, earlier, min_lines=settings.min_lines)
+    plan = yield from plan_line(
+        builder, talk, earlier, min_lines=settings.min_lines, max_lines=settings.max_lines
+    )
     line = yield from _next_line(builder, talk, plan, earlier, settings)
     builder.explain(f"({line.summary})")
     text = line.text

@@ -11,6 +11,7 @@ from .draft_rules import refusal_rule as refusal_rule
 from .draft_rules import repeats_line as repeats_line
 from .drafts import DraftedLine as DraftedLine
 from .drafts import draft_line as draft_line
+from .drafts import judge_drafts as judge_drafts
 from .invented_terms import invented_names as invented_names
 from .invented_terms import invented_numbers as invented_numbers
 from .invented_terms import invented_relatives as invented_relatives

@@ -36,7 +36,7 @@ _NAMES_ONESELF = re.compile(
     r"(?:\bI['’]m|\bI am|\bname is|\bname['’]s|\bcall me|\bthis is) $", re.I
 )
 _FAREWELL = re.compile(
-    r"\b(?:good-?bye|bye(?:-bye)?|farewell|see you|see ya|good night|talk to you (?:later|soon)|"
+    r"\b(?:good-?bye|bye(?:-bye)?|farewell|(?<!to )see you|see ya|good night|talk to you (?:later|soon)|"
     r"(?:i'll|i will) (?:see|talk to|catch) you|take care|have a (?:nice|good|great|lovely) "
     r"(?:day|one|time|evening|night|weekend|morning)|until (?:then|later|tonight|tomorrow)|"
     r"i (?:have to|must|should|need to|better) (?:go|get going|get back|be going|run|head))\b",
@@ -63,6 +63,12 @@ _STRANGERS = re.compile(
 _OPEN_WORDS = word_set(
     "a an the and or but of to with for from in on at by my your his her our their its is are was "
     "were am because that which who if as than i very too so into about"
+)
+_STUTTER = re.compile(r"\b([\w'’]+(?: [\w'’]+){1,5})[,.]? \1(?!\w)", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"(?:^|[.!?,] )(?:do|does|did|is|are|was|were|have|has|had|will|would|can|could|should)(?:n't)? "
+    r"[^.!?]*\?\W*$",
+    re.IGNORECASE,
 )
 _MAX_REPEATED_SHARE = 0.85  # with a line of an earlier conversation
 _LIST_BEFORE = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)?,? $")
@@ -157,12 +163,15 @@ def is_repeated(draft: str, context: DraftContext) -> bool:
     within = any(
         word_overlap(sentence, sentences[:place]) > 0.8 for place, sentence in enumerate(sentences)
     )
-    stuttered = re.search(r"\b(\w+(?: \w+){1,5})[,.]? \1\b", draft, re.IGNORECASE) is not None
-    said = [sentence for line in context.lines for sentence in finished_sentences(line)]
+    stuttered = _STUTTER.search(draft) is not None
+    lines = list(context.lines)
+    if lines and _YES_NO.search(lines[-1]):
+        lines.pop()  # "Will you bring them?" is answered with its words.
+    said = [sentence for line in lines for sentence in finished_sentences(line)]
     return (
         within
         or stuttered
-        or repeats_line(draft, context.lines)
+        or repeats_line(draft, lines)
         or any(repeats_line(sentence, said) for sentence in sentences if len(sentence.split()) > 3)
         or repeats(draft, context.earlier_lines, share=_MAX_REPEATED_SHARE)
     )

@@ -59,7 +59,10 @@ def conversation_speaker(builder: StepBuilder, talk: ConversationView) -> Though
         facts=_facts(builder),
         scene=scene_text(me, situation.seen.place, situation.seen.doing),
         partner=join_names(others),
-        known=tuple(dict.fromkeys(known))[:MAX_KNOWN],
+        known=(
+            *((f"I know {join_names(others)} well.",) if known else ()),
+            *tuple(dict.fromkeys(known))[:MAX_KNOWN],
+        ),
     )
 
 
