@@ -20,6 +20,7 @@ from ...core import (
 from ...core.text import terms
 from ..dialogue import KnownSentence, asked_question, bears_on, fit_sentences, known_answer
 from ..speech import (
+    TELL_PROBABILITY,
     confide_options,
     is_farewell,
     is_question,
@@ -29,7 +30,7 @@ from ..speech import (
     own_secrets,
     sharable,
 )
-from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
+from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, recall_records
 from ..text import excerpt, finished_sentences, is_english, own_words
 
 MAX_TOPICS = 3
@@ -38,6 +39,14 @@ _MAX_TOPIC_OPTIONS = 8
 _MAX_MEMORIES = 2
 # News has so many words that were not said before.
 _NEWS_TERMS = 4
+_INVITATION = re.compile(
+    r"\b(?:invite you|you should come|would like you to come|hope you(?:'ll| will| can) come|"
+    r"come to (?:my|the|our) (?:\w+ )?(?:supper|party|dinner|lunch|feast|celebration|festival))\b",
+    re.IGNORECASE,
+)
+_INSIGHT = re.compile(r"^[\w ]{1,60} (?:understands|realizes|realises) that ")
+# What one has concluded or heard is not told as it was noted.
+_FRAME = re.compile(r"^I (?:learned|have learned|understand|understood|realised|realized) that ")
 # What one does every day is no news.
 _HABIT = re.compile(r"\b(?:every (?:morning|day|evening|week)|usually|always|often)\b")
 _TOLD_SHARE = 0.6  # of a topic's words, in one line
@@ -86,6 +95,9 @@ def plan_line(
         return LinePlan(about=about, openings=(greeting, ""))
     if asked:
         return (yield from _answer(builder, talk))
+    if heard and _INVITATION.search(last):
+        builder.explain("Answers an invitation.")
+        return LinePlan(about=last, given=("Thank you! I would love to come.",))
     if heard and _is_news(talk, 1):
         return (yield from _reaction(builder, talk))
     plan = None
@@ -150,6 +162,8 @@ def _news(
     for one in fitted:
         if one.record is None or one.record.kind != "thought" or one.record.id in used:
             continue
+        if _INSIGHT.search(one.record.text):
+            continue
         if bears_on(one) and not _HABIT.search(one.text) and _is_fresh(one, talk, me, earlier):
             builder.mark_used([one.record])
             _use_topic(builder, one.record.id)
@@ -163,7 +177,9 @@ def _news(
 
 def _telling(intent: str) -> LinePlan:
     # What one has in mind is a sentence that can be said as it is, and continued.
-    return LinePlan(intent=intent, about=intent, openings=("", intent), tells=intent)
+    return LinePlan(
+        intent=intent, about=intent, openings=("", intent), given=(intent,), tells=intent
+    )
 
 
 def _fitted(
@@ -200,9 +216,21 @@ def _is_fresh(
 
 
 def _to_listener(text: str, talk: ConversationView, me: AgentId) -> str:
-    """A sentence of one's own in which the one listener is "you"."""
+    """A sentence of one's own in which the one listener is "you"; of several those that do not
+    point back to somebody by a pronoun."""
     partner = _addressee(talk, me)
-    return _without_list(own_words(text, me, partner)) if partner else text
+    said = _without_list(own_words(text, me, partner)) if partner else text
+    first, *rest = finished_sentences(said) or [said]
+    kept = [sentence for sentence in rest if not _POINTS_BACK.match(sentence)]
+    return _without_frame(" ".join((first, *kept)))
+
+
+_POINTS_BACK = re.compile(r"(?:He|She|They|His|Her|Their)\b")
+
+
+def _without_frame(text: str) -> str:
+    bare = _FRAME.sub("", text)
+    return bare[:1].upper() + bare[1:]
 
 
 def _occasion(builder: StepBuilder, talk: ConversationView) -> str:
@@ -251,13 +279,17 @@ def _choose_topic(
         and not _is_said(record.text, talk, earlier)
         and not _is_known_to_partner(record, talk, me)
         and not _HABIT.search(record.text)
+        and not _INSIGHT.search(record.text)
     ][:_MAX_TOPIC_OPTIONS]
     secrets = own_secrets(builder, records)
     while thoughts:
         options = [Option(str(record.id), record.text) for record in thoughts]
         answer = yield from choose_among(options, about=about, role="topic")
         chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
-        if secrets.concern(chosen.text) and not (yield from _confides(builder, talk, chosen)):
+        if secrets.concern(chosen.text) and not (
+            secrets.concern(_telling_sentence(chosen.text))
+            and (yield from _confides(builder, talk, chosen))
+        ):
             # One secret is thought of in a step; the others would be asked in vain.
             thoughts = [record for record in thoughts if not secrets.concern(record.text)]
             continue
@@ -273,12 +305,17 @@ def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> T
     situation = builder.situation
     me = situation.persona.name
     for partner in (who for who in talk.members if who != me):
-        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=3, touch=False)
+        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=12, touch=False)
         relation = yield from recall_records(cue)
-        known = " ".join(excerpt(record.text, partner, MAX_MEMORY_CHARS) for record in relation)
-        options, about = confide_options(me, partner, secret.text, known)
-        picked = yield from pick_option(builder, options, about=about, role="confide")
-        if picked != "tell":
+        known = " ".join(
+            excerpt(record.text, partner, MAX_MEMORY_CHARS)
+            for record in relation
+            if record.kind == "thought" and partner in record.text
+        )
+        options, about = confide_options(me, partner, known)
+        seed = situation.seed.child("confide", partner).number
+        answer = yield from choose_among(options, about=about, role="confide", seed=seed)
+        if not isinstance(answer, Choice) or answer.probabilities[0] < TELL_PROBABILITY:
             builder.explain(f"Kept a secret from {partner}: {secret.text}")
             return False
     builder.explain("Trusted the other with a secret.")
@@ -292,7 +329,8 @@ def _is_known_to_partner(record: Record, talk: ConversationView, me: AgentId) ->
     if not partner:
         return False
     about = record.text.startswith((partner, f"{short_name(partner)} "))
-    return about or "with you" in _in_own_words(record.text, talk, me, "")
+    said = _in_own_words(record.text, talk, me, "")
+    return about or "with you" in said or re.match(r"You\b", said) is not None
 
 
 def _is_said(text: str, talk: ConversationView, earlier: Sequence[str] = ()) -> bool:
@@ -308,7 +346,7 @@ def _in_own_words(text: str, talk: ConversationView, me: AgentId, last: str) -> 
     """The telling sentence of a text in the first person; the listener is "you" if there is one."""
     partner = _addressee(talk, me)
     said = _telling_sentence(own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner))
-    return _without_list(said) if partner else said
+    return _without_frame(_without_list(said) if partner else said)
 
 
 _LIST_WITH_YOU = re.compile(

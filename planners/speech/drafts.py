@@ -103,6 +103,8 @@ def draft_line(
                 refused[rule] += 1
         if len(pool) > before:
             best, probability = yield from judge_drafts(ask, tuple(pool), about, seed, tells)
+        if probability is None and not any(texts):
+            best = ""  # The model answers nothing: what it was given is not said either.
         if best and (probability is None or probability >= GOOD_PROBABILITY):
             break
     if probability is not None and probability < LEAST_PROBABILITY:

@@ -54,13 +54,14 @@ def conversation_speaker(builder: StepBuilder, talk: ConversationView) -> Though
         for sentence in finished_sentences(own_words(record.text, me))
         if _names_only(sentence, others)
     ]
+    acquainted = any(who in record.text for record in shared for who in others)
     return Speaker(
         name=me,
         facts=_facts(builder),
         scene=scene_text(me, situation.seen.place, situation.seen.doing),
         partner=join_names(others),
         known=(
-            *((f"I know {join_names(others)} well.",) if known else ()),
+            *((f"I know {join_names(others)} well.",) if acquainted else ()),
             *tuple(dict.fromkeys(known))[:MAX_KNOWN],
         ),
     )
