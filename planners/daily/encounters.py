@@ -45,7 +45,7 @@ _GREETING = re.compile(
     r"(?:hi|hello|hey|good (?P<time>morning|afternoon|evening))\b", re.IGNORECASE
 )
 _BY_THE_WAY = re.compile(
-    r"\b(?:thanks?|see you|hope you|have to|(?:good|nice|lovely|great) (?:to|talking|seeing))\b",
+    r"\b(?:thanks?|see you|hope you|have to go|(?:good|nice|lovely|great) (?:to|talking|seeing))\b",
     re.IGNORECASE,
 )
 _GREETING_HOURS = {

@@ -287,7 +287,7 @@ def _choose_topic(
         answer = yield from choose_among(options, about=about, role="topic")
         chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
         if secrets.concern(chosen.text) and not (
-            secrets.concern(_telling_sentence(chosen.text))
+            secrets.reveal(_telling_sentence(chosen.text))
             and (yield from _confides(builder, talk, chosen))
         ):
             # One secret is thought of in a step; the others would be asked in vain.

@@ -73,6 +73,10 @@ class SecretTerms:
         """Whether a text is about a secret."""
         if is_secret(text) or self._sentences & set(sentences(text)):
             return True
+        return self.reveal(text)
+
+    def reveal(self, text: str) -> bool:
+        """Whether a text gives a secret away: by its words, not only by where it stands."""
         if _COMMON_KNOWLEDGE.search(text):
             return False
         return sum(self._weights.get(term, 0) for term in set(_lower_terms(text))) >= 2
