@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias
 from ...core import sentences
 from ...core.text import MONTH_NAMES, NUMBER_WORDS, WEEKDAY_NAMES, clock_minutes
 
-AnswerKind: TypeAlias = Literal["who", "when", "where", "count", "name", "other", "yes_no", "talk"]
+AnswerKind: TypeAlias = Literal[
+    "who", "whose", "when", "where", "count", "name", "other", "yes_no", "talk"
+]
 """What a question asks for. ``yes_no`` is answered by yes or no, ``talk`` by talking: it asks how
 somebody is, or for an opinion."""
 
@@ -39,7 +41,8 @@ _KINDS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = tuple(
         ),
         ("when", r"\bwhen\b|\bwhat (?:time|day|date|year)\b|\bhow long\b|\bsince when\b"),
         ("where", r"\bwhere\b|\bwhich (?:place|room|street|house)\b"),
-        ("who", r"\bwho(?:m|se|['’]s)?\b"),
+        ("whose", r"\bwhose\b"),
+        ("who", r"\bwho(?:m|['’]s)?\b"),
         ("other", r"\b(?:what|which|why|how)\b"),
     )
 )
@@ -58,7 +61,10 @@ _DAY = re.compile(
     re.IGNORECASE,
 )
 _TOPICS: tuple[tuple[Literal["name", "self", "day"], re.Pattern[str]], ...] = (
-    ("name", re.compile(r"\byour (?:own |full )?name\b|\bwho are you\b|\bare you called\b", re.I)),
+    (
+        "name",
+        re.compile(r"\byour (?:own |full )?name\b|\bwho are you\W*$|\bare you called\b", re.I),
+    ),
     ("self", _OCCUPATION),
     ("day", _DAY),
 )
@@ -80,6 +86,7 @@ _PERSON_WORDS = re.compile(
     r"[A-ZÀ-Þ]\w+ [A-ZÀ-Þ]\w+|\b(?:father|mother|brother|sister|son|daughter|husband|wife|uncle|"
     r"aunt|friend|nobody|everybody|somebody|teacher|children|I|we)\b"
 )
+_OWNER_WORDS = re.compile(r"['’]s\b|\bof (?:my |the )?\w|\bmy\b|\bbelongs?\b|\bowns?\b")
 _NAMING = re.compile(r"\b(?:called|named|names? (?:is|was|are|were))\b", re.IGNORECASE)
 
 
@@ -132,5 +139,11 @@ def fits_kind(sentence: str, kind: AnswerKind) -> bool | None:
     """
     if kind == "when":
         return _TIME_WORDS.search(sentence) is not None or clock_minutes(sentence) is not None
-    pattern = {"where": _PLACE_WORDS, "count": _COUNT_WORDS, "who": _PERSON_WORDS, "name": _NAMING}
+    pattern = {
+        "where": _PLACE_WORDS,
+        "count": _COUNT_WORDS,
+        "who": _PERSON_WORDS,
+        "whose": _OWNER_WORDS,
+        "name": _NAMING,
+    }
     return pattern[kind].search(sentence) is not None if kind in pattern else None

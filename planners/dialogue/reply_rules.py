@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, short_name
+from ...core import Resolution, sentences, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
@@ -35,6 +35,10 @@ _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
     re.IGNORECASE,
 )
+_DOUBT = re.compile(
+    r"\b(?:hard|difficult|afraid|wrong|seldom|rarely|perhaps|maybe|if)\b", re.IGNORECASE
+)
+_MEETING = re.compile(r"\b(?:nice|glad|good|happy|great) to see you\b", re.IGNORECASE)
 _GREETING_WORDS = 4  # of a line that only greets
 _THANKS = re.compile(r"\b(?:thanks?|thank you|you too|same to you|welcome)\b", re.IGNORECASE)
 _GROUNDED_SHARE = 0.7  # of the longer words of an answer
@@ -87,7 +91,7 @@ def _basis_refusal(
 ) -> str:
     """The rule by which a draft is refused that does not say what its basis has."""
     if basis.resolve == "unknown":
-        return "" if _SAYS_UNKNOWN.search(draft) and len(draft) < 120 else "unknown"
+        return "" if _only_says_unknown(draft) else "unknown"
     if basis.resolve == "ask":
         return "" if draft.rstrip().endswith("?") else "ask"
     if basis.resolve == "hand_over":
@@ -99,11 +103,18 @@ def _basis_refusal(
             return "denied"
         texts = [truths.known, *truths.facts, *truths.lines]
         return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
-    if is_farewell(context.line) and not (is_farewell(draft) or _THANKS.search(draft)):
+    takes_leave = is_farewell(_MEETING.sub("", draft)) or _THANKS.search(draft)
+    if is_farewell(context.line) and not takes_leave:
         return "farewell"
     if _is_mere_greeting(context.line) and not _GREETING.match(draft):
         return "greeting"
     return "claim" if claims_unknown(draft, truths.known) else ""
+
+
+def _only_says_unknown(draft: str) -> bool:
+    """Whether a draft says that its speaker does not know, and no more."""
+    single = len(sentences(draft)) == 1 and '"' not in draft
+    return single and _SAYS_UNKNOWN.search(draft) is not None and " but " not in draft
 
 
 def _tells(draft: str, answer: str, line: str) -> bool:
@@ -144,7 +155,8 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         return ()
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
-    if basis.question and basis.question.kind == "yes_no":
+    yes_no = basis.question is not None and basis.question.kind == "yes_no"
+    if yes_no and not _DOUBT.search(basis.answer):
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
