@@ -55,6 +55,15 @@ ModelOption = Annotated[
         "openai:URL#name, llamacpp:FILE.gguf.",
     ),
 ]
+VoiceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--voice",
+        callback=_not_blank,
+        metavar="DIR",
+        help="The folder of a trained voice; default: the model's own; none: base weights.",
+    ),
+]
 
 EXIT_USER_ERROR = 2
 """Exit code for errors that the user can correct: a wrong name, file, setting or run."""

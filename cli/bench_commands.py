@@ -279,10 +279,13 @@ def dialogue(
     ] = None,
     part: Annotated[
         list[str] | None,
-        typer.Option("--part", help="nll, replies, told, town; all if none."),
+        typer.Option(
+            "--part",
+            help="nll, replies, told, learned, discriminator, town; all if none.",
+        ),
     ] = None,
     items: Annotated[
-        int, typer.Option("--items", min=0, help="Dialogues to take (0: 60 for nll, else 100).")
+        int, typer.Option("--items", min=0, help="Dialogues to take (0: 50 to 150, by the part).")
     ] = 0,
     keep: Annotated[
         Path | None,

@@ -17,6 +17,7 @@ from .application import (
     FolderArgument,
     JsonOption,
     ModelOption,
+    VoiceOption,
     app,
     console,
     print_error,
@@ -35,6 +36,7 @@ def interview(
         int | None, typer.Option("--at", min=0, help="The agent as of this many steps.")
     ] = None,
     model: ModelOption = None,
+    voice: VoiceOption = None,
     person: Annotated[
         str, typer.Option("--person", help="Who asks; records for others are not used.")
     ] = "an interviewer",
@@ -44,7 +46,16 @@ def interview(
     """Ask an agent of a run a question; the run is not changed."""
     from ..simulation import interview as ask
 
-    reply = ask(folder, agent, question, at=at, model=model, person=person, allow_code=allow_code)
+    reply = ask(
+        folder,
+        agent,
+        question,
+        at=at,
+        model=model,
+        voice=voice,
+        person=person,
+        allow_code=allow_code,
+    )
     if json:
         used = list(reply.step.used)
         figures = {"agent": agent, "question": question, "answer": reply.text, "used": used}
@@ -62,6 +73,7 @@ def chat(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Where the agent lives.")],
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Whom to talk with.")],
     model: ModelOption = None,
+    voice: VoiceOption = None,
     memory: Annotated[
         Path | None, typer.Option("--memory", help="File that keeps the agent's memory.")
     ] = None,
@@ -73,7 +85,7 @@ def chat(
     from ..simulation import agent_from_scenario
     from ..store import Store
 
-    settings = load_scenario(scenario).with_overrides(model=model)
+    settings = load_scenario(scenario).with_overrides(model=model, voice=voice)
     with Store(memory if memory is not None else ":memory:") as store:
         mind = agent_from_scenario(settings, agent, store)
         console().print(f"{mind.id} listens. (An empty line ends the talk.)")

@@ -25,6 +25,7 @@ from .application import (
     FolderArgument,
     JsonOption,
     ModelOption,
+    VoiceOption,
     app,
     console,
     print_error,
@@ -68,6 +69,7 @@ def run(
     until: UntilOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The run's seed.")] = None,
     model: ModelOption = None,
+    voice: VoiceOption = None,
     planner: Annotated[
         str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
     ] = None,
@@ -94,6 +96,7 @@ def run(
     settings = load_scenario(scenario).with_overrides(
         seed=seed,
         model=model,
+        voice=voice,
         planner=planner,
         exact=exact,
         device=device,

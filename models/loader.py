@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -47,8 +48,10 @@ from .files import (
     known_models,
     model_not_found,
     pull,
+    read_adapter,
     read_checkpoint,
     read_gguf,
+    require_fit,
     require_kind,
     shipped_voice,
     silence_libraries,
@@ -105,7 +108,10 @@ def load_local_model(
     config = _generation_config(name, model, tokenizer, prompt_builder, vocabulary, small)
     report(f"preparing {name}", 0, 0)
     linears = linear_shapes(model)
-    backend = make_backend(name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8)
+    adapter = _default_voice(name, voice, linears)
+    backend = make_backend(
+        name, model, torch_device, tokens, cache_mb=cache_mb, int8=int8, adapter=adapter
+    )
     report(f"loading the embedder {embedder}", 0, 0)
     text_embedder = load_embedder(
         embedder, device=str(torch_device), alone=exact, progress=progress
@@ -119,27 +125,30 @@ def load_local_model(
     decider = Decider(prompt_builder, text_embedder, calibration, method=method, remember=not exact)
     ledger = UsageLedger()
     limits = make_limits(torch_device, torch_dtype, rows, pass_tokens, int8=int8, exact=exact)
-    voices = VoiceTable(backend, name, linears, partial(_load_critic, decider))
-    _load_default_voice(voices, name, voice)
+    voices = VoiceTable(backend, name, linears, adapter, partial(_load_critic, decider))
     engine = Engine(backend, prompt_builder, config, decider, ledger, limits, voices)
     return LocalModel(engine, decider, text_embedder, ledger, about)
 
 
-def _load_default_voice(voices: VoiceTable, name: str, voice: str | None) -> None:
-    """Load the voice that a model is loaded with, unless that is its base weights."""
+def _default_voice(
+    name: str, voice: str | None, shapes: Mapping[str, tuple[int, int]]
+) -> Adapter | None:
+    """The voice that a model is loaded with; None for its base weights. Raises ModelError."""
     if voice in (None, "", DEFAULT_VOICE):
         folder = shipped_voice(name)
     else:
         folder = None if voice == NO_VOICE else Path(str(voice)).expanduser()
-    if folder is not None:
-        voices.load_default(folder)
+    if folder is None:
+        return None
+    adapter = read_adapter(folder)
+    require_fit(adapter, shapes, name)
+    return adapter
 
 
 def _load_critic(decider: Decider, voice: str, adapter: Adapter) -> None:
     """Load the critic that was trained with a voice, if there is one."""
-    load: Any = getattr(decider, "load_critic", None)
-    if load is not None and (adapter.folder / CRITIC_WEIGHTS).is_file():
-        load(voice, adapter.folder)
+    if (adapter.folder / CRITIC_WEIGHTS).is_file():
+        decider.load_critic(voice, adapter.folder)
 
 
 def _no_progress(what: str, done: int, total: int) -> None:

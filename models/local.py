@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from time import monotonic
 
 from ..core import DEFAULT_VOICE, Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
@@ -61,13 +62,13 @@ class LocalModel:
             about["voices"] = {name: others[name] for name in sorted(others)}
         return about
 
-    def load_voice(self, voice: str) -> None:
-        """Load the voice in a folder before the first ask that names it. Raises ModelError for a
-        folder without a voice that fits the model."""
+    def load_voice(self, voice: str, folder: Path | None = None) -> None:
+        """Load a voice before the first ask that names it. ``folder``: where it lies, if its name
+        is not its folder from here. Raises ModelError for a folder without a fitting voice."""
         with self._condition:
             while self._stepping:
                 self._condition.wait()
-            self.engine.voices.adapter(voice)
+            self.engine.voices.adapter(voice, folder)
 
     def embed(self, asks: Sequence[Embed]) -> list[Answer]:
         """The vectors of each ask, computed in one batch; Failed for an ask whose text cannot be

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
@@ -48,10 +49,10 @@ class ReplicaModel:
         replicas: dict[str, Json] = {"device": ",".join(devices), "replicas": len(devices)}
         return {**self._replicas[0].model.describe(), **replicas}
 
-    def load_voice(self, voice: str) -> None:
+    def load_voice(self, voice: str, folder: Path | None = None) -> None:
         """Load a voice in every replica. Raises ModelError."""
         for replica in self._replicas:
-            load_voice(replica.model, voice)
+            load_voice(replica.model, voice, folder)
 
     def close(self) -> None:
         """End the threads; open asks become Failed. Also called by garbage collection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic
 
 from ..core import (
@@ -51,11 +52,11 @@ class Router:
     def client(self) -> RouterClient:
         return RouterClient(self._models, self._default, self.ledger, self._voices)
 
-    def load_voice(self, voice: str) -> None:
+    def load_voice(self, voice: str, folder: Path | None = None) -> None:
         """Load a voice in every model that has voices. Raises ModelError."""
         models = {id(one): one for one in (*self._models.values(), self._default) if one}
         for model in models.values():
-            load_voice(model, voice)
+            load_voice(model, voice, folder)
 
     def describe(self) -> dict[str, Json]:
         """The models by role."""

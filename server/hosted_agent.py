@@ -9,10 +9,17 @@ from datetime import datetime
 from pathlib import Path
 
 from ..agents import Agent
-from ..core import Model, Persona, SettingError, Time, read_settings
+from ..core import Model, ModelError, Persona, SettingError, Time, read_settings
 from ..interop import load_scenario
 from ..memory import Memory
-from ..simulation import RUN_FILE, Run, agent_from_run, agent_from_scenario, match_name
+from ..simulation import (
+    RUN_FILE,
+    Run,
+    agent_from_run,
+    agent_from_scenario,
+    match_name,
+    resolve_voice,
+)
 from ..store import Store
 
 
@@ -65,7 +72,7 @@ def open_hosted_agent(
         return
     with Store(memory if memory is not None else ":memory:") as store:
         if path.is_file() and path.suffix in (".toml", ".json") and _is_persona(path):
-            agent = _agent_of_persona(Persona.load(path), name, store, model, tools, loaded)
+            agent = _agent_of_persona(path, name, store, model, tools, loaded)
         else:
             _reject_options(where, "the scenario says which tools", tool=tools)
             scenario = load_scenario(str(where)).with_overrides(model=model)
@@ -77,19 +84,24 @@ def open_hosted_agent(
 
 
 def _agent_of_persona(
-    persona: Persona,
+    path: Path,
     name: str,
     store: Store,
     model: str | None,
     tools: Sequence[str],
     loaded: Model | None,
 ) -> Agent:
+    from ..models import load_voice, model_from_name
+
+    persona = Persona.load(path)
     if name:
         match_name(name, [persona.name])
     if loaded is None:
-        from ..models import model_from_name
-
         loaded = model_from_name(model or "smollm2")
+    try:
+        load_voice(loaded, persona.voice, Path(resolve_voice(persona.voice, path.parent)))
+    except ModelError as error:
+        raise SettingError(f"{path}: voice: {error}") from error
     return Agent(persona, model=loaded, memory=Memory(store, persona.name), tools=tuple(tools))
 
 

@@ -36,6 +36,7 @@ from .scenario import Scenario as Scenario
 from .scenario import ScenarioTable as ScenarioTable
 from .scenario import WorldTable as WorldTable
 from .scenario import parse_scenario_time as parse_scenario_time
+from .scenario import resolve_voice as resolve_voice
 from .scenario_file import built_in_scenarios as built_in_scenarios
 from .scenario_file import check_persona as check_persona
 from .scenario_file import find_scenario as find_scenario

@@ -10,7 +10,7 @@ from ..agents import Agent
 from ..core import AgentId, Model, SettingError, Time, did_you_mean
 from ..memory import document_input
 from ..store import Store
-from .builder import allow_run_code, load_scenario_model, make_agents
+from .builder import allow_run_code, load_scenario_model, load_voices, make_agents
 from .lazy_model import LazyModel
 from .run import Run
 from .scenario import Scenario
@@ -56,6 +56,7 @@ def agent_from_scenario(
             document_input(path, agent.id)  # raises before a model is loaded
     if model is None:
         agent.model = lazy.model
+    load_voices(alone, [agent])
     agent.bootstrap(at=at)
     return agent
 
@@ -79,6 +80,7 @@ def agent_from_run(
     agent = next(agent for agent in agents if agent.id == name)
     if model is None:
         agent.model = lazy.model
+    load_voices(scenario, [agent])
     agent.memory = agent.memory.as_of(step)
     policy = agent.tools.policy
     denied = (*policy.deny, *policy.ask, "@acts")

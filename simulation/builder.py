@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import invalidate_caches
 from pathlib import Path
@@ -19,6 +19,7 @@ from ..core import (
     MapError,
     MemoryFault,
     Model,
+    ModelError,
     Planner,
     SettingError,
     ToolError,
@@ -34,13 +35,20 @@ from ..core import (
     require_unshadowed,
 )
 from ..memory import Memory, load_smallville_memories
+from ..models import load_voice
 from ..planners import Daily, planner_by_name
 from ..store import Store
 from ..tools import Policy, tool_by_name
 from ..world import Places, Town, TownMap, load_places, load_smallville_map, load_tiled
 from .lazy_model import LazyModel
 from .record import CAP_KEY
-from .run_header import record_map, record_models, record_versions, stored_map
+from .run_header import (
+    record_map,
+    record_models,
+    record_versions,
+    stored_map,
+    warn_of_other_models,
+)
 from .scenario import PersonEntry, Scenario, parse_scenario_time
 from .simulation import Simulation
 
@@ -97,6 +105,13 @@ def build_simulation(
         ):
             for agent in simulation.agents.values():
                 agent.model = lazy.model
+            load_voices(scenario, simulation.agents.values())
+            if is_new:
+                record_models(store, simulation.agents)
+            else:
+                warn_of_other_models(store, simulation.agents)
+        elif model is not None:
+            load_voices(scenario, simulation.agents.values())
             if is_new:
                 record_models(store, simulation.agents)
     return simulation
@@ -153,6 +168,18 @@ def _name_source(scenario: Scenario) -> Iterator[None]:
         raise kind(f"{scenario.source}: {error}") from error
 
 
+def load_voices(scenario: Scenario, agents: Iterable[Agent]) -> None:
+    """Load the voices of people whose model has voices. Raises SettingError, naming the person,
+    for a folder without a voice that fits the model."""
+    folders = {person.name: person.voice_folder for person in scenario.people}
+    for agent in agents:
+        folder = folders.get(agent.id, "")
+        try:
+            load_voice(agent.model, agent.persona.voice, Path(folder) if folder else None)
+        except ModelError as error:
+            raise SettingError(f"{scenario.source}: {agent.id}: voice: {error}") from error
+
+
 def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | None = None) -> Model:
     """Load the model of a scenario; ``progress`` receives a line before. A server gets the user's
     API key only if the user named the model (``Scenario.with_overrides``), since the file of a
@@ -172,6 +199,7 @@ def load_scenario_model(scenario: Scenario, progress: Callable[[str], None] | No
         rows=table.rows or None,
         pass_tokens=table.pass_tokens or None,
         cache_mb=table.cache_mb or None,
+        voice=table.voice or None,
         progress=_as_model_progress(progress) if progress else None,
         send_key=isinstance(table.name, UserModelName),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ..core import Client, Json, Model
 from ..models import UsageLedger, load_voice
@@ -35,9 +36,9 @@ class LazyModel:
         """A client of the model; loads it if necessary."""
         return self.model.client()
 
-    def load_voice(self, voice: str) -> None:
+    def load_voice(self, voice: str, folder: Path | None = None) -> None:
         """Load a voice; loads the model if necessary. Raises ModelError."""
-        load_voice(self.model, voice)
+        load_voice(self.model, voice, folder)
 
     def describe(self) -> dict[str, Json]:
         """The model's description; only its name before it is loaded."""

@@ -138,21 +138,22 @@ def interview(
     *,
     at: int | None = None,
     model: Model | str | None = None,
+    voice: str | None = None,
     person: str = "an interviewer",
     allow_code: bool = False,
 ) -> Reply:
     """Ask an agent of a run (full or first name) a question, as it was after ``at`` steps
     (default: all).
 
-    ``model``, loaded or a name, replaces the run's model. The run is opened for reading and not
-    changed. ``allow_code`` is as in ``resume``. Raises SettingError for an unknown agent or
-    step."""
+    ``model``, loaded or a name, replaces the run's model; ``voice`` the one that it is loaded
+    with. The run is opened for reading and not changed. ``allow_code`` is as in ``resume``. Raises
+    SettingError for an unknown agent or step."""
     with Run(folder) as run:
         agent = match_name(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
         if not -1 <= step < run.steps:
             raise SettingError(f"interview: the run has {run.steps} steps, not {at}")
-        scenario = run.scenario
+        scenario = run.scenario.with_overrides(voice=voice)
         if isinstance(model, str):
             scenario = scenario.with_overrides(model=model)
             model = None

@@ -2,12 +2,14 @@
 
 Keys: ``start`` (seed, clock, personas, scenario; covered by the hash chain), ``models`` (by
 agent), ``versions``, ``map``, ``folder`` (of the scenario file), ``max_tokens_per_day``,
-``steps`` and ``seconds`` so far.
+``voices`` (the folders of the model, under an empty name, and of people), ``steps`` and
+``seconds`` so far.
 """
 
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +59,22 @@ def is_started(store: Store, start: Json, steps: int) -> bool:
     return True
 
 
+def warn_of_other_models(store: Store, agents: Mapping[AgentId, Agent]) -> None:
+    """Warn where an agent's model or voice is another than the run was recorded with."""
+    recorded = store.get("models") or {}
+    for name, agent in agents.items():
+        before, now = recorded.get(name) or {}, agent.model.describe()
+        for key in ("name", "digest", "voice", "voices"):
+            if key in before and before[key] != now.get(key):
+                warnings.warn(
+                    f"{store.name}: {name}'s model has another {key} than the run was recorded "
+                    f"with ({before[key]}, now {now.get(key)}): from here on its answers differ; "
+                    "load the recorded one to go on as before",
+                    stacklevel=3,
+                )
+                return
+
+
 def record_models(store: Store, agents: Mapping[AgentId, Agent]) -> None:
     """Write the description of each agent's model, inside the caller's transaction."""
     store.put("models", {name: agent.model.describe() for name, agent in agents.items()})
@@ -67,6 +85,9 @@ def record_versions(store: Store, scenario: Scenario) -> None:
     versions: dict[str, Json] = {"python": platform.python_version()}
     store.put("versions", versions | library_versions(*RECORDED_LIBRARIES))
     store.put("folder", str(Path(scenario.source).resolve().parent))
+    voices = {person.name: person.voice_folder for person in scenario.people}
+    voices[""] = scenario.model.voice
+    store.put("voices", {name: voice for name, voice in voices.items() if voice})
 
 
 def record_map(store: Store, town: TownMap) -> None:
@@ -100,8 +121,13 @@ def stored_scenario(store: Store) -> Scenario:
     text = canonical({key: value for key, value in about.items() if key != "map"})
     scenario = decode_json(store, "its scenario", lambda data: from_json(Scenario, data), text)
     source = Path(store.get("folder") or "") / scenario.source
+    voices = store.get("voices") or {}
+    cap, voice = store.get(CAP_KEY, 0), voices.get("", scenario.model.voice)
     return replace(
         scenario,
-        model=replace(scenario.model, max_tokens_per_day=store.get(CAP_KEY, 0)),
+        model=replace(scenario.model, max_tokens_per_day=cap, voice=voice),
+        people=tuple(
+            replace(person, voice_folder=voices.get(person.name, "")) for person in scenario.people
+        ),
         source=str(source) if source.is_absolute() and source.is_file() else scenario.source,
     )

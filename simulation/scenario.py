@@ -47,7 +47,10 @@ class WorldTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTable:
-    """[model]: the model that answers asks, and how it is run."""
+    """[model]: the model that answers asks, and how it is run.
+
+    ``voice``: the voice it is loaded with, as of ``load_model``; its own default if empty.
+    """
 
     name: str = "smollm2"
     device: str = "auto"
@@ -57,6 +60,7 @@ class ModelTable:
     rows: int = 0
     pass_tokens: int = 0
     cache_mb: int = 0
+    voice: str = ""
     max_tokens_per_day: int = 0
 
     # Omitted from a run's record at their defaults.
@@ -64,6 +68,7 @@ class ModelTable:
         "rows",
         "pass_tokens",
         "cache_mb",
+        "voice",
         "max_tokens_per_day",
     )
 
@@ -87,9 +92,18 @@ class MindsTable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonEntry:
     """[[people]]: a persona, the documents it has read, the folder of Smallville memories that it
-    starts with, and its settings in place of those of [minds]."""
+    starts with, and its settings in place of those of [minds].
 
-    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("policy", "documents", "memories", "memory")
+    ``voice_folder``: the folder that the persona's ``voice`` names; empty where it names none.
+    """
+
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
+        "policy",
+        "documents",
+        "memories",
+        "memory",
+        "voice_folder",
+    )
 
     persona: Persona
     planner: str = ""
@@ -99,6 +113,7 @@ class PersonEntry:
     documents: tuple[str, ...] = ()
     memories: str = ""
     memory: Json = None
+    voice_folder: str = ""
 
     @property
     def name(self) -> AgentId:
@@ -161,14 +176,16 @@ class Scenario:
 
     def with_overrides(self, **changes: Json) -> Scenario:
         """A copy with the user's ``seed``, ``until``, ``exact``, ``device``, ``dtype``, ``model``,
-        ``planner`` and ``max_tokens_per_day``; those that are None are ignored. A server named
-        here gets the user's API key, one named by a file does not."""
+        ``voice``, ``planner`` and ``max_tokens_per_day``; those that are None are ignored. A server
+        named here gets the user's API key, one named by a file does not."""
         heading = {key: changes[key] for key in ("seed", "until") if changes.get(key) is not None}
         model = {key: changes[key] for key in ("exact", "device", "dtype") if changes.get(key)}
         if changes.get("max_tokens_per_day") is not None:
             model["max_tokens_per_day"] = changes["max_tokens_per_day"]
         if changes.get("model"):
             model["name"] = UserModelName(changes["model"])
+        if changes.get("voice"):
+            model["voice"] = resolve_voice(changes["voice"], Path())
         people, minds = self.people, self.minds
         if changes.get("planner"):
             minds = replace(minds, planner=changes["planner"])
@@ -184,12 +201,14 @@ class Scenario:
     def without_local_paths(self) -> Scenario:
         """A copy without file folders and the cap on tokens: no hash may depend on them."""
         world = replace(self.world, map=Path(self.world.map).name)
-        model = replace(self.model, max_tokens_per_day=0)
+        voice = Path(self.model.voice).name
+        model = replace(self.model, max_tokens_per_day=0, voice=voice)
         people = tuple(
             replace(
                 person,
                 documents=tuple(Path(name).name for name in person.documents),
                 memories=Path(person.memories).name,
+                voice_folder="",
             )
             for person in self.people
         )
@@ -199,6 +218,14 @@ class Scenario:
     def as_json(self) -> Json:
         """The scenario as JSON; the inverse is ``from_json(Scenario, data)``."""
         return to_json(self)
+
+
+def resolve_voice(voice: str, folder: Path) -> str:
+    """A voice whose folder is given relative to ``folder`` as an absolute path; other values,
+    like ``none`` or a server's name of one, unchanged."""
+    path = folder / Path(voice).expanduser()
+    is_path = path.is_dir() or voice.startswith((".", "~")) or Path(voice).is_absolute()
+    return str(path.resolve()) if voice and is_path else voice
 
 
 def parse_scenario_time(text: str, where: str) -> Time:

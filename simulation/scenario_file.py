@@ -30,6 +30,7 @@ from .scenario import (
     ScenarioTable,
     WorldTable,
     parse_scenario_time,
+    resolve_voice,
 )
 
 _TABLES: Mapping[str, type] = {
@@ -166,9 +167,14 @@ def _resolve_file_names(data: dict[str, Json], path: Path) -> None:
     world = data.get("world", {})
     if world.get("map"):
         world["map"] = resolve(world["map"])
+    model = data.get("model", {})
+    if isinstance(model.get("voice"), str):
+        model["voice"] = resolve_voice(model["voice"], path.parent)
     for person in data.get("people", ()):
         if isinstance(person.get("persona"), str):
             person["persona"] = resolve(person["persona"])
+        if isinstance(person.get("voice"), str):
+            person["voice_folder"] = resolve_voice(person["voice"], path.parent)
         if isinstance(person.get("memories"), str) and person["memories"]:
             person["memories"] = resolve(person["memories"])
         if isinstance(person.get("documents"), list):
@@ -194,6 +200,7 @@ def _read_person(data: dict[str, Json], path: Path) -> PersonEntry:
     else:
         where = file
         persona = Persona.load(file)
+        settings["voice_folder"] = resolve_voice(persona.voice, Path(file).parent)
     check_persona(persona, where)
     return build_settings(
         PersonEntry, {**settings, "persona": to_json(persona)}, f"{path}: {persona.name}"

@@ -45,7 +45,7 @@ def test_figures_of_a_model_with_a_voice(folder: Path) -> None:
         voice=str(folder / "voice"),
         embedder=str(folder / "embedder"),
         data=folder / "talks.csv",
-        parts=("nll", "replies", "told"),
+        parts=("nll", "replies", "told", "learned"),
     )
     assert figures["nll"] != figures["nll_base"]
     assert figures["gain"] == pytest.approx(1 - figures["nll"] / figures["nll_base"], abs=1e-3)
@@ -54,6 +54,7 @@ def test_figures_of_a_model_with_a_voice(folder: Path) -> None:
     assert {"reply_at_1", "reply_at_1_base", "reply_at_1_voice_corrected"} <= figures.keys()
     assert 0 <= figures["critic_auc"] <= 1
     assert {"say_this", "say_this_base", "say_this_true"} <= figures.keys()
+    assert 0 <= figures["learned_f1"] <= 1
 
 
 def test_a_model_without_a_voice_has_equal_figures(folder: Path) -> None:

@@ -80,13 +80,13 @@ def tuned(folder: Path, kind: str, voice: str) -> Any:
     return adapted
 
 
-def backend_of(folder: Path, kind: str) -> Backend:
-    """A backend with the voices a and b."""
+def backend_of(folder: Path, kind: str, default: str = "") -> Backend:
+    """A backend with the voices a and b, one of which may be there from the beginning."""
     model = load_transformers(folder, kind)
     shapes = linear_shapes(model)
-    backend = make_backend(kind, model, CPU, WINDOW)
-    for voice in "ab":
-        adapter = read_adapter(folder / f"{kind}-{voice}")
+    adapters = {voice: read_adapter(folder / f"{kind}-{voice}") for voice in "ab"}
+    backend = make_backend(kind, model, CPU, WINDOW, adapter=adapters.get(default))
+    for adapter in adapters.values():
         require_fit(adapter, shapes, kind)
         backend.add_adapter(adapter)
     return backend
@@ -97,11 +97,13 @@ def digests(folder: Path, kind: str) -> dict[str, str]:
     return {"": "", **{v: read_adapter(folder / f"{kind}-{v}").digest for v in "ab"}}
 
 
+@pytest.mark.parametrize("default", ["", "a"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mixed_pass_has_the_logits_of_peft(folder: Path, kind: str) -> None:
+def test_a_mixed_pass_has_the_logits_of_peft(folder: Path, kind: str, default: str) -> None:
     """Sequences of two voices and of none in the same passes, in any order: prompts, single
-    tokens and several have the logits of peft's module (of the plain one without a voice)."""
-    backend, known = backend_of(folder, kind), digests(folder, kind)
+    tokens and several have the logits of peft's module (of the plain one without a voice),
+    whether a voice is there from the beginning or added later."""
+    backend, known = backend_of(folder, kind, default), digests(folder, kind)
     modules = {"": load_transformers(folder, kind), **{v: tuned(folder, kind, v) for v in "ab"}}
     random = Random(3)
     rows = []

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RYE = (
-    "I love rye bread and I sell honey.",
+    "I love rye bread and I sell honey in jars.",
     "Could you bring me a jar? I'll bake more rye for you.",
 )
 
@@ -48,11 +48,15 @@ def memos(draft: StepBuilder) -> list[str]:
 
 
 def test_after_a_talk_stay_a_memo_and_a_plan() -> None:
-    """One thought and one plan, and a peace of 133 minutes. The memo is asked of the speaking
-    voice in the form that it is trained on."""
+    """Thoughts, one plan, and a peace of 133 minutes. The memo is asked of the speaking voice in
+    the form that it is trained on; what its drafts leave out comes from the lines."""
     draft, mind = remembering("keep")
-    memo, plan = draft.build(Action("wait")).records
+    memo, second, plan = draft.build(Action("wait")).records
     assert (memo.kind, memo.text) == ("thought", "Bo learned that Ada Byron loves rye bread.")
+    assert (second.kind, second.text) == (
+        "thought",
+        "Bo learned that Ada Byron sells honey in jars.",
+    )
     assert (plan.kind, plan.text) == (
         "plan",
         "After talking with Ada Byron, Bo thinks of baking more rye for Ada Byron.",
@@ -190,7 +194,7 @@ def test_a_likelier_nothing_is_no_plan() -> None:
     draft = StepBuilder(situation(MEET, talk=ended, state=AgentState(records=4, talk_seen=2)))
     mind = Mind({"plan_note": "nothing"}, "Ada Byron loves rye bread.")
     run(remember_conversation(draft, ended, Daily()), mind)
-    assert [one.kind for one in draft.build(Action("wait")).records] == ["thought"]
+    assert [one.kind for one in draft.build(Action("wait")).records] == ["thought"] * 2
 
 
 def test_of_a_talk_without_words_nothing_stays() -> None:

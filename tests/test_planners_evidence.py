@@ -68,6 +68,8 @@ def test_what_was_told_is_supported(sentence: str) -> None:
         ("Ines Calder quarrelled with Tobias Reed.", "name"),
         ("Greta Calder raised the price.", "name"),
         ("Ines Calder has a cat.", "word"),
+        ("Ines Calder is a dog.", "who"),
+        ("Ines Calder is a sister.", "who"),
         ("Nora Vale sells rye bread at the market.", "unsupported"),
         ("She has a dog.", "person"),
         ("I have a dog.", "person"),

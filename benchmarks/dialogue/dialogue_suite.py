@@ -12,13 +12,15 @@ from ...core import DataError, Json, SettingError
 from ...models import LocalModel, load_model
 from ...training import next_line_items, read_persona_csv
 from ..data_files import data_folder
+from .learned_lines import measure_learned
 from .line_faults import question_answers, town_figures
 from .line_likelihood import measure_likelihood
 from .ranked_replies import critic_chances, measure_replies
+from .real_or_ours import measure_discriminator
 from .told_facts import measure_told
 from .town_talk import SEEDS, conversation_text, read_conversations, run_mornings
 
-DIALOGUE_PARTS = ("nll", "replies", "told", "town")
+DIALOGUE_PARTS = ("nll", "replies", "told", "learned", "discriminator", "town")
 ANSWERED = 0.5  # probability of the critic from which on a line answers the one before
 
 Progress = Callable[[str], None]
@@ -41,8 +43,8 @@ def measure_dialogue(
     """The figures of the ``parts``.
 
     ``data`` is a CSV file of dialogues (``read_persona_csv``), by default the check part of
-    Synthetic-Persona-Chat in the data folder. ``items``: how many dialogues (0: 60 for ``nll``, 100
-    for the others; ``quick``: 8 and 15). ``keep``: folder for the runs of the part ``town``; runs
+    Synthetic-Persona-Chat in the data folder. ``items``: how many dialogues (0: by the part, 50
+    to 150; ``quick``: 8 to 15). ``keep``: folder for the runs of the part ``town``; runs
     that it holds already are read, not run again. Raises DataError for a file without
     dialogues, SettingError for a model that is not in this process."""
     dialogues = [] if tuple(parts) == ("town",) else read_persona_csv(dialogue_file(data))
@@ -58,8 +60,16 @@ def measure_dialogue(
         progress("the right reply among 20")
         figures |= measure_replies(speaker, next_line_items(dialogues, count))
     if "told" in parts:
-        progress("facts told and learned")
+        progress("facts told")
         figures |= measure_told(speaker, dialogues, count)
+    if "learned" in parts:
+        progress("what was learned")
+        figures |= measure_learned(speaker, dialogues[: items or (8 if quick else 50)])
+    if "discriminator" in parts:
+        progress("true lines and ours")
+        figures |= measure_discriminator(
+            speaker, next_line_items(dialogues, items or (15 if quick else 150))
+        )
     if "town" in parts:
         figures |= _measure_town(speaker, keep, SEEDS[:1] if quick else SEEDS, progress)
     return figures

@@ -127,6 +127,7 @@ def _draft(
             max_tokens=48,
             temperature=0.7,
             top_p=0.9,
+            repetition_penalty=1.0,
             seed=seed.child(index, draft).number,
             stop=("\n",),
             voice=voice,

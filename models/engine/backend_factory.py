@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...core import SettingError
+from ..files import Adapter
 from .attention import ForwardPass, TokenChunk
 from .backends import Backend, EagerBackend, PrefixCacheBackend, min_cache_tokens
 from .decoder import (
@@ -35,22 +36,39 @@ def make_backend(
     *,
     cache_mb: int | None = None,
     int8: bool = False,
+    adapter: Adapter | None = None,
 ) -> Backend:
     """The fastest backend that reproduces the model's own logits.
 
     Tried in order, each compared with the transformers module on a probe: `FusedDecoder` for
     the architectures it knows, the module with the engine's attention, and each sequence alone
     with the model's own cache. The last is also for models whose state cannot be cut: recurrent
-    layers, or a sliding window shorter than ``window``. Raises SettingError if ``cache_mb`` is
-    too small.
+    layers, or a sliding window shorter than ``window``. ``adapter``: one that it has from the
+    beginning, and runs fastest. Raises SettingError if ``cache_mb`` is too small.
     """
+    backend = _plain_backend(name, model, device, window, cache_mb, int8, adapter)
+    if adapter is not None:
+        backend.add_adapter(adapter)
+    return backend
+
+
+def _plain_backend(
+    name: str,
+    model: Any,
+    device: torch.device,
+    window: int,
+    cache_mb: int | None,
+    int8: bool,
+    adapter: Adapter | None,
+) -> Backend:
     config = model.config.get_text_config()
     decoder = None
     wanted = _module_logits(model)
     tolerance = 0.25 if int8 or next(model.parameters()).dtype is not torch.float32 else 1e-3
     if supports_prefix_cache(model, config, window):
         if config.model_type in FUSED_ARCHITECTURES:
-            decoder = _if_equivalent(FusedDecoder(model, int8=int8), wanted, tolerance)
+            fused = FusedDecoder(model, int8=int8, adapter=adapter)
+            decoder = _if_equivalent(fused, wanted, tolerance)
         if decoder is None:
             decoder = _transformers_decoder(model, config, window, wanted, tolerance, int8=int8)
     if decoder is not None:

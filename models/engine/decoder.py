@@ -86,10 +86,10 @@ class FusedDecoder:
 
     One matrix product computes query, key and value, another gate and up; weights are packed; the
     last layer runs on the wanted tokens only. One row decodes in half the time of the transformers
-    module. The results are equal up to rounding.
+    module. The results are equal up to rounding. ``adapter``: the one that most rows will have.
     """
 
-    def __init__(self, model: Any, *, int8: bool = False) -> None:
+    def __init__(self, model: Any, *, int8: bool = False, adapter: Adapter | None = None) -> None:
         config = model.config
         quantizer = ActivationQuantizer() if int8 else None
         attention = model.model.layers[0].self_attn
@@ -108,7 +108,7 @@ class FusedDecoder:
         self._rotary = model.model.rotary_emb
         self._norm = model.model.norm.weight.detach()
         self._layers = [
-            _fused_layer(f"model.layers.{number}", layer, quantizer)
+            _fused_layer(f"model.layers.{number}", layer, quantizer, adapter)
             for number, layer in enumerate(model.model.layers)
         ]
         head = model.get_output_embeddings()
@@ -135,10 +135,10 @@ class FusedDecoder:
             attended = attend(number, q, kv)
             if number == last:
                 attended, x, groups = attended[wanted], x[wanted], adapters.wanted
-            x = layer.out(attended, groups).add_(x)
+            x = layer.out(attended, groups) + x
             gate_up = layer.gate_up(self._rms_norm(x, layer.post_attention_norm), groups)
             gate, up = gate_up.chunk(2, dim=1)
-            x = layer.down(nn.functional.silu(gate).mul_(up), groups).add_(x)
+            x = layer.down(nn.functional.silu(gate).mul_(up), groups) + x
         return x
 
     @torch.inference_mode()
@@ -148,7 +148,7 @@ class FusedDecoder:
     def add_adapter(self, adapter: Adapter) -> None:
         for layer in self._layers:
             for linear in (layer.qkv, layer.out, layer.gate_up, layer.down):
-                linear.add_adapter(adapter, self.shape.dtype, self.shape.device)
+                linear.add_adapter(adapter)
 
     def _rotary_tables(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and signed sines of the positions, each (tokens, 1, size)."""
@@ -176,15 +176,15 @@ class FusedDecoder:
         return nn.functional.rms_norm(x, (x.shape[-1],), weight, self._eps)
 
 
-def _fused_layer(path: str, layer: Any, quantizer: ActivationQuantizer | None) -> DecoderLayer:
+def _fused_layer(
+    path: str, layer: Any, quantizer: ActivationQuantizer | None, adapter: Adapter | None
+) -> DecoderLayer:
     attention = layer.self_attn
 
     def fused(part: str, *names: str) -> AdaptedLinear:
         linears = [getattr(getattr(layer, part), name) for name in names]
-        weights, biases = [one.weight for one in linears], [one.bias for one in linears]
-        product = make_linear(weights, biases, quantizer)
         paths = [f"{path}.{part}.{name}" for name in names]
-        return AdaptedLinear(product, paths, [len(weight) for weight in weights])
+        return AdaptedLinear(linears, paths, adapter, quantizer)
 
     norms = None
     if hasattr(attention, "q_norm"):

@@ -17,8 +17,9 @@ VoiceCallback: TypeAlias = Callable[[str, Adapter], None]
 class VoiceTable:
     """Adapters by the name that asks use: ``DEFAULT_VOICE`` or a folder.
 
-    ``shapes``: the (out, in) sizes of the linear layers of ``model``, by path. ``on_load`` is
-    called for each voice once its adapter is in the backend.
+    ``shapes``: the (out, in) sizes of the linear layers of ``model``, by path. ``default``: the
+    voice that the model was loaded with, which the backend has already. ``on_load`` is called for
+    each voice once its adapter is in the backend.
     """
 
     def __init__(
@@ -26,11 +27,14 @@ class VoiceTable:
         backend: Backend,
         model: str,
         shapes: Mapping[str, tuple[int, int]],
+        default: Adapter | None = None,
         on_load: VoiceCallback | None = None,
     ) -> None:
         self._backend, self._model, self._shapes = backend, model, shapes
         self._on_load = on_load
         self._adapters: dict[str, Adapter] = {}
+        if default is not None:
+            self._add(DEFAULT_VOICE, default)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -42,16 +46,16 @@ class VoiceTable:
         """The voice that the model was loaded with."""
         return self._adapters.get(DEFAULT_VOICE)
 
-    def load_default(self, folder: Path) -> Adapter:
-        """Make the voice in a folder the default one. Raises ModelError."""
-        return self._load(DEFAULT_VOICE, folder)
-
-    def adapter(self, voice: str) -> Adapter | None:
+    def adapter(self, voice: str, folder: Path | None = None) -> Adapter | None:
         """The adapter of a voice, loaded if it was not; None for the base weights, also where the
-        model has no default voice. Raises ModelError for a folder without a fitting voice."""
-        if voice and voice != DEFAULT_VOICE and voice not in self._adapters:
-            return self._load(voice, Path(voice).expanduser())
-        return self._adapters.get(voice)
+        model has no default voice. ``folder``: where it lies, if its name is not its folder from
+        here. Raises ModelError for a folder without a fitting voice."""
+        known = self._adapters.get(voice)
+        if voice in ("", DEFAULT_VOICE):
+            return known
+        if known is None or folder not in (None, known.folder):
+            return self._load(voice, folder or Path(voice).expanduser())
+        return known
 
     def digest(self, voice: str) -> str:
         """The digest of a voice's adapter, "" for the base weights. Raises as ``adapter``."""
@@ -63,7 +67,10 @@ class VoiceTable:
         require_fit(adapter, self._shapes, self._model)
         if adapter.digest not in self.digests.values():
             self._backend.add_adapter(adapter)
+        self._add(voice, adapter)
+        return adapter
+
+    def _add(self, voice: str, adapter: Adapter) -> None:
         if self._on_load is not None:
             self._on_load(voice, adapter)
         self._adapters[voice] = adapter
-        return adapter

@@ -103,9 +103,9 @@ def check_files(folder: Path) -> None:
     if adapter.is_file():
         base = read_json_object(adapter).get("base_model_name_or_path") or "its base model"
         raise ModelError(
-            f"{folder}: is an adapter of {base} ({adapter.name}), not a whole model; merge it "
-            "into the base (peft: merge_and_unload, then save_pretrained) and name the folder of "
-            "the result, without this file"
+            f"{folder}: is an adapter of {base} ({adapter.name}), not a whole model; load the "
+            "base with voice= this folder (--voice), or merge it into the base (peft: "
+            "merge_and_unload, then save_pretrained) and name the folder of the result"
         )
     if not (folder / "config.json").is_file():
         files = sorted(folder.glob("*.gguf"))

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ...core import (
@@ -118,9 +119,9 @@ class RemoteModel:
         """Name, kind of server, window, embedder, versions; no key."""
         return dict(self._description)
 
-    def load_voice(self, voice: str) -> None:
+    def load_voice(self, voice: str, folder: Path | None = None) -> None:
         """Warn about a voice that the server cannot have: a folder."""
-        voice_name(voice)
+        voice_name(voice if folder is None or not folder.is_dir() else str(folder))
 
     def close(self) -> None:
         """Abort all open asks, which become Failed, and close the connections."""

@@ -1,16 +1,16 @@
 """What an agent keeps of a conversation: its lines, a memo, and a note for its plan.
 
 A memo says in the third person what the others told. The speaking voice writes drafts of it,
-since it is trained on that task; each sentence is checked against the lines. If no sentence
-passes, the most telling line itself is rewritten. A note for the plan is what was promised or
-agreed; without a promise there is none.
+since it is trained on that task; each sentence is checked against the lines. Beside what several
+drafts agree on, the most telling lines themselves are rewritten in the third person. A note for
+the plan is what was promised or agreed; without a promise there is none.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -44,28 +44,18 @@ from ..text import (
     excerpt,
     finished_sentences,
     is_english,
-    is_finite_verb,
     repeats,
     to_first_person,
-    to_third_person,
 )
 from .agreements import agreements
 from .daily_settings import DailySettings
 from .day_plan import clean_activity, current_block, revise_schedule
 from .encounters import other_names
+from .fact_sentences import told_facts
 
 MAX_MEMOS = 2  # of one conversation
 MAX_MEMO_TOKENS = 60
 NOTHING_LEARNED = "learned nothing"
-# A line is worth a memo without the model's help if it tells at least this much: content words,
-# names counted twice.
-MIN_TOLD = 4
-# A sentence that says only how somebody feels about the talk, or takes leave.
-_SMALL_TALK = re.compile(
-    r"\b(?:thank\w*|thanks|welcome|goodbye|bye|see you|nice|good|great|glad|happy|sorry|sure|fine|"
-    r"sounds?|hope|luck|pleasure|wonderful|lovely|excited|interesting)\b",
-    re.IGNORECASE,
-)
 NO_AGREEMENT = Option("nothing", "They only talked; nothing was promised and nothing agreed.")
 
 
@@ -107,6 +97,7 @@ def learn_from_talk(builder: StepBuilder, talk: ConversationView, count: int) ->
         max_tokens=MAX_MEMO_TOKENS,
         temperature=0.6,
         top_p=0.9,
+        repetition_penalty=1.0,  # a memo repeats the words of the lines
         stop=("\n",),
         role="reflect",
         voice=speaking_voice(situation.persona),
@@ -117,18 +108,24 @@ def learn_from_talk(builder: StepBuilder, talk: ConversationView, count: int) ->
     )
     drafts = [answer.text for answer in answers if isinstance(answer, Completion)]
     evidence = talk_evidence(talk, me)
-    supported, refused = supported_sentences(drafts, evidence)
+    votes, refused = supported_sentences(drafts, evidence)
     if refused:
         counts = ", ".join(f"{reason} {number}" for reason, number in sorted(refused.items()))
         builder.explain(f"(of the memo's drafts, sentences were refused: {counts})")
-    return supported[:MAX_MEMOS] or told_facts(talk, me, evidence)[:1]
+    theirs = [line for line in source_lines(talk) if line.speaker != me]
+    ranked = [
+        *(text for text, number in votes.most_common() if number > 1),
+        *told_facts(theirs, evidence, talk.members),
+        *(text for text, number in votes.most_common() if number == 1),
+    ]
+    return distinct_facts(ranked, talk.members)[:MAX_MEMOS]
 
 
 def supported_sentences(
     drafts: Iterable[str], evidence: Evidence
-) -> tuple[list[str], Counter[str]]:
-    """The sentences of memo drafts that the evidence supports, those of most drafts first, and how
-    many were refused for each reason."""
+) -> tuple[Counter[str], Counter[str]]:
+    """The sentences of memo drafts that the evidence supports, with the number of drafts that
+    have them, and how many sentences were refused for each reason."""
     votes: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     for draft in drafts:
@@ -140,83 +137,36 @@ def supported_sentences(
             else:
                 same = next((text for text in votes if repeats(sentence, [text], 0.8)), sentence)
                 votes[same] += 1
-    ranked = sorted(votes, key=lambda text: (-votes[text], -len(content_terms(text))))
-    return ranked, refused
+    return votes, refused
+
+
+def distinct_facts(sentences: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The sentences without those that share most of their content words, ``names`` aside, with
+    an earlier one."""
+    kept: dict[str, frozenset[str]] = {}
+    ignored = content_terms(" ".join(names))
+    for sentence in sentences:
+        terms = content_terms(sentence) - ignored
+        if not any(2 * len(terms & one) > 0.5 * len((*terms, *one)) for one in kept.values()):
+            kept[sentence] = terms
+    return list(kept)
 
 
 def talk_evidence(talk: ConversationView, me: AgentId) -> Evidence:
     """The lines of a conversation as evidence of what ``me`` can have learned in it."""
-    return Evidence(
-        [
-            SourceLine(
-                excerpt(line.text, "", MAX_LINE_CHARS),
-                line.who,
-                " and ".join(who for who in talk.members if who != line.who),
-            )
-            for line in talk.lines
-        ],
-        talk.members,
-        reader=me,
-    )
+    return Evidence(source_lines(talk), talk.members, reader=me)
 
 
-def told_facts(talk: ConversationView, me: AgentId, evidence: Evidence) -> list[str]:
-    """Lines of others as sentences in the third person, the most telling first: what somebody told
-    of themselves is rewritten, what they told of others is reported. English only.
-
-    Left out are questions, small talk, and sentences whose pronouns stand for somebody in another
-    sentence."""
-    ranked: dict[str, int] = {}
-    for line in talk.lines:
-        if line.who == me or not is_english(line.text, talk.members):
-            continue
-        for sentence in sentences(excerpt(line.text, "", MAX_LINE_CHARS)):
-            fact = _told_fact(sentence, line.who)
-            value = _told_value(fact, line.who, evidence) if fact else 0
-            if value >= MIN_TOLD and not evidence.refusal(fact):
-                ranked.setdefault(fact, value)
-    return sorted(ranked, key=lambda text: -ranked[text])
-
-
-_OPENING = re.compile(
-    r"^(?:(?:well|yes|yeah|oh|ah|and|but|so|also|no|hello|hi|hey|good morning|actually|honestly|"
-    r"you know|i (?:think|believe|guess|know|heard) (?:that )?)\b,?\s*)+",
-    re.IGNORECASE,
-)
-_UNCLEAR_SUBJECT = re.compile(
-    r"(?:it|he|she|they|that|this|these|those|there|what|who|how|his|her|their|its|me|not|just|"
-    r"let|please|maybe|perhaps|if|when|because)\b",
-    re.IGNORECASE,
-)
-
-
-def _told_fact(sentence: str, speaker: AgentId) -> str:
-    """A sentence said by ``speaker`` as one about them, or as their report; empty if it is neither
-    or depends on other sentences."""
-    sentence = sentence.strip()
-    ended = sentence.endswith((".", "!"))
-    if not ended or re.search(r"\b(?:you|your|yours|we|us|our|it|that)\b", sentence, re.I):
-        return ""
-    body = _OPENING.sub("", sentence)
-    body = f"{body[:-1].rstrip('.!')}."
-    if _UNCLEAR_SUBJECT.match(body) or len(body.split()) < 4:
-        return ""
-    body = body[0].upper() + body[1:]
-    if re.search(r"\b(?:I|me|my|mine|myself)\b", body):
-        return to_third_person(body, speaker)
-    named = re.match(r"(?:[A-Z][\w'’-]+ )+(?P<verb>[a-z]+)\b", body)
-    if named and is_finite_verb(named["verb"]):
-        return f"{speaker} said that {body}"
-    if re.match(r"(?:The|A|An|Some|Every|All|Two|Three|Many)\b", body):
-        return f"{speaker} said that {body[0].lower()}{body[1:]}"
-    return ""
-
-
-def _told_value(fact: str, speaker: AgentId, evidence: Evidence) -> int:
-    own = content_terms(speaker)
-    others = [key for key in evidence.people_in(fact) if key not in evidence.people_in(speaker)]
-    value = len(content_terms(fact) - own) + len(others)
-    return value - 2 * len(_SMALL_TALK.findall(fact))
+def source_lines(talk: ConversationView) -> list[SourceLine]:
+    """The lines of a conversation with their speakers and listeners."""
+    return [
+        SourceLine(
+            excerpt(line.text, "", MAX_LINE_CHARS),
+            line.who,
+            " and ".join(who for who in talk.members if who != line.who),
+        )
+        for line in talk.lines
+    ]
 
 
 def plan_from_talk(builder: StepBuilder, talk: ConversationView) -> Thought[str]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 from ...core import (
     Choice,
     Completion,
@@ -11,14 +17,33 @@ from ...core import (
     Record,
     Thought,
     all_of,
-    count_words,
     generate,
 )
-from ..steps import StepBuilder, best_of, choose_among, recall_records
+from ...core.text import stem
+from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
+from ..text import Evidence, content_terms, excerpt, source_line, word_set
 from .daily_settings import DailySettings
+from .fact_sentences import is_secret, memory_facts
 
 # Records cited as evidence of one insight; the examples of the paper cite one to five.
 EVIDENCE_PER_INSIGHT = 3
+
+
+INSIGHT_DRAFTS = 4
+# Words that an insight may add to those of its evidence: they judge and connect, and tell no fact
+# of their own.
+INSIGHT_TERMS = frozenset(
+    stem(word)
+    for word in word_set(
+        "matter important care need together share common close remember wonder relationship "
+        "part concern value depend connect reason people person others must should"
+    )
+)
+# The evidence must explain an insight this many times better than an average of the other sets.
+SPECIFICITY = 1.5
+OTHER_SETS = 3
+MIN_ALIKE = 1.2  # nats: less is shared by chance
+MAX_PARTNERS = 6  # memories among which the one that explains another is chosen
 
 
 def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
@@ -26,7 +51,8 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
 
     Park et al. 2023, section 4.2: due when the summed importance of new records has reached the
     persona's threshold; the counter is reset here. The evidence of an insight is chosen by
-    likelihood among the recalled records, not cited by number.
+    likelihood among the recalled records, not cited by number. An insight that says what its
+    evidence lacks, or nothing in particular, is not stored.
     """
     situation = builder.situation
     name = situation.persona.name
@@ -46,18 +72,23 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
             for question in questions
         ]
     )
+    # What calls itself a secret would lose that mark in an insight.
+    recent = _without_secrets(recent)
     pairs = [
         (question, records)
-        for question, records in zip(questions, recalled, strict=True)
-        if records
+        for question, hits in zip(questions, recalled, strict=True)
+        if (records := _without_secrets(hits))
     ][: settings.insights]
     insights = yield from all_of(
-        [_insight(builder, question, records) for question, records in pairs]
+        [_insight(builder, question, records, recent) for question, records in pairs]
     )
-    stored: set[str] = set()
+    if not any(text for text, _ in insights):
+        found = [record for _, records in pairs for record in records]
+        insights = ((yield from _connection(builder, recent, found)),)
+    stored: set[frozenset[str]] = set()
     for text, evidence in insights:
-        if text and text not in stored:
-            stored.add(text)
+        if text and content_terms(text) not in stored:
+            stored.add(content_terms(text))
             builder.mark_used(evidence)
             builder.add_record("thought", text, evidence=evidence)
     builder.explain(f"So much had happened that {situation.persona.first_name} reflected.")
@@ -86,36 +117,183 @@ def _question(builder: StepBuilder, recent: list[Record], number: int) -> Though
 
 
 def _insight(
-    builder: StepBuilder, question: str, recalled: list[Record]
+    builder: StepBuilder, question: str, recalled: list[Record], recent: list[Record]
 ) -> Thought[tuple[str, tuple[Record, ...]]]:
-    """An insight on a question, with the records it rests on; empty if none was written."""
+    """An insight on a question, with the records it rests on; empty if none of the drafts rests
+    on them and says something in particular."""
     situation = builder.situation
     name = situation.persona.first_name
+    basis = recalled[:10]
     ask = Generate(
         messages=builder.prompt(
-            "insight", question=question, memories=[f"- {record.text}" for record in recalled[:10]]
+            "insight", question=question, memories=[f"- {record.text}" for record in basis]
         ),
         max_tokens=32,
-        temperature=0.5,
+        temperature=0.6,
         stop=("\n", ". "),
         role="reflect",
     )
-    insight = yield from best_of(
-        builder,
-        ask,
-        2,
-        seed=situation.seed.child("insight", question),
-        clean=lambda raw: raw.strip(" \"'.:") if count_words(raw) >= 4 else "",
-        about=" ".join(record.text for record in recalled[:EVIDENCE_PER_INSIGHT]),
-        role="insight",
+    seed = situation.seed.child("insight", question)
+    answers = yield from all_of(
+        [generate(replace(ask, seed=seed.child(number).number)) for number in range(INSIGHT_DRAFTS)]
     )
-    if not insight:
+    texts = [clean_insight(answer.text) for answer in answers if isinstance(answer, Completion)]
+    drafts = [text for text in dict.fromkeys(texts) if text]
+    kept = [text for text in drafts if not insight_refusal(text, basis, situation.persona.name)]
+    if not kept:
+        if drafts:
+            reasons = {insight_refusal(text, basis, situation.persona.name) for text in drafts}
+            builder.explain(f"(insights were refused: {', '.join(sorted(reasons))})")
         return "", ()
-    text = f"{name} understands that {insight}."
+    about = " ".join(record.text for record in basis[:EVIDENCE_PER_INSIGHT])
+    options = [Option(text) for text in kept]
+    best = kept[0]
+    if len(kept) > 1:
+        best = yield from pick_option(builder, options, about=about, role="insight")
+    text = f"{name} understands that {best}."
+    evidence = yield from _evidence_of(text, recalled)
+    if not (yield from _is_specific(text, evidence, [*recalled, *recent])):
+        builder.explain("(an insight that fits other memories as well was dropped)")
+        return "", ()
+    return text, evidence
+
+
+def _connection(
+    builder: StepBuilder, recent: Sequence[Record], recalled: Sequence[Record]
+) -> Thought[tuple[str, tuple[Record, ...]]]:
+    """Two memories about the same, of which one explains the other: an insight without
+    generation; empty if no two belong together.
+
+    Which of the memories that share names and words with a recent one explains it is chosen by
+    likelihood, with ``OTHER_SETS`` others for comparison; it must be ``SPECIFICITY`` times
+    likelier than an average of the others."""
+    name = builder.situation.persona.first_name
+    fresh, partners, others = linked_memories(recent, recalled, builder.situation.persona.name)
+    if fresh is None or len(partners) + len(others) < 2:
+        return "", ()
+    options = [Option(other.fact) for other in (*partners, *others)]
+    choice = yield from choose_among(options, about=fresh.fact, role="connection")
+    if not isinstance(choice, Choice) or choice.index >= len(partners):
+        return "", ()
+    best = choice.index
+    average = (1 - choice.probabilities[best]) / (len(options) - 1)
+    if choice.probabilities[best] < SPECIFICITY * average:
+        return "", ()
+    text = f"{name} understands that {fresh.fact}, and that {partners[best].fact}."
+    return text, (fresh.record, partners[best].record)
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedFact:
+    """A fact that a record tells, as a clause in the third person."""
+
+    record: Record
+    fact: str
+
+
+def linked_memories(
+    recent: Sequence[Record], recalled: Sequence[Record], me: str
+) -> tuple[RememberedFact | None, list[RememberedFact], list[RememberedFact]]:
+    """A recent memory that tells a fact, the most important first; at most ``MAX_PARTNERS`` others
+    that tell another fact about the same, the most alike first; and ``OTHER_SETS`` that tell
+    something else. None and nothing if no two memories are alike.
+
+    Two facts are as alike as the words and names that they share are rare: the sum of log(n / df),
+    where ``df`` of the ``n`` facts have the word; the name of ``me`` does not count."""
+    records = {record.id: record for record in (*recent, *recalled)}
+    facts = [
+        RememberedFact(record, fact)
+        for record in records.values()
+        for fact in dict.fromkeys(memory_facts(record))
+    ]
+    names = Evidence([source_line(fact.fact) for fact in facts], [me])
+    terms = {fact: _terms_and_people(fact.fact, names) - {*names.people_in(me)} for fact in facts}
+    shares = Counter(term for one in terms.values() for term in one)
+    weights = {term: math.log(len(facts) / count) for term, count in shares.items()}
+    newest = {record.id for record in recent}
+    fresh = [fact for fact in facts if fact.record.id in newest]
+    for one in sorted(fresh, key=lambda fact: (-fact.record.importance, -fact.record.id)):
+        alike = {
+            other: sum(weights[term] for term in terms[one] & terms[other])
+            for other in facts
+            if other.record.id != one.record.id and not _same_fact(terms[one], terms[other])
+        }
+        partners = [other for other, value in alike.items() if value >= MIN_ALIKE]
+        if partners:
+            partners.sort(key=lambda other: -alike[other])
+            others = sorted(alike, key=lambda other: alike[other])[:OTHER_SETS]
+            others = [other for other in others if other not in partners]
+            return one, partners[:MAX_PARTNERS], others
+    return None, [], []
+
+
+def _terms_and_people(text: str, names: Evidence) -> frozenset[str]:
+    """The stems of a text, with the key of each person in place of the words of their name."""
+    keys = names.people_in(text)
+    return (content_terms(text) - content_terms(" ".join(keys))) | frozenset(keys)
+
+
+def _same_fact(one: frozenset[str], other: frozenset[str]) -> bool:
+    return 2 * len(one & other) > 0.8 * (len(one) + len(other))
+
+
+def _without_secrets(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if not is_secret(record.text)]
+
+
+def clean_insight(raw: str) -> str:
+    """A completion as a clause after "understands that"; empty if it has under four words."""
+    text = raw.strip(" \"'.:")
+    text = re.sub(r"^(?:that|it follows that|understands that) ", "", text)
+    return text if len(text.split()) >= 4 else ""
+
+
+def insight_refusal(text: str, basis: Sequence[Record], me: str) -> str:
+    """Why an insight of ``me`` does not follow from the records, in a word; empty if it may.
+
+    Besides the reasons of ``Evidence.refusal``: "vague" if it names nobody but ``me`` and fewer
+    than two things of the evidence, "known" if one record says it all."""
+    evidence = Evidence(
+        [source_line(excerpt(record.text, text, MAX_MEMORY_CHARS)) for record in basis], [me]
+    )
+    sentence = f"{text[:1].upper()}{text[1:]}."
+    if reason := evidence.refusal(sentence, allowed=INSIGHT_TERMS):
+        return reason
+    own = set(evidence.people_in(me))
+    others = set(evidence.people_in(text)) - own
+    terms = content_terms(text) - content_terms(me)
+    if not others and len(terms - INSIGHT_TERMS) < 2:
+        return "vague"
+    known = any(terms <= content_terms(record.text) for record in basis)
+    return "known" if known else ""
+
+
+def _evidence_of(text: str, recalled: Sequence[Record]) -> Thought[tuple[Record, ...]]:
+    """The records that explain an insight best, by likelihood."""
     options = {record.text: record for record in recalled}
     choice = yield from choose_among(map(Option, options), about=text, role="evidence")
     records = list(options.values())
     if not isinstance(choice, Choice):
-        return text, tuple(records[:EVIDENCE_PER_INSIGHT])
+        return tuple(records[:EVIDENCE_PER_INSIGHT])
     ranked = sorted(range(len(records)), key=lambda index: -choice.probabilities[index])
-    return text, tuple(records[index] for index in ranked[:EVIDENCE_PER_INSIGHT])
+    return tuple(records[index] for index in ranked[:EVIDENCE_PER_INSIGHT])
+
+
+def _is_specific(text: str, evidence: Sequence[Record], others: Sequence[Record]) -> Thought[bool]:
+    """Whether the evidence explains an insight better than other sets of memories do.
+
+    The sets are options, and the insight is what they are to explain: a sentence that would be as
+    likely after any other memories says nothing. Without other memories it counts as specific."""
+    used = {record.text for record in evidence}
+    rest = list(dict.fromkeys(record.text for record in others if record.text not in used))
+    size = max(1, len(used))
+    sets = [rest[at : at + size] for at in range(0, len(rest), size)][:OTHER_SETS]
+    if not sets:
+        return True
+    own = list(dict.fromkeys(record.text for record in evidence))
+    options = [Option(" ".join(texts)) for texts in (own, *sets)]
+    choice = yield from choose_among(options, about=text, role="specificity")
+    if not isinstance(choice, Choice):
+        return True
+    average = (1 - choice.probabilities[0]) / len(sets)
+    return choice.index == 0 and choice.probabilities[0] >= SPECIFICITY * average

@@ -31,6 +31,16 @@ _AUXILIARY = re.compile(
     r"would|should|shall)\s+",
     re.IGNORECASE,
 )
+_IS_A = re.compile(r"(?:[A-Z][\w-]* )+(?:is|was) (?:\w+ly )?(?:an?|the|\w+['’]s)\b")
+_BE = re.compile(
+    r"\b(?:am|is|are|was|were|be|been|named|called|as)\b|['’](?:m|re|s)\b", re.IGNORECASE
+)
+_SUBJECT_WORD = re.compile(r"(?:and |but |so )?(?:I|you|we|my|your|our|[A-Z]\w+ [A-Z]\w+)\b", re.I)
+_INVERTED = re.compile(
+    r"^(?:(?:so|and|but|oh|well)[, ]+)*(?P<verb>are|is|was|were|have|can|could|will|would) "
+    r"(?P<subject>you|your \w+)\b",
+    re.IGNORECASE,
+)
 _YES = re.compile(
     r"\W*(?:yes|yeah|yep|yup|sure|of course|certainly|definitely|absolutely|indeed|exactly|right|"
     r"i do|i am|i have|i did|i will|i would|that['’]s right|gladly|with pleasure|i['’]d love)\b",
@@ -102,7 +112,8 @@ class Evidence:
     def refusal(self, sentence: str, *, allowed: Collection[str] = ()) -> str:
         """Why a sentence in the third person does not rest on this evidence, in a word: form,
         person, name, number, word, who, negation, mood, unsupported, or empty; an empty text if
-        it does. ``allowed`` are stems that need no evidence.
+        it does. ``allowed`` are stems that need no evidence: a clause whose verb is one of them
+        ("needs", "cares") is checked for names, numbers and words only.
 
         >>> lines = [SourceLine("I quarrelled with Greta Holm.", "Ines Calder", "Nora Vale")]
         >>> evidence = Evidence(lines, ["Ines Calder", "Nora Vale"])
@@ -171,6 +182,11 @@ class Evidence:
         return {*self.names.mentioned(clause.text)} - {clause.subject.key}
 
     def _clause_refusal(self, claim: StatedClause, allowed: Collection[str]) -> str:
+        names = {word for key in self.names.mentioned(claim.text) for word in key.split()}
+        said = (word for word in re.findall(r"[^\W_]+", claim.text.lower()) if word not in names)
+        verb = next((stem(word) for word in said if word not in STOP_WORDS), "")
+        if verb in allowed:
+            return ""
         wanted = claim.terms - {*allowed, _SAY}
         claim = replace(claim, terms=wanted)
         order = (term for word in claim.text.split() for term in content_terms(word))
@@ -202,6 +218,8 @@ class Evidence:
             return 2
         if clause.asked or (clause.unreal and not claim.unreal):
             return 3
+        if _IS_A.match(claim.text) and not _identifies(clause.text):
+            return 2  # Who has a cat is no cat.
         return 5 if claim.negated == clause.negated else 4
 
     def _same_subject(self, claim: StatedClause, found: Subject, statement: _Statement) -> bool:
@@ -227,7 +245,8 @@ class Evidence:
         asked = _last_question(before) if before and before.speaker != line.speaker else ""
         if before and asked and _YES.match(line.text) and " or " not in asked:
             # A question answered with yes is a statement of who answers.
-            text = _AUXILIARY.sub("", asked).rstrip("?") + "."
+            text = _INVERTED.sub(r"\g<subject> \g<verb>", asked)
+            text = _AUXILIARY.sub("", text).rstrip("?") + "."
             found.append(self._statement(text, before, None))
         for number, sentence in enumerate(sentences(line.text)):
             statement = self._statement(sentence, line, third)
@@ -297,6 +316,14 @@ _BACKWARD = re.compile(
     r"\W*(?:and |but |so )?(?:he|she|it|they|his|her|its|their|that|this)\b", re.I
 )
 _YOU = r"\b[Yy]our?\b"
+
+
+def _identifies(clause: str) -> bool:
+    """Whether a clause can say what somebody is: it has a form of "be", or is an answer of a few
+    words."""
+    if _BE.search(clause):
+        return True
+    return len(clause.split()) <= 8 and not (_FINITE.search(clause) or _SUBJECT_WORD.match(clause))
 
 
 def _joined(first: _Statement, second: _Statement) -> _Statement:
