@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ...core import Embed, Persona, Record, Thought, Utterance, Vectors, embed, sentences, words
+from ...core import Embed, Persona, Record, Thought, Utterance, Vectors, embed, sentences
 from ...core.text import terms
 from ..speech import is_question
 from ..steps import MAX_MEMORY_CHARS
@@ -27,8 +27,9 @@ _MAX_LINE_CHARS = 600  # of a line that is embedded
 _NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ]\w+")
 _BACKWARD = re.compile(r"^(?:It|He|She|They|This|That|These|There|Then|So|But|And)\b")
 _BACK_WORDS = re.compile(r"\b(?:it|that|this|there|they|them|he|him|she|her)\b", re.IGNORECASE)
+_DETAILS = ("when", "where", "count", "name", "whose")
 _REFERS = re.compile(r"\b(?:it|there|they|them|he|him|she|her)\b", re.IGNORECASE)
-_SAME_RECORD_GAIN = 0.35  # for a question that points back, of the rest of what was told
+_SAME_RECORD_GAIN = 0.6  # for a question that points back, of the rest of what was told
 _MIN_QUOTED_STEMS = 4  # with those of the name and of "said"
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
 _YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
@@ -77,19 +78,19 @@ def fit_sentences(
     about it?") is read with the line before, and what was told already does not answer it."""
     question = asked_question(line.text)
     about = (question.text if question else line.text)[:_MAX_LINE_CHARS]
-    points_back = bool(earlier and question and _points_back(about))
+    points_back = question is not None and bool(earlier) and _points_back(about)
     if points_back:
         about = f"{earlier[-1].text[:_MAX_LINE_CHARS]} {about}"
     about = _GET_UP.sub(r"wake up", about)
     place = question is not None and question.kind == "where"
-    known = _sentences_of(persona, records, about, place)
-    if points_back:
+    known = _sentences_of(persona, records, about, line.who, place)
+    if points_back and question:
         told = [said.text for said in earlier if said.who == persona.name]
         begun = {one.record.id for one, _ in known if one.record and _is_told(one.text, told[-1:])}
         known = [
             (one, loss - _SAME_RECORD_GAIN if one.record and one.record.id in begun else loss)
             for one, loss in known
-            if not _is_told(one.text, told)
+            if question.kind in _DETAILS or not _is_told(one.text, told)
         ]
     if not known:
         return ()
@@ -117,6 +118,7 @@ def known_answer(
     fitted: Sequence[KnownSentence],
     question: Question | None,
     told: Sequence[str] = (),
+    other: str = "",
 ) -> tuple[KnownSentence, ...]:
     """What answers a question, of its fitted sentences: the best one that was not ``told``, with
     the rest of its record if it needs that. Empty if none fits well enough."""
@@ -137,19 +139,21 @@ def known_answer(
     if not good:
         return ()
     # What was told a moment ago is told again only if nothing else answers.
-    fresh = [one for one in good if not _is_told(one.text, told)]
+    # A detail may be asked for of what was told.
+    known = () if question.kind in _DETAILS else told
+    fresh = [one for one in good if not _is_told(one.text, known)]
     best = next((one for one in fresh if one.fit >= good[0].fit - _TOLD_LOSS), good[0])
     if best in fresh or not question.text.lower().startswith("why"):
-        return (replace(best, text=_with_context(best, question, persona.name)),)
+        return (replace(best, text=_with_context(best, question, persona.name, other)),)
     # The reason is the later part of what was told.
     return (replace(best, text=[best.text, *_clauses(best.text)][-1]),)
 
 
-def _with_context(best: KnownSentence, question: Question, name: str) -> str:
+def _with_context(best: KnownSentence, question: Question, name: str, other: str) -> str:
     """A sentence with the rest of its record, if that is short and the sentence needs it."""
     if best.record is None or best.is_quotation:
         return best.text
-    whole = own_words(" ".join(best.record.text.split()), name)
+    whole = own_words(" ".join(best.record.text.split()), name, other)
     asked, here = content_stems(question.text), content_stems(best.text)
     # "I have a secret." tells nothing new; "I wonder what he hides there." points back; and
     # another sentence may have what is asked for.
@@ -168,9 +172,9 @@ def _topic_sentences(persona: Persona, topic: str) -> tuple[str, ...]:
 
 
 def _is_told(text: str, lines: Sequence[str]) -> bool:
-    """Whether one of the lines tells a sentence: it has nearly all of its words."""
-    own = set(words(text))
-    return any(len(own & set(words(line))) > 0.8 * len(own) for line in lines)
+    """Whether one of the lines tells a sentence: it has most of its content words."""
+    own = content_stems(text)
+    return any(len(own & content_stems(line)) > 0.7 * len(own) for line in lines)
 
 
 def _points_back(question: str) -> bool:
@@ -205,16 +209,16 @@ def _kind_gain(text: str, about: str, question: Question | None) -> float:
 
 
 def _sentences_of(
-    persona: Persona, records: Sequence[Record], about: str, place: bool
+    persona: Persona, records: Sequence[Record], about: str, other: str, place: bool
 ) -> list[tuple[KnownSentence, float]]:
-    """Sentences with what is taken off their fit; those of records first, none twice. ``place``:
-    with those about the places that the persona knows."""
+    """Sentences with what is taken off their fit; those of records first, none twice. ``other``
+    is the one who is told them; ``place``: with those about the places that the persona knows."""
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
         quoted = _QUOTED.fullmatch(record.text)
         if quoted and is_question(quoted[1]):
             continue  # what somebody asked is no knowledge
-        for part in _record_sentences(record, about, persona.name):
+        for part in _record_sentences(record, about, persona.name, other):
             for text in (part.strip(), *_clauses(part.strip())):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
                     known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
@@ -228,7 +232,7 @@ def _sentences_of(
         (persona.daily, _HABIT_LOSS),
         (_place_sentences(persona) if place else "", 2 * _HABIT_LOSS),
     ):
-        for part in persona_sentences(text, persona.name):
+        for part in persona_sentences(text, persona.name, other):
             for clause in _habits(part) if text == persona.lifestyle else [part]:
                 known.setdefault(clause, (KnownSentence(text=clause), loss))
     return list(known.values())
@@ -253,11 +257,12 @@ def _place_sentences(persona: Persona) -> str:
     return " ".join(f"{name[0].upper()}{name[1:]} is in {area}." for name, area in names)
 
 
-def _record_sentences(record: Record, about: str, name: str) -> list[str]:
+def _record_sentences(record: Record, about: str, name: str, other: str) -> list[str]:
     """The sentences of an excerpt of a record; of a long utterance each as a quotation."""
     quoted = _QUOTED.fullmatch(record.text)
     if quoted is None:
-        return _linked_sentences(own_words(excerpt(record.text, about, MAX_MEMORY_CHARS), name))
+        text = excerpt(record.text, about, MAX_MEMORY_CHARS)
+        return _linked_sentences(own_words(text, name, other))
     start = own_words(record.text[: quoted.start(1)] + '"', name)[:-1]
     if len(quoted[1]) <= _MAX_ANSWER_CHARS:
         return [f'{start}{quoted[1]}"']
@@ -265,14 +270,14 @@ def _record_sentences(record: Record, about: str, name: str) -> list[str]:
     return [f'{start}{part}"' for part in parts if part.strip(" …")]
 
 
-def persona_sentences(text: str, name: str) -> tuple[str, ...]:
-    """The sentences of a text of a persona, in the first person; one that points back ("It is
-    old.") together with the one before.
+def persona_sentences(text: str, name: str, other: str = "") -> tuple[str, ...]:
+    """The sentences of a text of a persona, in the first person, as ``other`` is told them; one
+    that points back ("It is old.") together with the one before.
 
     >>> persona_sentences("Bo Li bakes. He sings. Bo Li has a mill. It is old.", "Bo Li")
     ('I bake.', 'I sing.', 'I have a mill. It is old.')
     """
-    return tuple(_linked_sentences(own_words(" ".join(text.split()), name)))
+    return tuple(_linked_sentences(own_words(" ".join(text.split()), name, other)))
 
 
 def _linked_sentences(text: str) -> list[str]:

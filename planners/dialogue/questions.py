@@ -25,7 +25,8 @@ _REQUEST = re.compile(
 _TALK = re.compile(
     r"\bhow(?:['’]s| is| are| was| were) \w(?!.*\bcalled\b)|\bhow (?:it going|things|life)\b"
     r"|\bhow do you (?:do|feel)\b|\bwhat(?:['’]s| is) (?:up|new)\b|\bhow about\b"
-    r"|\bwhat do you (?:think|say|feel|recommend|suggest)\b"
+    r"|\bwhat do you (?:think|say|feel)(?: (?:about|of|to)\b|\W*$)"
+    r"|\bwhat do you (?:recommend|suggest)\b"
     r"|^(?:and |what about |how about )?(?:you|yours|yourself)\b[^a-z]*$"
     r"|^(?:really|is it|is that so|right|yes|no|oh)\b[^a-z]*$"
     r"|\b(?:isn['’]t|aren['’]t|doesn['’]t|don['’]t|wasn['’]t) (?:it|you|they|she|he)[^a-z]*$",
@@ -79,14 +80,14 @@ _PLACE_WORDS = re.compile(
     r"[A-ZÀ-Þ])"
 )
 _COUNT_WORDS = re.compile(
-    rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several|no|every)\b",
+    rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several)\b",
     re.IGNORECASE,
 )
 _PERSON_WORDS = re.compile(
     r"[A-ZÀ-Þ]\w+ [A-ZÀ-Þ]\w+|\b(?:father|mother|brother|sister|son|daughter|husband|wife|uncle|"
     r"aunt|friend|nobody|everybody|somebody|teacher|children|I|we)\b"
 )
-_OWNER_WORDS = re.compile(r"['’]s\b|\bof (?:my |the )?\w|\bmy\b|\bbelongs?\b|\bowns?\b")
+_OWNER_WORDS = re.compile(r"(?<!\b[Ii]t)['’]s\b|\bof (?:my |the )?\w|\bmy\b|\bbelongs?\b|\bowns?\b")
 _NAMING = re.compile(r"\b(?:called|named|names? (?:is|was|are|were))\b", re.IGNORECASE)
 
 

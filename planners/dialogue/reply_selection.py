@@ -125,7 +125,9 @@ def best_reply(
             return ensure_results((reporting or usable or drafts or [""])[0], context, borne)
         if usable or context.candidates:
             _explain_refusals(builder, refused)
-            rivals = fresh_first(context.candidates, context)[:1]
+            # What was said before is said again only if there is nothing else.
+            rivals = [text for text in context.candidates if not _is_stale(text, context)][:1]
+            rivals = rivals or ([] if usable else fresh_first(context.candidates, context)[:1])
             options = list(dict.fromkeys((*usable, *rivals)))
             if len(options) == 1:
                 return options[0]
