@@ -157,7 +157,8 @@ def _with_context(best: KnownSentence, question: Question, name: str, other: str
     asked, here = content_stems(question.text), content_stems(best.text)
     # "I have a secret." tells nothing new; "I wonder what he hides there." points back; and
     # another sentence may have what is asked for.
-    needs = here <= asked or asked & here < asked & content_stems(whole)
+    needs = here <= asked and question.kind != "yes_no"
+    needs = needs or asked & here < asked & content_stems(whole)
     needs = needs or (not whole.startswith(best.text) and _REFERS.search(best.text) is not None)
     return whole if needs and len(whole) <= _MAX_ANSWER_CHARS else best.text
 

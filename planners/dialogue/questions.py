@@ -76,11 +76,19 @@ _TIME_WORDS = re.compile(
     re.IGNORECASE,
 )
 _PLACE_WORDS = re.compile(
-    r"\b(?:in|at|on|under|near|behind|beside|above|below|from|into|to|by|over) (?:the |my |a |an |"
+    r"\b(?:in|at|on|under|near|behind|beside|above|below|by|over) (?:the |my |a |an |"
     r"[A-ZÀ-Þ])"
 )
 _COUNT_WORDS = re.compile(
     rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several)\b",
+    re.IGNORECASE,
+)
+_TIME_DETAIL = re.compile(
+    r"\b(?:at|around|by|on|until) (?:\d[\d:.]*(?: ?[ap]m)?|noon|midnight|"
+    rf"{'|'.join(day.capitalize() for day in WEEKDAY_NAMES)})|\b\w+ years? ago\b"
+)
+_COUNT_DETAIL = re.compile(
+    rf"\b(?:\d+|{'|'.join(NUMBER_WORDS)})(?: (?!in\b|at\b|on\b|of\b|for\b|to\b|and\b)\w+){{1,2}}",
     re.IGNORECASE,
 )
 _PERSON_WORDS = re.compile(
@@ -129,6 +137,19 @@ def _answer_kind(text: str) -> AnswerKind:
         return "talk"
     other: AnswerKind = "other" if _REQUEST.search(text) else "yes_no"
     return next((kind for kind, pattern in _KINDS if pattern.search(text)), other)
+
+
+def detail_of(answer: str, kind: AnswerKind) -> str:
+    """The time or the number alone that an answer has; empty if it has none.
+
+    >>> detail_of("I am giving a supper today at 7pm.", "when")
+    'At 7pm.'
+    >>> detail_of("The children have painted twelve paper lanterns in the school.", "count")
+    'Twelve paper lanterns.'
+    """
+    pattern = {"when": _TIME_DETAIL, "count": _COUNT_DETAIL}.get(kind)
+    match = pattern.search(answer) if pattern else None
+    return f"{match[0][0].upper()}{match[0][1:]}." if match else ""
 
 
 def fits_kind(sentence: str, kind: AnswerKind) -> bool | None:

@@ -10,7 +10,7 @@ from ...core import Resolution, sentences, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
-from .questions import Question, fits_kind
+from .questions import Question, detail_of, fits_kind
 from .reply_selection import ReplyContext
 
 NOT_KNOWN = "I do not know."
@@ -41,6 +41,7 @@ _DOUBT = re.compile(
 _MEETING = re.compile(r"\b(?:nice|glad|good|happy|great) to see you\b", re.IGNORECASE)
 _GREETING_WORDS = 4  # of a line that only greets
 _SAME_TO_YOU = re.compile(r"\b(?:you too|same to you|welcome)\b", re.IGNORECASE)
+_NEEDS = re.compile(r"\bI (?:need|want|would like|am looking for|hope)\b")
 _OFFER = re.compile(r"\b(?:can|could|may|shall|should|might) I\b", re.IGNORECASE)
 _MY_OFFER = re.compile(
     r"\bI(?: can| could| may| will|['’]ll| shall| should|['’]d)\b", re.IGNORECASE
@@ -187,7 +188,8 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if basis.resolve == "ask":
         return (f"Could you tell me {basis.intent.partition(': ')[2]}",)
     if not basis.answer:
-        return ()
+        needs = [text for text in basis.memories if _NEEDS.search(text)]
+        return (f"Yes, please. {needs[0]}",) if needs and _offers(basis) else ()
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
     yes_no = basis.question is not None and basis.question.kind == "yes_no"
@@ -195,7 +197,8 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
-    return (basis.answer,)
+    short = detail_of(basis.answer, basis.question.kind) if basis.question else ""
+    return (basis.answer, short) if short else (basis.answer,)
 
 
 def _is_echo(draft: str, line: str) -> bool:
@@ -231,7 +234,7 @@ def _retold(quotation: str, person: str) -> str:
 
 def _lowered(text: str) -> str:
     """A sentence to follow a comma: its first word in lower case unless it is a name."""
-    common = re.match(r"(?:The|A|An|My|We|It|There|This|That)\b", text)
+    common = re.match(r"(?:The|A|An|My|We|You|Your|It|There|This|That)\b", text)
     return text[0].lower() + text[1:] if common else text
 
 
