@@ -86,6 +86,12 @@ class TrainableModel:
         on_cpu = self.accelerator.device.type == "cpu"
         return self.settings.rows or (1 if on_cpu else self.settings.batch)
 
+    @property
+    def last_logits(self) -> dict[str, int]:
+        """The argument by which the model computes the logits of the last token only, where it
+        takes it."""
+        return {"logits_to_keep": 1} if self._takes_positions else {}
+
     def encode(self, samples: Sequence[Sample]) -> list[EncodedSample]:
         """Samples as token ids, without those that have no target in the window."""
         encoded = (encode_sample(one, self.builder, self.settings.window) for one in samples)

@@ -16,6 +16,8 @@ from .encoded_samples import EncodedSample
 from .trainable_model import TrainableModel
 from .voice_trainer import mean_loss
 
+MAX_REPLY_TOKENS = 24
+"""Of a reply so many tokens are scored at most."""
 MAX_LINE_TOKENS = 48
 """Of a line that is sampled for the report."""
 
@@ -62,8 +64,8 @@ class VoiceExam:
         dialogues: Sequence[PersonaDialogue],
         *,
         losses: int = 20,
-        replies: int = 16,
-        lines: int = 6,
+        replies: int = 12,
+        lines: int = 4,
         seed: int = 1,
     ) -> None:
         self.model = model
@@ -115,17 +117,18 @@ def _right_reply(model: TrainableModel, item: NextLineItem) -> tuple[bool, bool]
 def _mean_likelihoods(
     model: TrainableModel, messages: Sequence[Message], texts: Sequence[str]
 ) -> list[float]:
-    """For each text the mean log-likelihood of its tokens, and of the one that ends the turn,
-    after a prompt."""
+    """For each text the mean log-likelihood of its first tokens, and of the one that ends the
+    turn, after a prompt."""
     import torch
 
     builder = model.builder
     device = model.accelerator.device
     end = builder.closing_ids()
-    targets = [builder.text_ids(text) + end for text in texts]
+    targets = [(builder.text_ids(text) + end)[:MAX_REPLY_TOKENS] for text in texts]
     context = builder.fit(messages, max(map(len, targets))).ids
     # The context runs once; the texts run side by side behind copies of its keys and values.
-    first = model.model(input_ids=torch.tensor([context], device=device), use_cache=True)
+    inputs = torch.tensor([context], device=device)
+    first = model.model(input_ids=inputs, use_cache=True, **model.last_logits)
     cache = first.past_key_values
     cache.batch_repeat_interleave(len(targets))
     longest = max(map(len, targets))
@@ -150,8 +153,9 @@ def _say(model: TrainableModel, messages: Sequence[Message]) -> str:
     ids = list(builder.fit(messages, MAX_LINE_TOKENS).ids)
     inputs, cache, said = ids, None, []
     for _ in range(MAX_LINE_TOKENS):
+        tokens = torch.tensor([inputs], device=device)
         output = model.model(
-            input_ids=torch.tensor([inputs], device=device), past_key_values=cache, use_cache=True
+            input_ids=tokens, past_key_values=cache, use_cache=True, **model.last_logits
         )
         cache = output.past_key_values
         token = int(output.logits[0, -1].argmax())
