@@ -199,7 +199,9 @@ def test_none_of_the_intents_is_just_a_talk() -> None:
 def test_not_knowing_is_said(unknown: float, resolve: str) -> None:
     """Below the bound on what memory holds, the reply is that one does not know, and no
     memory is shown that could be taken for the answer."""
-    told = ScriptedAnswers(texts={"speech": ["Well."] * 4}, recalled=hits("Bo Li likes rye."))
+    told = ScriptedAnswers(
+        texts={"speech": ["It is old."] * 4}, recalled=hits("Go to school, they said: it is old.")
+    )
     found = said(Dialogue(unknown=unknown), told, "Where did I go to school?")
     assert (found.resolve, found.held) == (resolve, 0.7)
     words = told.prompt("speech")

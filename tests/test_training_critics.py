@@ -241,7 +241,7 @@ def test_a_trained_critic_can_be_asked(model: LocalModel, tmp_path: Path) -> Non
     model.decider.load_critic("", tmp_path)
     found = next_line_items(DIALOGUES, 12, others=5)
     for by in ("critic", "likelihood", "corrected"):
-        assert 0 <= evaluate_reply_at_1(model, found, by=by, voice="") <= 1  # type: ignore[arg-type]
+        assert 0 <= evaluate_reply_at_1(model, found, by=by, voice="") <= 1
     assert 0 <= critic_auc(model, found, voice="") <= 1
     figures = evaluate_critic(model, critic, DIALOGUES[:20], SMALL)
     assert set(figures.auc) <= set(FALSE_KINDS)

@@ -52,7 +52,7 @@ from ..text import excerpt
 from .intents import Intent, Understanding, understand
 from .known_sentences import bears_on, fit_sentences, known_answer, persona_sentences
 from .questions import asked_question
-from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, with_rules
+from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
@@ -106,7 +106,8 @@ class Dialogue:
     ``handing``. Without intents a tool is called if its probability is at least ``margin``, since
     a wrong call costs more than none. ``unknown``: if the line asks for a fact (in English) that
     no sentence of the persona and of the recalled records answers, and the probability that memory
-    contains the answer is lower, the reply is that the agent does not know (0: never).
+    contains the answer is lower, the reply is that the agent does not know. 0: never, and drafts
+    are not checked against what the agent knows, for a model with knowledge of its own.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -223,6 +224,9 @@ class Dialogue:
             text = yield from self._speak(builder, heard, shown, calls, basis)
         if isinstance(text, Failed):
             return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
+        wants_fact = basis.question is not None and basis.question.wants_fact
+        if resolve == "answer" and self.unknown and wants_fact and not basis.answer:
+            resolve = "unknown" if says_unknown(text) else resolve
         cited: tuple[RecordId, ...] = ()
         if resolve == "answer":
             cited = yield from self._choose_citations(builder, text, records)
@@ -242,7 +246,7 @@ class Dialogue:
         fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
-        answers = known_answer(persona, fitted, question, told)
+        answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
         memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
         return ReplyBasis(
@@ -250,6 +254,7 @@ class Dialogue:
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
             memories=tuple(memories[:MAX_NOTES]),
+            searched=bool(records),
         )
 
     def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
@@ -331,7 +336,8 @@ class Dialogue:
             others=[heard.line.who],
             known=[*texts, *(record.text for record in records)],
         )
-        context = with_rules(context, basis, truths)
+        if self.unknown:
+            context = with_rules(context, basis, truths)
         # A small model repeats its own lines, so the second prompt leaves them out.
         others = tuple(line for line in heard.before if line.who != persona.name)
         again = self._reply_request(builder, replace(heard, before=others), basis)

@@ -10,7 +10,7 @@ from ...core import Embed, Persona, Record, Thought, Utterance, Vectors, embed, 
 from ...core.text import terms
 from ..speech import is_question
 from ..steps import MAX_MEMORY_CHARS
-from ..text import excerpt, own_words, repeats, word_set
+from ..text import excerpt, own_words, word_set
 from .questions import Question, asked_question, fits_kind
 
 ANSWERS_FIT = 0.75
@@ -27,6 +27,9 @@ _MAX_LINE_CHARS = 600  # of a line that is embedded
 _NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ]\w+")
 _BACKWARD = re.compile(r"^(?:It|He|She|They|This|That|These|There|Then|So|But|And)\b")
 _BACK_WORDS = re.compile(r"\b(?:it|that|this|there|they|them|he|him|she|her)\b", re.IGNORECASE)
+_DETAILS = ("when", "where", "count", "name", "whose")
+_REFERS = re.compile(r"\b(?:it|there|they|them|he|him|she|her)\b", re.IGNORECASE)
+_SAME_RECORD_GAIN = 0.6  # for a question that points back, of the rest of what was told
 _MIN_QUOTED_STEMS = 4  # with those of the name and of "said"
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
 _YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
@@ -75,14 +78,20 @@ def fit_sentences(
     about it?") is read with the line before, and what was told already does not answer it."""
     question = asked_question(line.text)
     about = (question.text if question else line.text)[:_MAX_LINE_CHARS]
-    points_back = bool(earlier and question and _points_back(about))
+    points_back = question is not None and bool(earlier) and _points_back(about)
     if points_back:
         about = f"{earlier[-1].text[:_MAX_LINE_CHARS]} {about}"
     about = _GET_UP.sub(r"wake up", about)
-    known = _sentences_of(persona, records, about)
-    if points_back:
+    place = question is not None and question.kind == "where"
+    known = _sentences_of(persona, records, about, line.who, place)
+    if points_back and question:
         told = [said.text for said in earlier if said.who == persona.name]
-        known = [pair for pair in known if not repeats(pair[0].text, told, share=0.8)]
+        begun = {one.record.id for one, _ in known if one.record and _is_told(one.text, told[-1:])}
+        known = [
+            (one, loss - _SAME_RECORD_GAIN if one.record and one.record.id in begun else loss)
+            for one, loss in known
+            if question.kind in _DETAILS or not _is_told(one.text, told)
+        ]
     if not known:
         return ()
     answer = yield from embed(Embed(texts=(about, *(sentence.text for sentence, _ in known))))
@@ -109,6 +118,7 @@ def known_answer(
     fitted: Sequence[KnownSentence],
     question: Question | None,
     told: Sequence[str] = (),
+    other: str = "",
 ) -> tuple[KnownSentence, ...]:
     """What answers a question, of its fitted sentences: the best one that was not ``told``, with
     the rest of its record if it needs that. Empty if none fits well enough."""
@@ -118,30 +128,38 @@ def known_answer(
         told = _topic_sentences(persona, question.topic)
         if told:
             return tuple(KnownSentence(text=part, fit=ANSWERS_FIT) for part in told)
-    good = [one for one in fitted if one.fit >= ANSWERS_FIT]
+    good = [
+        one
+        for one in fitted
+        if one.fit >= ANSWERS_FIT
+        and (question.kind == "who" or fits_kind(one.text, question.kind) is not False)
+    ]
     if question.kind == "yes_no":
         good = [one for one in good if one.share >= _YES_NO_SHARE]
     if not good:
         return ()
     # What was told a moment ago is told again only if nothing else answers.
-    fresh = [one for one in good if not repeats(one.text, told, share=0.8)]
+    # A detail may be asked for of what was told.
+    known = () if question.kind in _DETAILS else told
+    fresh = [one for one in good if not _is_told(one.text, known)]
     best = next((one for one in fresh if one.fit >= good[0].fit - _TOLD_LOSS), good[0])
     if best in fresh or not question.text.lower().startswith("why"):
-        return (replace(best, text=_with_context(best, question, persona.name)),)
+        return (replace(best, text=_with_context(best, question, persona.name, other)),)
     # The reason is the later part of what was told.
     return (replace(best, text=[best.text, *_clauses(best.text)][-1]),)
 
 
-def _with_context(best: KnownSentence, question: Question, name: str) -> str:
+def _with_context(best: KnownSentence, question: Question, name: str, other: str) -> str:
     """A sentence with the rest of its record, if that is short and the sentence needs it."""
     if best.record is None or best.is_quotation:
         return best.text
-    whole = own_words(" ".join(best.record.text.split()), name)
+    whole = own_words(" ".join(best.record.text.split()), name, other)
     asked, here = content_stems(question.text), content_stems(best.text)
     # "I have a secret." tells nothing new; "I wonder what he hides there." points back; and
     # another sentence may have what is asked for.
-    needs = here <= asked or asked & here < asked & content_stems(whole)
-    needs = needs or (not whole.startswith(best.text) and _BACK_WORDS.search(best.text) is not None)
+    needs = here <= asked and question.kind != "yes_no"
+    needs = needs or asked & here < asked & content_stems(whole)
+    needs = needs or (not whole.startswith(best.text) and _REFERS.search(best.text) is not None)
     return whole if needs and len(whole) <= _MAX_ANSWER_CHARS else best.text
 
 
@@ -152,6 +170,12 @@ def _topic_sentences(persona: Persona, topic: str) -> tuple[str, ...]:
     if topic == "day":
         return persona_sentences(persona.daily, persona.name)[:2]
     return persona_sentences(persona.background, persona.name)[:1]
+
+
+def _is_told(text: str, lines: Sequence[str]) -> bool:
+    """Whether one of the lines tells a sentence: it has most of its content words."""
+    own = content_stems(text)
+    return any(len(own & content_stems(line)) > 0.7 * len(own) for line in lines)
 
 
 def _points_back(question: str) -> bool:
@@ -186,15 +210,16 @@ def _kind_gain(text: str, about: str, question: Question | None) -> float:
 
 
 def _sentences_of(
-    persona: Persona, records: Sequence[Record], about: str
+    persona: Persona, records: Sequence[Record], about: str, other: str, place: bool
 ) -> list[tuple[KnownSentence, float]]:
-    """Sentences with what is taken off their fit; those of records first, none twice."""
+    """Sentences with what is taken off their fit; those of records first, none twice. ``other``
+    is the one who is told them; ``place``: with those about the places that the persona knows."""
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
         quoted = _QUOTED.fullmatch(record.text)
         if quoted and is_question(quoted[1]):
             continue  # what somebody asked is no knowledge
-        for part in _record_sentences(record, about, persona.name):
+        for part in _record_sentences(record, about, persona.name, other):
             for text in (part.strip(), *_clauses(part.strip())):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
                     known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
@@ -206,17 +231,39 @@ def _sentences_of(
         (persona.currently, 0.0),
         (persona.lifestyle, _HABIT_LOSS),
         (persona.daily, _HABIT_LOSS),
+        (_place_sentences(persona) if place else "", 2 * _HABIT_LOSS),
     ):
-        for part in persona_sentences(text, persona.name):
-            known.setdefault(part, (KnownSentence(text=part), loss))
+        for part in persona_sentences(text, persona.name, other):
+            for clause in _habits(part) if text == persona.lifestyle else [part]:
+                known.setdefault(clause, (KnownSentence(text=clause), loss))
     return list(known.values())
 
 
-def _record_sentences(record: Record, about: str, name: str) -> list[str]:
+def _habits(sentence: str) -> list[str]:
+    """The clauses of a sentence about habits.
+
+    >>> _habits("I wake up around 7am, go to bed at 10pm, and eat lunch at noon.")
+    ['I wake up around 7am.', 'I go to bed at 10pm.', 'I eat lunch at noon.']
+    """
+    parts = re.split(r",? and (?=\w+ )|, (?=\w+ )", sentence.removesuffix("."))
+    if not sentence.startswith("I ") or len(parts) < 2 or len(terms(parts[0])) < 2:
+        return [sentence]
+    return [f"{parts[0]}.", *(f"I {part}." for part in parts[1:])]
+
+
+def _place_sentences(persona: Persona) -> str:
+    """Where the places are that a persona knows, as far as their addresses tell."""
+    pairs = [address.split(":")[:2] for address in persona.knows if ":" in address]
+    names = [(place if place[:1].isupper() else f"the {place}", area) for area, place in pairs]
+    return " ".join(f"{name[0].upper()}{name[1:]} is in {area}." for name, area in names)
+
+
+def _record_sentences(record: Record, about: str, name: str, other: str) -> list[str]:
     """The sentences of an excerpt of a record; of a long utterance each as a quotation."""
     quoted = _QUOTED.fullmatch(record.text)
     if quoted is None:
-        return _linked_sentences(own_words(excerpt(record.text, about, MAX_MEMORY_CHARS), name))
+        text = excerpt(record.text, about, MAX_MEMORY_CHARS)
+        return _linked_sentences(own_words(text, name, other))
     start = own_words(record.text[: quoted.start(1)] + '"', name)[:-1]
     if len(quoted[1]) <= _MAX_ANSWER_CHARS:
         return [f'{start}{quoted[1]}"']
@@ -224,14 +271,14 @@ def _record_sentences(record: Record, about: str, name: str) -> list[str]:
     return [f'{start}{part}"' for part in parts if part.strip(" …")]
 
 
-def persona_sentences(text: str, name: str) -> tuple[str, ...]:
-    """The sentences of a text of a persona, in the first person; one that points back ("It is
-    old.") together with the one before.
+def persona_sentences(text: str, name: str, other: str = "") -> tuple[str, ...]:
+    """The sentences of a text of a persona, in the first person, as ``other`` is told them; one
+    that points back ("It is old.") together with the one before.
 
     >>> persona_sentences("Bo Li bakes. He sings. Bo Li has a mill. It is old.", "Bo Li")
     ('I bake.', 'I sing.', 'I have a mill. It is old.')
     """
-    return tuple(_linked_sentences(own_words(" ".join(text.split()), name)))
+    return tuple(_linked_sentences(own_words(" ".join(text.split()), name, other)))
 
 
 def _linked_sentences(text: str) -> list[str]:

@@ -10,7 +10,9 @@ from typing import Literal, TypeAlias
 from ...core import sentences
 from ...core.text import MONTH_NAMES, NUMBER_WORDS, WEEKDAY_NAMES, clock_minutes
 
-AnswerKind: TypeAlias = Literal["who", "when", "where", "count", "name", "other", "yes_no", "talk"]
+AnswerKind: TypeAlias = Literal[
+    "who", "whose", "when", "where", "count", "name", "other", "yes_no", "talk"
+]
 """What a question asks for. ``yes_no`` is answered by yes or no, ``talk`` by talking: it asks how
 somebody is, or for an opinion."""
 
@@ -23,7 +25,8 @@ _REQUEST = re.compile(
 _TALK = re.compile(
     r"\bhow(?:['’]s| is| are| was| were) \w(?!.*\bcalled\b)|\bhow (?:it going|things|life)\b"
     r"|\bhow do you (?:do|feel)\b|\bwhat(?:['’]s| is) (?:up|new)\b|\bhow about\b"
-    r"|\bwhat do you (?:think|say|feel|recommend|suggest)\b"
+    r"|\bwhat do you (?:think|say|feel)(?: (?:about|of|to)\b|\W*$)"
+    r"|\bwhat do you (?:recommend|suggest)\b"
     r"|^(?:and |what about |how about )?(?:you|yours|yourself)\b[^a-z]*$"
     r"|^(?:really|is it|is that so|right|yes|no|oh)\b[^a-z]*$"
     r"|\b(?:isn['’]t|aren['’]t|doesn['’]t|don['’]t|wasn['’]t) (?:it|you|they|she|he)[^a-z]*$",
@@ -39,7 +42,8 @@ _KINDS: tuple[tuple[AnswerKind, re.Pattern[str]], ...] = tuple(
         ),
         ("when", r"\bwhen\b|\bwhat (?:time|day|date|year)\b|\bhow long\b|\bsince when\b"),
         ("where", r"\bwhere\b|\bwhich (?:place|room|street|house)\b"),
-        ("who", r"\bwho(?:m|se|['’]s)?\b"),
+        ("whose", r"\bwhose\b"),
+        ("who", r"\bwho(?:m|['’]s)?\b"),
         ("other", r"\b(?:what|which|why|how)\b"),
     )
 )
@@ -58,7 +62,10 @@ _DAY = re.compile(
     re.IGNORECASE,
 )
 _TOPICS: tuple[tuple[Literal["name", "self", "day"], re.Pattern[str]], ...] = (
-    ("name", re.compile(r"\byour (?:own |full )?name\b|\bwho are you\b|\bare you called\b", re.I)),
+    (
+        "name",
+        re.compile(r"\byour (?:own |full )?name\b|\bwho are you\W*$|\bare you called\b", re.I),
+    ),
     ("self", _OCCUPATION),
     ("day", _DAY),
 )
@@ -69,17 +76,26 @@ _TIME_WORDS = re.compile(
     re.IGNORECASE,
 )
 _PLACE_WORDS = re.compile(
-    r"\b(?:in|at|on|under|near|behind|beside|above|below|from|into|to|by|over) (?:the |my |a |an |"
+    r"\b(?:in|at|on|under|near|behind|beside|above|below|by|over) (?:the |my |a |an |"
     r"[A-ZÀ-Þ])"
 )
 _COUNT_WORDS = re.compile(
-    rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several|no|every)\b",
+    rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several)\b",
+    re.IGNORECASE,
+)
+_TIME_DETAIL = re.compile(
+    r"\b(?:at|around|by|on|until) (?:\d[\d:.]*(?: ?[ap]m)?|noon|midnight|"
+    rf"{'|'.join(day.capitalize() for day in WEEKDAY_NAMES)})|\b\w+ years? ago\b"
+)
+_COUNT_DETAIL = re.compile(
+    rf"\b(?:\d+|{'|'.join(NUMBER_WORDS)})(?: (?!in\b|at\b|on\b|of\b|for\b|to\b|and\b)\w+){{1,2}}",
     re.IGNORECASE,
 )
 _PERSON_WORDS = re.compile(
     r"[A-ZÀ-Þ]\w+ [A-ZÀ-Þ]\w+|\b(?:father|mother|brother|sister|son|daughter|husband|wife|uncle|"
     r"aunt|friend|nobody|everybody|somebody|teacher|children|I|we)\b"
 )
+_OWNER_WORDS = re.compile(r"(?<!\b[Ii]t)['’]s\b|\bof (?:my |the )?\w|\bmy\b|\bbelongs?\b|\bowns?\b")
 _NAMING = re.compile(r"\b(?:called|named|names? (?:is|was|are|were))\b", re.IGNORECASE)
 
 
@@ -123,6 +139,19 @@ def _answer_kind(text: str) -> AnswerKind:
     return next((kind for kind, pattern in _KINDS if pattern.search(text)), other)
 
 
+def detail_of(answer: str, kind: AnswerKind) -> str:
+    """The time or the number alone that an answer has; empty if it has none.
+
+    >>> detail_of("I am giving a supper today at 7pm.", "when")
+    'At 7pm.'
+    >>> detail_of("The children have painted twelve paper lanterns in the school.", "count")
+    'Twelve paper lanterns.'
+    """
+    pattern = {"when": _TIME_DETAIL, "count": _COUNT_DETAIL}.get(kind)
+    match = pattern.search(answer) if pattern else None
+    return f"{match[0][0].upper()}{match[0][1:]}." if match else ""
+
+
 def fits_kind(sentence: str, kind: AnswerKind) -> bool | None:
     """Whether a sentence has what a kind of question asks for: a time, a place, a number, a
     person, a name. None if that cannot be told by words.
@@ -132,5 +161,11 @@ def fits_kind(sentence: str, kind: AnswerKind) -> bool | None:
     """
     if kind == "when":
         return _TIME_WORDS.search(sentence) is not None or clock_minutes(sentence) is not None
-    pattern = {"where": _PLACE_WORDS, "count": _COUNT_WORDS, "who": _PERSON_WORDS, "name": _NAMING}
+    pattern = {
+        "where": _PLACE_WORDS,
+        "count": _COUNT_WORDS,
+        "who": _PERSON_WORDS,
+        "whose": _OWNER_WORDS,
+        "name": _NAMING,
+    }
     return pattern[kind].search(sentence) is not None if kind in pattern else None

@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, short_name
+from ...core import Resolution, sentences, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
-from .questions import Question
+from .questions import Question, detail_of, fits_kind
 from .reply_selection import ReplyContext
 
 NOT_KNOWN = "I do not know."
@@ -35,8 +35,17 @@ _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
     re.IGNORECASE,
 )
+_DOUBT = re.compile(
+    r"\b(?:hard|difficult|afraid|wrong|seldom|rarely|perhaps|maybe|if)\b", re.IGNORECASE
+)
+_MEETING = re.compile(r"\b(?:nice|glad|good|happy|great) to see you\b", re.IGNORECASE)
 _GREETING_WORDS = 4  # of a line that only greets
-_THANKS = re.compile(r"\b(?:thanks?|thank you|you too|same to you|welcome)\b", re.IGNORECASE)
+_SAME_TO_YOU = re.compile(r"\b(?:you too|same to you|welcome)\b", re.IGNORECASE)
+_NEEDS = re.compile(r"\bI (?:need|want|would like|am looking for|hope)\b")
+_OFFER = re.compile(r"\b(?:can|could|may|shall|should|might) I\b", re.IGNORECASE)
+_MY_OFFER = re.compile(
+    r"\bI(?: can| could| may| will|['’]ll| shall| should|['’]d)\b", re.IGNORECASE
+)
 _GROUNDED_SHARE = 0.7  # of the longer words of an answer
 _CLAIM_SHARE = 0.5  # of the content words of what a speaker says about itself
 # Words of such sentences that claim nothing.
@@ -52,7 +61,7 @@ _LIGHT = content_stems(
 class ReplyBasis:
     """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
     first person; ``quoted``: what somebody said), ``memories`` and ``intent`` for the note of the
-    prompt, and what the reply is to be."""
+    prompt, whether there was a memory to be ``searched``, and what the reply is to be."""
 
     resolve: Resolution = "answer"
     question: Question | None = None
@@ -60,12 +69,14 @@ class ReplyBasis:
     quoted: bool = False
     memories: tuple[str, ...] = ()
     intent: str = ""
+    searched: bool = False
 
 
 def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -> ReplyContext:
     """A context with the rules and the ready replies that a basis gives."""
 
-    if basis.question and basis.question.kind == "yes_no":
+    yes_no = basis.question is not None and basis.question.kind == "yes_no"
+    if yes_no:
         # "I will bring them." may answer "Will you bring them?".
         lines = tuple(line for line in truths.lines if context.line not in line)
         truths = replace(truths, lines=lines)
@@ -79,7 +90,15 @@ def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -
     if context.calls:
         return context
     spare = _spare_replies(context, basis) if english else ()
-    return replace(context, refusal=refusal, candidates=_ready_replies(context, basis), spare=spare)
+    # Yes or no needs no more: what follows is made up.
+    short = yes_no and not basis.answer and basis.resolve == "answer"
+    return replace(
+        context,
+        refusal=refusal,
+        candidates=_ready_replies(context, basis),
+        spare=spare,
+        most=1 if short else context.most,
+    )
 
 
 def _basis_refusal(
@@ -87,7 +106,7 @@ def _basis_refusal(
 ) -> str:
     """The rule by which a draft is refused that does not say what its basis has."""
     if basis.resolve == "unknown":
-        return "" if _SAYS_UNKNOWN.search(draft) and len(draft) < 120 else "unknown"
+        return "" if _only_says_unknown(draft) else "unknown"
     if basis.resolve == "ask":
         return "" if draft.rstrip().endswith("?") else "ask"
     if basis.resolve == "hand_over":
@@ -97,13 +116,41 @@ def _basis_refusal(
             return "untold"
         if bool(_DENIAL.search(draft)) != bool(_DENIAL.search(basis.answer)):
             return "denied"
+        kind = basis.question.kind if basis.question else "other"
+        if fits_kind(draft, kind) is False and fits_kind(basis.answer, kind):
+            return "untold"
         texts = [truths.known, *truths.facts, *truths.lines]
         return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
-    if is_farewell(context.line) and not (is_farewell(draft) or _THANKS.search(draft)):
+    wants_fact = basis.question is not None and basis.question.wants_fact
+    # No memory answers it well: the draft must tell one all the same, or say so.
+    told = basis.memories and _tells(draft, " ".join(basis.memories), context.line)
+    if wants_fact and basis.searched and not told and not says_unknown(draft):
+        return "untold"
+    takes_leave = is_farewell(_MEETING.sub("", draft)) or _SAME_TO_YOU.search(draft)
+    if is_farewell(context.line) and not takes_leave:
         return "farewell"
+    if basis.question is None and _is_echo(draft, context.line):
+        return "echo"
+    if _offers(basis) and _MY_OFFER.search(draft):
+        return "swapped"
     if _is_mere_greeting(context.line) and not _GREETING.match(draft):
         return "greeting"
     return "claim" if claims_unknown(draft, truths.known) else ""
+
+
+def says_unknown(text: str) -> bool:
+    """Whether a line says that its speaker does not know.
+
+    >>> says_unknown("I'm not sure, Ada."), says_unknown("I know.")
+    (True, False)
+    """
+    return _SAYS_UNKNOWN.search(text) is not None
+
+
+def _only_says_unknown(draft: str) -> bool:
+    """Whether a draft says that its speaker does not know, and no more."""
+    single = len(sentences(draft)) == 1 and '"' not in draft
+    return single and says_unknown(draft) and " but " not in draft
 
 
 def _tells(draft: str, answer: str, line: str) -> bool:
@@ -141,14 +188,28 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if basis.resolve == "ask":
         return (f"Could you tell me {basis.intent.partition(': ')[2]}",)
     if not basis.answer:
-        return ()
+        needs = [text for text in basis.memories if _NEEDS.search(text)]
+        return (f"Yes, please. {needs[0]}",) if needs and _offers(basis) else ()
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
-    if basis.question and basis.question.kind == "yes_no":
+    yes_no = basis.question is not None and basis.question.kind == "yes_no"
+    if yes_no and not _DOUBT.search(basis.answer):
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
-    return (basis.answer,)
+    short = detail_of(basis.answer, basis.question.kind) if basis.question else ""
+    return (basis.answer, short) if short else (basis.answer,)
+
+
+def _is_echo(draft: str, line: str) -> bool:
+    """Whether a draft only says again what a line says ("You are tired from your journey.")."""
+    stems = content_stems(draft)
+    return len(stems) > 1 and stems <= content_stems(line)
+
+
+def _offers(basis: ReplyBasis) -> bool:
+    """Whether the question offers something ("Can I help you?")."""
+    return basis.question is not None and _OFFER.search(basis.question.text) is not None
 
 
 def _is_mere_greeting(line: str) -> bool:
@@ -173,7 +234,7 @@ def _retold(quotation: str, person: str) -> str:
 
 def _lowered(text: str) -> str:
     """A sentence to follow a comma: its first word in lower case unless it is a name."""
-    common = re.match(r"(?:The|A|An|My|We|It|There|This|That)\b", text)
+    common = re.match(r"(?:The|A|An|My|We|You|Your|It|There|This|That)\b", text)
     return text[0].lower() + text[1:] if common else text
 
 
@@ -188,4 +249,8 @@ def _spare_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         return (*hello, "I see. Tell me more.", "I understand.", "Thank you for telling me.")
     if basis.question.kind == "talk":
         return ("I am well, thank you. How are you?", "I can't say much about that.")
-    return ("I'm not sure.", "I can't say.", "I don't know.")
+    if _offers(basis):
+        return ("Yes, please!", "That would be kind.")
+    if basis.question.wants_fact:
+        return ("I don't know.", "I couldn't tell you.")
+    return ("I'm not sure.", "I can't say.")

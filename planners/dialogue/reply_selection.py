@@ -69,7 +69,7 @@ class ReplyContext:
 
     ``refusal`` names the rule by which a draft is refused (empty: none). ``candidates`` are replies
     that compete with the drafts, and are given where no draft is usable; ``spare`` ones are given
-    only then, and if the model wrote something."""
+    only then, and if the model wrote something. ``most``: sentences of a reply."""
 
     name: str
     person: str
@@ -81,6 +81,7 @@ class ReplyContext:
     refusal: Callable[[str], str] = lambda draft: ""
     candidates: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
+    most: int = _MAX_SENTENCES
 
 
 def best_reply(
@@ -124,7 +125,9 @@ def best_reply(
             return ensure_results((reporting or usable or drafts or [""])[0], context, borne)
         if usable or context.candidates:
             _explain_refusals(builder, refused)
-            rivals = fresh_first(context.candidates, context)[:1]
+            # What was said before is said again only if there is nothing else.
+            rivals = [text for text in context.candidates if not _is_stale(text, context)][:1]
+            rivals = rivals or ([] if usable else fresh_first(context.candidates, context)[:1])
             options = list(dict.fromkeys((*usable, *rivals)))
             if len(options) == 1:
                 return options[0]
@@ -171,7 +174,7 @@ def fresh_first(replies: Sequence[str], context: ReplyContext) -> list[str]:
 
 def clean_reply(text: str, context: ReplyContext, *, cut: bool = False) -> str:
     """A completion as a reply in the first person: without speaker names, quotation marks and
-    repeated sentences, and at most three sentences long.
+    repeated sentences, and at most ``context.most`` sentences long.
 
     If the completion was ``cut`` at its token limit, an unfinished last sentence is removed.
     Empty for a fragment, an echo of the line and a recitation of the prompt.
@@ -194,7 +197,7 @@ def clean_reply(text: str, context: ReplyContext, *, cut: bool = False) -> str:
         part
         for index, part in enumerate(parts)
         if len(words(part)) < 3 or not repeats(part, parts[:index], share=0.9)
-    ][:_MAX_SENTENCES]
+    ][: context.most]
     reply = speaker_as_i(strip_quotes(join_sentences(parts)), context.name)
     if not reply or is_fragment(reply) or is_unfinished(reply) or not words(reply):
         return ""
