@@ -72,8 +72,8 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    r"\b(?:never (?:met|heard of|seen|known)|(?:don't|do not|didn't) know(?: (?:who|what|about))?|"
-    r"haven't (?:met|heard of|seen)|not sure (?:what|who)|who is|who's|what is|what's) "
+    r"\b(?:never (?:met|heard of|seen|known|been to|been at)|"
+    r"(?:don't|do not|didn't) know(?: (?:who|what|about))?|haven't (?:met|heard of|seen)|not sure (?:what|who)|who is|who's|what is|what's) "
     r"(?P<what>[^.!?,;]*)",
     re.IGNORECASE,
 )
