@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -97,7 +98,8 @@ THOUGHTS = [
 )
 def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: list[int]) -> None:
     """Over a whole talk: after what is on one's mind topics are thoughts one recalled, no other
-    record and no other's thought, each once, with it two at most."""
+    record and no other's thought, each once; no insight, and no secret by a sentence that does
+    not reveal it."""
     state, spoken, wishes = AgentState(records=6), [*GREETED], []
     for number, draw in enumerate(draws):
         word = "abcdefgh"[number]
@@ -112,7 +114,7 @@ def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: 
     own = {
         to_first_person(one.text, "Bo Li", "Ada Byron")
         for one in known
-        if one.kind == "thought" and "understands" not in one.text
+        if one.kind == "thought" and not re.search("understands|secret", one.text)
     }
     assert wishes[0] == "I want to sell rye."
     topics = [one for one in wishes[1:] if one]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from ...core import (
@@ -190,6 +191,10 @@ def _next_line(
         known=(persona.background, persona.traits),
         acquainted=bool(speaker.known),
     )
+    # Who lives here has seen the places that it knows.
+    places = {address.split(":")[1] for address in persona.knows if ":" in address}
+    seen = tuple(f"I know the {place}." for place in sorted(places))
+    context = replace(context, facts=(*context.facts, *seen))
     return (
         yield from draft_line(
             ask,

@@ -72,9 +72,10 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
-    r"\b(?:never (?:met|heard of|seen|known)|(?:don't|do not|didn't) know(?: (?:who|what|about))?|"
-    r"haven't (?:met|heard of|seen)|not sure (?:what|who)|who is|who's|what is|what's) "
-    r"(?P<what>[^.!?,;]*)",
+    r"\b(?:never (?:met|heard of|seen|known|been to|been at)|"
+    r"(?:don't|do not|didn't) know(?: (?:who|what|about))?|"
+    r"haven't (?:met|heard of|seen)|not sure (?:what|who)|"
+    r"who is|who's|what is|what's) (?P<what>[^.!?,;]*)",
     re.IGNORECASE,
 )
 _CAPITALISED = re.compile(r"\b[A-Z][a-z]\w+")
