@@ -3,11 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+DATA := $(or $(DENIZENS_DATA),../shared/data)/persona_chat
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 
-.PHONY: install town test check bench docs help clean
+VOICE := build/voice
+.PHONY: install town test check bench docs voice help clean
 install: $(STAMP) help
 
 $(STAMP): pyproject.toml constraints.txt
@@ -50,6 +52,15 @@ check: $(STAMP)  ## ruff (lint and format) and mypy --strict
 
 bench: $(STAMP)  ## how fast the parts are, as ratios to a plain reference
 	$(BIN)/python examples/bench.py
+
+voice: $(STAMP)  ## train the default voice again (about an hour), in build/voice
+	@# What it is trained on is no part of the package: NOTICE names the source and its licence.
+	@test -f "$(DATA)/train.csv" || { \
+	  echo "make voice: no data at $(DATA); set DENIZENS_DATA to the folder that holds"; \
+	  echo "  persona_chat/train.csv and check.csv (Synthetic-Persona-Chat, CC BY 4.0)"; exit 1; }
+	$(BIN)/denizens train voice $(DATA)/train.csv --check $(DATA)/check.csv --out $(VOICE) \
+	  --tokens 400000 --dtype bfloat16
+	@echo "The voice is here: $(CURDIR)/$(VOICE); the shipped one is models/voices/default"
 
 docs: $(STAMP)  ## the pages of docs/ and an API reference, in site/; warnings are errors
 	$(BIN)/mkdocs build --strict -q

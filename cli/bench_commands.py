@@ -52,7 +52,10 @@ def engine(
     dtype: DtypeOption = "auto",
     part: Annotated[
         list[str] | None,
-        typer.Option("--part", help="town_load, uniform_64, single, chat, sampling; all if none."),
+        typer.Option(
+            "--part",
+            help="town_load, uniform_64, single, chat, sampling, voices; all if none.",
+        ),
     ] = None,
     trace: Annotated[
         Path | None, typer.Option("--trace", help="The folder of a run whose asks are replayed.")

@@ -27,6 +27,7 @@ from .load import load_local as load_local
 from .load import load_model as load_model
 from .load import model_from_name as model_from_name
 from .load import use_passive_waiting as use_passive_waiting
+from .loader import read_model as read_model
 from .local import LocalModel as LocalModel
 from .replicas import ReplicaModel as ReplicaModel
 from .router import Router as Router

@@ -53,7 +53,7 @@ def test_figures_of_a_model_with_a_voice(folder: Path) -> None:
     assert figures["items"] == 3
     assert {"reply_at_1", "reply_at_1_base", "reply_at_1_voice_corrected"} <= figures.keys()
     assert 0 <= figures["critic_auc"] <= 1
-    assert {"say_this", "say_this_base", "say_this_true"} <= figures.keys()
+    assert {"say_this", "say_this_base", "say_this_drafted", "say_this_true"} <= figures.keys()
     assert 0 <= figures["learned_f1"] <= 1
 
 

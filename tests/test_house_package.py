@@ -148,6 +148,7 @@ def test_wheel_has_all_and_nothing_else(built: tuple[Path, Path]) -> None:
         assert any(name.endswith(suffix) for name in expected), suffix
     metadata = [name for name in zipfile.ZipFile(built[0]).namelist() if ".dist-info/" in name]
     assert any(name.endswith("/LICENSE") for name in metadata)
+    assert any(name.endswith("/NOTICE") for name in metadata)
     assert any(name.endswith("/entry_points.txt") for name in metadata)
 
 

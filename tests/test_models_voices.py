@@ -520,3 +520,14 @@ def test_the_way_of_each_kind(folder: Path) -> None:
         type(getattr(backend_of(folder, kind), "decoder", None) or EagerBackend) for kind in KINDS
     }
     assert len(ways) == 3
+
+
+def test_the_cost_of_voices_is_measured(folder: Path) -> None:
+    """``bench engine --part voices``: a ratio for each kind of pass and each share of voices."""
+    from denizens.benchmarks.models import measure_engine
+
+    model = str(folder / "llama")
+    figures: Any = measure_engine(model, dtype="float32", parts=("voices",), quick=True)["voices"]
+    assert set(figures) == {"1_row", "4_rows", "16_rows", "48_rows", "chunk"}
+    assert set(figures["4_rows"]) == {"plain_ms", "voice", "base", "other", "mixed"}
+    assert all(value > 0 for passes in figures.values() for value in passes.values())

@@ -231,6 +231,9 @@ def test_empty_drafts_leave_nothing() -> None:
         (("Hello.", "I won't bring the bread."), []),
         (("Hello.", "I will see you later."), []),
         (("Can you bring it?", "Yes."), []),
+        (("I want to show the bell to the whole town.", "That sounds like a great idea!"), []),
+        (("I want to invite you to the dance.", "No problem!"), ["going to the dance"]),
+        (("I want to invite you to the dance.", "No, thank you."), []),
     ],
 )
 def test_promises_are_read_from_lines(lines: tuple[str, ...], activities: list[str]) -> None:

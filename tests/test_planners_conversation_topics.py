@@ -110,7 +110,9 @@ def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: 
         state = draft.state
         spoken += [action.fields["text"], f"It hums {word}."]
     own = {
-        to_first_person(one.text, "Bo Li", "Ada Byron") for one in known if one.kind == "thought"
+        to_first_person(one.text, "Bo Li", "Ada Byron")
+        for one in known
+        if one.kind == "thought" and "understands" not in one.text
     }
     assert wishes[0] == "I want to sell rye."
     topics = [one for one in wishes[1:] if one]
@@ -122,13 +124,16 @@ def test_in_a_talk_each_own_thought_is_a_topic_once(known: list[Record], draws: 
 def test_two_minds_of_one_planner_share_no_thought() -> None:
     """What one thinks and has not said stands in no ask of the other."""
     planner = Daily(candidates=1)
-    secrets = {"Bo Li": "The silver bell is hidden.", "Ada Byron": "The letter is burnt."}
+    secrets = {
+        "Bo Li": "It is a secret that the silver bell is hidden.",
+        "Ada Byron": "It is a secret that the letter is burnt.",
+    }
     states = dict.fromkeys(secrets, AgentState(records=1))
     heard: dict[str, list[Ask]] = {name: [] for name in secrets}
     lines: list[str] = []
     for turn in range(6):
         name = ("Ada Byron", "Bo Li")[turn % 2]
-        mind = Mind({}, f"Well word{'abcdef'[turn]} then{'abcdef'[turn]}.")
+        mind = Mind({"confide": "keep"}, f"Well word{'abcdef'[turn]} then{'abcdef'[turn]}.")
         mind.records = [Record(id=1, kind="thought", text=secrets[name], created=NINE)]
         given = situation(SAY, talk=told(*lines, floor=name), state=states[name])
         given = replace(given, persona=Persona(name=name), seen=replace(given.seen, who=name))

@@ -85,13 +85,13 @@ def run(thought: Thought[None], rounds: list[tuple[Ask, ...]] | None = None) -> 
 def test_a_prompt_has_the_sections_of_its_file() -> None:
     """System, user and the beginning of the answer, with every placeholder filled."""
     system, user, answer = render_prompt(
-        "memo", identity="I", name="Bo", other="Ada", lines=["A: Hi", "B"]
+        "plan_note", identity="I", name="Bo", other="Ada", lines=["A: Hi", "B"]
     )
     assert [one.role for one in (system, user, answer)] == ["system", "user", "assistant"]
     assert system.parts == (Part("I"),)
-    assert user.text.startswith("Bo talked with Ada:\nA: Hi\nB\nWhat did Bo find")
+    assert user.text.startswith("Bo talked with Ada:\nA: Hi\nB\nWhat will Bo be")
     assert user.parts[0] == Part("Bo talked with Ada:")
-    assert answer.text == "Bo learned that"
+    assert answer.text == "Because of this talk, Bo will be"
 
 
 def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
@@ -100,7 +100,7 @@ def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
     remembered = render_prompt(
         "insight", identity="I am", name="Bo", question="Why so?", memories=texts
     )
-    heard = render_prompt("memo", identity="I am", name="Bo", other="Ada", lines=texts)
+    heard = render_prompt("plan_note", identity="I am", name="Bo", other="Ada", lines=texts)
     for messages, drops in ((remembered, [1, 2, 3]), (heard, [3, 2, 1])):
         parts = [part for message in messages for part in message.parts]
         assert [part.drop for part in parts if part.text in texts] == drops
@@ -110,7 +110,7 @@ def test_memories_are_dropped_from_the_last_and_lines_from_the_oldest() -> None:
 @given(st.lists(st.text(max_size=9), max_size=6), st.sampled_from(["memories", "lines"]))
 def test_each_text_is_a_part_of_its_own(texts: list[str], name: str) -> None:
     """However many texts: each a part, in order, with drops 1 to n, none of them 0."""
-    file = {"memories": "insight", "lines": "memo"}[name]
+    file = {"memories": "insight", "lines": "plan_note"}[name]
     values = {"identity": "I", "name": "Bo", "other": "Ada", "question": "Why?"}
     messages = render_prompt(file, **values, **{name: texts})
     parts = [part for message in messages for part in message.parts if part.drop]
@@ -122,7 +122,7 @@ def test_each_text_is_a_part_of_its_own(texts: list[str], name: str) -> None:
 @given(st.text(alphabet="{}[]user\n system", max_size=20))
 def test_text_of_others_is_data(text: str) -> None:
     """Braces and section heads in a value open no placeholder and no section."""
-    messages = render_prompt("memo", identity=text, name="Bo", other=text, lines=[text])
+    messages = render_prompt("plan_note", identity=text, name="Bo", other=text, lines=[text])
     assert [one.role for one in messages] == ["system", "user", "assistant"]
     assert messages[0].text == text
     assert messages[1].parts[1] == Part(text, 1)
@@ -131,9 +131,9 @@ def test_text_of_others_is_data(text: str) -> None:
 def test_a_missing_value_is_a_programming_error() -> None:
     """A placeholder without a value raises KeyError with its name, alone in a line or not."""
     with pytest.raises(KeyError, match="other"):
-        render_prompt("memo", identity="I", name="Bo", lines=[])
+        render_prompt("plan_note", identity="I", name="Bo", lines=[])
     with pytest.raises(KeyError, match="identity"):
-        render_prompt("memo", name="Bo", other="Ada", lines=[])
+        render_prompt("plan_note", name="Bo", other="Ada", lines=[])
 
 
 def test_a_missing_prompt_file_is_named() -> None:

@@ -140,6 +140,7 @@ def test_an_insight_is_the_best_of_those_that_follow() -> None:
         ("Cy Dunn lost the key", "known"),
         ("you owe Ada Ek two loaves", "person"),
         ("she bakes bread for the school", "person"),
+        ("the rye bread is baked by Cy Dunn for the school", "who"),
     ],
 )
 def test_what_does_not_follow_is_no_insight(text: str, reason: str) -> None:
@@ -169,8 +170,8 @@ def test_an_insight_that_fits_other_memories_too_is_dropped() -> None:
 
 
 def test_without_a_draft_two_memories_that_belong_together_are_an_insight() -> None:
-    """A recent memory and the one that explains it best, both in their own words; secrets and
-    memories about something else are not joined."""
+    """What was heard and what is known about the same, both in their own words; secrets and what
+    is about something else are not joined."""
     records = [
         memory(1, 'Ada Ek said to Bo Li: "I am waiting for a parcel of nails."'),
         memory(2, "A parcel of nails for Ada Ek lies at the mill."),
@@ -188,12 +189,11 @@ def test_without_a_draft_two_memories_that_belong_together_are_an_insight() -> N
         "for Ada Ek lies at the mill."
     )
     assert made.evidence == (1, 2)
-    (ask,) = [ask for ask in mind.asks if isinstance(ask, Choose) and ask.role == "connection"]
-    assert ask.about == "Ada Ek is waiting for a parcel of nails"
-    assert not any("secret" in option.name or "hides" in option.name for option in ask.options)
-    fiddle = "Cy Dunn plays the fiddle every evening"
-    draft, _ = reflected(records, "all is full of joy", connection=fiddle)
-    assert draft.build(Action("wait")).records == (), "another memory explains it as well"
+    assert not any(isinstance(ask, Choose) for ask in mind.asks)
+    for missing in (0, 1):
+        rest = [record for number, record in enumerate(records) if number != missing]
+        draft, _ = reflected(rest, "all is full of joy")
+        assert draft.build(Action("wait")).records == (), "nothing heard, or nothing like it known"
 
 
 def test_the_same_insight_is_had_once() -> None:
@@ -249,6 +249,19 @@ def test_questions_and_insights_are_asked_side_by_side() -> None:
     assert recalls[0].cue.rules == "recent"
     assert not recalls[0].cue.touch
     assert all(ask.cue.text.endswith("?") for ask in recalls[1:])
+
+
+def test_a_question_about_somebody_invented_is_not_asked() -> None:
+    """Instead of it the most important memory is what one asks about."""
+
+    def say(ask: Generate) -> str:
+        insight = ask.messages[-1].text.endswith("understands that")
+        return NEEDS if insight else "did the Golden Ball of 1942 mean to Cy Dunn"
+
+    mind = Mind(records=BREAD, say=say)
+    run(reflect(StepBuilder(situation(NINE, AgentState(records=4))), Daily(questions=2)), mind)
+    recalls = [ask.cue.text for ask in mind.asks if isinstance(ask, Recall)]
+    assert recalls[1:] == ["What does Bo know of this: Bo Li owes Ada Ek two loaves?"]
 
 
 def test_without_memories_there_is_nothing_to_reflect_on() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,19 +29,25 @@ class DialogueLine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonaDialogue:
     """A conversation of two people. ``facts``: sentences about each in the first person.
-    ``names`` are empty where the source has none."""
+    ``names`` are empty where the source has none, ``learned`` says whose lines are learned."""
 
     lines: tuple[DialogueLine, ...]
     facts: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     names: tuple[str, str] = ("", "")
     source: str = ""
+    learned: tuple[bool, bool] = (True, True)
+
+    @property
+    def learned_lines(self) -> int:
+        """The number of lines that are learned."""
+        return sum(self.learned[line.speaker] for line in self.lines)
 
 
-def read_persona_csv(path: Path) -> list[PersonaDialogue]:
+def read_persona_csv(path: Path, left_out: Counter[str] | None = None) -> list[PersonaDialogue]:
     """The dialogues of a CSV file with the columns of Synthetic-Persona-Chat (Jandaghi et al.
     2023): the personas, a fact a line, and the conversation, in lines that begin with "User 1:" or
-    "User 2:". Rows without such lines are left out with a warning. Raises DataError, which names
-    the file and the row."""
+    "User 2:". Rows without such lines are left out: counted in ``left_out``, or else with a
+    warning. Raises DataError, which names the file and the row."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -54,7 +61,9 @@ def read_persona_csv(path: Path) -> list[PersonaDialogue]:
         )
     dialogues = [_dialogue_from_row(row, f"{path.name}, row {n}") for n, row in enumerate(rows, 2)]
     usable = [dialogue for dialogue in dialogues if len(dialogue.lines) > 1]
-    if len(usable) < len(dialogues):
+    if left_out is not None and len(usable) < len(dialogues):
+        left_out["rows without lines of 'User 1:' and 'User 2:'"] += len(dialogues) - len(usable)
+    elif len(usable) < len(dialogues):
         unusable = [dialogue.source for dialogue in dialogues if len(dialogue.lines) < 2]
         log.warning(
             "%s: %d of %d rows hold no conversation of lines that begin with 'User 1:' and "

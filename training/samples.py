@@ -57,7 +57,9 @@ def voice_samples(
 ) -> list[Sample]:
     """The samples of one epoch: each dialogue from both sides, in random order and with random
     names, scenes, notes and excerpts."""
-    views = [(dialogue, side) for dialogue in dialogues for side in (0, 1)]
+    views = [
+        (dialogue, side) for dialogue in dialogues for side in (0, 1) if dialogue.learned[side]
+    ]
     source.shuffle(views)
     samples = [_voice_sample(dialogue, side, matcher, source) for dialogue, side in views]
     return [sample for sample in samples if sample.targets]

@@ -16,9 +16,7 @@ from ...training import (
     nothing_learned,
     spoken_lines,
 )
-
-SPEAKER, PARTNER = "Ada Berg", "Bo Lind"
-"""The names of the two, which the data has not."""
+from .told_facts import PARTNER, SPEAKER
 
 
 def measure_learned(model: LocalModel, dialogues: Sequence[PersonaDialogue]) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from ...core import Json, Message, words
 from ...planners.speech import DRAFT_RULES, DraftContext, invented_names, is_question
+from ...planners.text import repeats
 from .town_talk import TownConversation, TownLine, scenario_text
 
 FAULT_RULES = {
@@ -23,6 +24,8 @@ FAULT_RULES = {
     "breaks_off": "breaks_off",
 }
 """Figures that are shares of lines, and the rule of each."""
+SHORT = 4  # words up to which a line may be said again in another conversation
+SAID_BEFORE = 0.85  # overlap of words from which on a line was said before
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +42,29 @@ def town_figures(conversations: Sequence[TownConversation]) -> dict[str, Json]:
 
     ``invented_names``: the number of lines with a name that stands neither in the scenario nor in
     the prompt of the line nor in a line before. ``repeats``: the share of lines that repeat a line
-    of their conversation or themselves, or a line of an earlier conversation of the same seed
-    nearly word for word. ``swapped_speakers``: the share that says of the listener what a fact of
-    the scenario says of the speaker, or the other way round. ``third_person_self``: the share that
-    speaks of its speaker by name; ``partner_absent``: of the listener. ``distinct_2``: the
-    different pairs of words divided by all pairs. ``faults`` lists each."""
+    of their conversation or themselves, or one of more than four words that the same person said
+    in an earlier conversation of the same seed, nearly word for word (``repeats_elsewhere``: these
+    alone; the same news told to another person counts too). ``swapped_speakers``: the share that
+    says of the listener what a fact of the scenario says of the speaker, or the other way round.
+    ``third_person_self``: the share that speaks of its speaker by name; ``partner_absent``: of the
+    listener. ``distinct_2``: the different pairs of words divided by all pairs. ``faults`` lists
+    each."""
     lines = [line for talk in conversations for line in talk.lines]
     faults = list(find_faults(conversations))
     pairs = [pair for line in lines for pair in _word_pairs(line.text)]
     count = max(1, len(lines))
-    shares = {
-        figure: round(sum(fault.figure == figure for fault in faults) / count, 4)
-        for figure in FAULT_RULES
-    }
+    found: dict[str, set[int]] = {figure: set() for figure in (*FAULT_RULES, "repeats_elsewhere")}
+    for fault in faults:
+        found.setdefault(fault.figure, set()).add(id(fault.line))
+    found["repeats"] |= found["repeats_elsewhere"]
+    invented = found.pop("invented_names", set())
+    shares = {figure: round(len(lines) / count, 4) for figure, lines in found.items()}
     return {
         "lines": len(lines),
         "conversations": len(conversations),
         "words_a_line": round(sum(len(words(line.text)) for line in lines) / count, 1),
         "distinct_2": round(len(set(pairs)) / max(1, len(pairs)), 3),
-        "invented_names": sum(fault.figure == "invented_names" for fault in faults),
+        "invented_names": len(invented),
         **shares,
         "faults": [f"{f.figure}: {f.line.who}: {f.line.text} {f.detail}".strip() for f in faults],
     }
@@ -65,7 +72,7 @@ def town_figures(conversations: Sequence[TownConversation]) -> dict[str, Json]:
 
 def find_faults(conversations: Sequence[TownConversation]) -> Iterator[LineFault]:
     """The faults of each line, in order. Conversations of a seed are in order of their start."""
-    elsewhere: dict[int, list[str]] = {}
+    elsewhere: dict[int, list[TownLine]] = {}
     for talk in conversations:
         earlier = elsewhere.setdefault(talk.seed, [])
         said: list[str] = []
@@ -77,12 +84,14 @@ def find_faults(conversations: Sequence[TownConversation]) -> Iterator[LineFault
             for figure, rule in FAULT_RULES.items():
                 if DRAFT_RULES[rule](line.text, context):
                     yield LineFault(figure, line)
+            if _said_before(line, earlier):
+                yield LineFault("repeats_elsewhere", line)
             said.append(line.text)
-        earlier += said
+        earlier += talk.lines
 
 
 def _context(
-    talk: TownConversation, line: TownLine, said: Sequence[str], earlier: Sequence[str]
+    talk: TownConversation, line: TownLine, said: Sequence[str], earlier: Sequence[TownLine]
 ) -> DraftContext:
     """What a line is read against. The facts are those of all present, in the third person."""
     facts = [
@@ -96,8 +105,15 @@ def _context(
         others=tuple(who for who in talk.members if who != line.who),
         facts=tuple(facts),
         lines=tuple(said),
-        earlier_lines=tuple(earlier),
-        known="\n".join((scenario_text(talk), *earlier, *said)),
+        known="\n".join((scenario_text(talk), *(one.text for one in earlier), *said)),
+    )
+
+
+def _said_before(line: TownLine, earlier: Sequence[TownLine]) -> bool:
+    """Whether the same person said it in an earlier conversation. Greetings are said anew."""
+    own = [one.text for one in earlier if one.who == line.who]
+    return len(words(line.text)) > SHORT and repeats(
+        line.text, [text for text in own if len(words(text)) > SHORT], share=SAID_BEFORE
     )
 
 

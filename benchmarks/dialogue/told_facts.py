@@ -12,21 +12,22 @@ from ...core import (
     Completion,
     Generate,
     Json,
-    Message,
     Seed,
     answer_all,
+    run_thoughts,
 )
 from ...core.text import terms, ungrounded_terms
 from ...models import LocalModel
-from ...planners.speech import Speaker, SpokenLine, speech_messages
+from ...planners.speech import DraftContext, Speaker, SpokenLine, draft_line, speech_messages
 from ...planners.text import clean_line
 from ...training import PersonaDialogue, spoken_lines
-from .ranked_replies import critic_chances
 
 TOLD = 0.5
 """Cosine of the embeddings of a line and a fact from which on the line may tell the fact."""
 NEAR = 0.6  # the same for a true line, where items are chosen
 DRAFTS = 4
+SPEAKER, PARTNER = "Ada Berg", "Bo Lind"
+"""The names of the two, which the data has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,25 +47,25 @@ def measure_told(
 
     The ``count`` items are places where the true line is near a fact of its speaker (cosine .6)
     that no line before is near to. A line tells a fact if their cosine is at least .5, no name or
-    number of the fact is missing, and they share a term. ``say_this``: the share of single drafts
-    with the default voice; ``say_this_picked``: of the drafts that the critic picks from four;
-    ``say_this_unasked``: of single drafts without the note; ``say_this_base``: of the base
-    weights; ``say_this_true``: of the true lines."""
+    number of the fact is missing, and they share a term.
+
+    ``say_this``: the share of lines that ``draft_line`` chooses, as planners do, with the fact
+    itself among the drafts. Without it: ``say_this_drafted``, chosen from four drafts of the
+    voice; ``say_this_single``, the first of these; ``say_this_unasked``, one draft without the
+    note; ``say_this_base``, one draft of the base weights. ``say_this_true``: of the true lines."""
     items = telling_items(model, dialogues, count)
-    drafts = _draft(model, items, DEFAULT_VOICE, DRAFTS, asked=True)
-    told = [[tells(model, line, item.fact) for line in lines] for item, lines in zip(items, drafts)]
-    picked = _picked(model, items, drafts)
-    single = {
-        "say_this_unasked": _draft(model, items, DEFAULT_VOICE, 1, asked=False),
-        "say_this_base": _draft(model, items, "", 1, asked=True),
-        "say_this_true": [[item.true] for item in items],
+    lines = {
+        "say_this": _chosen(model, items, given=True),
+        "say_this_drafted": _chosen(model, items, given=False),
+        "say_this_single": _single(model, items, DEFAULT_VOICE),
+        "say_this_unasked": _single(model, items, DEFAULT_VOICE, asked=False),
+        "say_this_base": _single(model, items, ""),
+        "say_this_true": [item.true for item in items],
     }
     figures: dict[str, Json] = {
-        "say_this": _mean([value for row in told for value in row]),
-        "say_this_picked": _mean([row[index] for row, index in zip(told, picked)]),
+        name: _mean([tells(model, line, item.fact) for line, item in zip(said, items)])
+        for name, said in lines.items()
     }
-    for name, lines in single.items():
-        figures[name] = _mean([tells(model, row[0], item.fact) for row, item in zip(lines, items)])
     return {**figures, "say_this_items": len(items)}
 
 
@@ -116,49 +117,54 @@ def tells(model: LocalModel, line: str, fact: str) -> bool:
     return float(cosines(model, [line], [fact])[0, 0]) >= TOLD
 
 
-def _draft(
-    model: LocalModel, items: Sequence[TellingItem], voice: str, count: int, *, asked: bool
-) -> list[list[str]]:
-    """``count`` drafts of each item's line; a draft that is no speech is empty."""
-    seed = Seed.of(1).child("told")
-    asks = [
-        Generate(
-            messages=_prompt(item, asked),
-            max_tokens=48,
-            temperature=0.7,
-            top_p=0.9,
-            repetition_penalty=1.0,
-            seed=seed.child(index, draft).number,
-            stop=("\n",),
-            voice=voice,
-        )
-        for index, item in enumerate(items)
-        for draft in range(count)
-    ]
-    answers = answer_all(model.client(), asks)
-    texts = [clean_line(a.text, "") if isinstance(a, Completion) else "" for a in answers]
-    return [texts[start : start + count] for start in range(0, len(texts), count)]
-
-
-def _prompt(item: TellingItem, asked: bool) -> tuple[Message, ...]:
-    return speech_messages(
-        Speaker(facts=item.facts), item.before, intent=item.fact if asked else ""
+def _ask(item: TellingItem, seed: int, voice: str, *, asked: bool) -> Generate:
+    return Generate(
+        messages=speech_messages(
+            Speaker(name=SPEAKER, facts=item.facts, partner=PARTNER),
+            item.before,
+            intent=item.fact if asked else "",
+        ),
+        max_tokens=48,
+        temperature=0.7,
+        top_p=0.9,
+        repetition_penalty=1.0,
+        seed=seed,
+        stop=("\n",),
+        voice=voice,
     )
 
 
-def _picked(
-    model: LocalModel, items: Sequence[TellingItem], drafts: Sequence[Sequence[str]]
-) -> list[int]:
-    """The index of the draft that the critic picks, by item."""
-    asked = []
-    for item, lines in zip(items, drafts):
-        options = list(dict.fromkeys(line for line in lines if line)) or ["Hello."]
-        asked.append((_prompt(item, True), item.before[-1].text, options))
-    picked = []
-    for (_, _, options), chances, lines in zip(asked, critic_chances(model, asked), drafts):
-        best = options[int(np.argmax(chances))]
-        picked.append(lines.index(best) if best in lines else 0)
-    return picked
+def _single(
+    model: LocalModel, items: Sequence[TellingItem], voice: str, *, asked: bool = True
+) -> list[str]:
+    """One draft of each item's line; empty if it is no speech."""
+    seed = Seed.of(1).child("told")
+    asks = [
+        _ask(item, seed.child(index).number, voice, asked=asked) for index, item in enumerate(items)
+    ]
+    answers = answer_all(model.client(), asks)
+    return [clean_line(a.text, "") if isinstance(a, Completion) else "" for a in answers]
+
+
+def _chosen(model: LocalModel, items: Sequence[TellingItem], *, given: bool) -> list[str]:
+    """The line that ``draft_line`` chooses for each item; empty if none is fit to be said."""
+    thoughts = []
+    for index, item in enumerate(items):
+        ask = _ask(item, 0, DEFAULT_VOICE, asked=True)
+        context = DraftContext.of_prompt(ask.messages, me=SPEAKER, others=(PARTNER,))
+        thoughts.append(
+            draft_line(
+                ask,
+                context,
+                count=DRAFTS,
+                seed=Seed.of(1).child("told", index),
+                about=item.before[-1].text,
+                clean=lambda raw: clean_line(raw, SPEAKER, [PARTNER]),
+                given=(item.fact,) if given else (),
+                tells=item.fact,
+            )
+        )
+    return [line.text for line in run_thoughts(model, thoughts)]
 
 
 def _mean(values: Sequence[bool]) -> float:

@@ -25,8 +25,9 @@ from ...models import (
 )
 from ...models.engine import PromptBuilder, SamplingParams, sample_tokens
 from ..workloads import greedy_ask, town_load, uniform_load, without_stops
+from .voice_cost import measure_voice_cost
 
-ENGINE_PARTS = ("town_load", "uniform_64", "single", "chat", "sampling")
+ENGINE_PARTS = ("town_load", "uniform_64", "single", "chat", "sampling", "voices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ def measure_engine(
         "dtype": str(torch_dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
+    if "voices" in parts:
+        progress("measuring voices")
+        figures["voices"] = measure_voice_cost(
+            name, baseline_source(name), device=device, dtype=dtype, quick=quick
+        )
+        progress(f"voices: {figures['voices']}")
+    parts = tuple(part for part in parts if part != "voices")
     if not parts:
         return figures
     progress(f"loading {name} twice, {figures['dtype']} on {device_used}")

@@ -22,6 +22,7 @@ from .critic import read_critic as read_critic
 from .decider import Decider as Decider
 from .features import METHOD_NAMES as METHOD_NAMES
 from .line_features import COSINE_FEATURES as COSINE_FEATURES
+from .line_features import CRITIC_FEATURES as CRITIC_FEATURES
 from .line_features import LIKELIHOOD_FEATURES as LIKELIHOOD_FEATURES
 from .line_features import LINE_FEATURES as LINE_FEATURES
 from .line_features import NOTE as NOTE

@@ -53,6 +53,15 @@ WORD_FEATURES = (
 LINE_FEATURES = LIKELIHOOD_FEATURES + MATCH_FEATURES + COSINE_FEATURES + WORD_FEATURES
 """All features, in the order of the columns of a table."""
 
+CRITIC_FEATURES = (
+    *LIKELIHOOD_FEATURES,
+    *MATCH_FEATURES,
+    *COSINE_FEATURES,
+    *("echo", "repeat_own", "repeat_partner"),
+)
+"""Those that a critic reads by default. With all of them a critic of 300 prompts found the true
+line among five others in .887 of cases, with these in .913 (four-fold cross-validation)."""
+
 NOTE = re.compile(r"^\[.*\]$")
 _NOTE_TEXT = re.compile(r"^\[I (?:remember|want to say): (.*)\]$")
 _GREETING = re.compile(r"\b(hi|hello|hey|good morning|good evening|nice to meet)\b", re.IGNORECASE)

@@ -14,6 +14,7 @@ from .request import PairScores as PairScores
 from .request import PairSums as PairSums
 from .request import ScoringPlan as ScoringPlan
 from .request import TokenPair as TokenPair
+from .request import TokenSequence as TokenSequence
 from .sampling import RepetitionLimits as RepetitionLimits
 from .sampling import SamplingParams as SamplingParams
 from .sampling import sample_tokens as sample_tokens

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..files import Adapter, LowRankUpdate
 from .linear import ActivationQuantizer, LinearOp, can_pack, make_linear
 
-MAX_FLOAT32_ROWS = 16  # rows up to which float32 products are faster than those of oneDNN
+MAX_FLOAT32_ROWS = 32  # rows up to which float32 products are faster than those of oneDNN
 
 LinearShapes: TypeAlias = Mapping[str, tuple[int, int]]
 """The (out, in) sizes of a model's linear layers by path."""
@@ -95,7 +95,7 @@ class SmallProduct:
     def __call__(self, x: Tensor) -> Tensor:
         """The product of ``x`` (rows, in), in its dtype or in float32."""
         if self._packed is not None and len(x) > MAX_FLOAT32_ROWS:
-            return self._packed(x)
+            return self._packed(x.contiguous())
         return torch.mm(x.to(self._weight.dtype), self._weight)
 
     def add_to(self, out: Tensor, x: Tensor) -> None:
@@ -157,8 +157,8 @@ class FusedUpdate(Protocol):
 class WidenedLinear:
     """A product with ``[weight, up]`` of ``[x, down @ x]``; zeros stand for rows without adapter.
 
-    The up matrix costs no product of its own and little memory traffic: half of the time of two
-    products.
+    The up matrix costs no product of its own and little memory traffic. For layers that are wider
+    than their input: there adding a second product would take longest.
     """
 
     def __init__(
@@ -179,9 +179,12 @@ class WidenedLinear:
         return self._base(torch.cat([x, hidden], dim=1))
 
 
-class StackedInt8Linear:
-    """A product in 8-bit integers with the down matrix below the weight; the up matrix, whose
-    inputs have another scale than ``x``, is applied in float32."""
+class HeightenedLinear:
+    """A product with the down matrix below the weight; the up matrix is a product of its own.
+
+    For layers that are narrower than their input, and for 8-bit integers: ``down @ x`` has
+    another scale than ``x``, so it is not rounded together with it.
+    """
 
     def __init__(
         self,
@@ -189,7 +192,7 @@ class StackedInt8Linear:
         bias: Tensor | None,
         updates: Updates,
         widths: Sequence[int],
-        quantizer: ActivationQuantizer,
+        quantizer: ActivationQuantizer | None,
     ) -> None:
         self._width = len(weight)
         self._up = SmallProduct(stack_up(updates, widths), weight.dtype, weight.device)
@@ -229,10 +232,10 @@ class AdaptedLinear:
         self._fused_base: FusedUpdate | None = None
         if not updates:
             self._base = make_linear([weight], [bias], quantizer)
-        elif quantizer is None:
+        elif quantizer is None and len(weight) > weight.shape[1]:
             self._fused_base = WidenedLinear(weight, bias, updates, self._widths)
         else:
-            self._fused_base = StackedInt8Linear(weight, bias, updates, self._widths, quantizer)
+            self._fused_base = HeightenedLinear(weight, bias, updates, self._widths, quantizer)
 
     def add_adapter(self, adapter: Adapter) -> None:
         """Use an adapter for the rows of its groups from now on."""

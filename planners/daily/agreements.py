@@ -20,7 +20,7 @@ _PROMISE = re.compile(
 )
 _TOGETHER = re.compile(
     rf"\b(?:let['’]?s|let us|we['’]ll|we will|shall we|why don['’]t we|we (?:could|should|can)|"
-    rf"(?:do you )?want to|would you like to|could we|can we) {_POLITE}{_REST}",
+    rf"(?:do you|^) ?want to|would you like to|could we|can we) {_POLITE}{_REST}",
     re.IGNORECASE,
 )
 _REQUEST = re.compile(
@@ -31,20 +31,22 @@ _REQUEST = re.compile(
 _INVITATION = re.compile(
     r"\b(?:invite you(?: all)?|you(?:['’]re| are)(?: all)? invited|are you coming|will you come|"
     r"would you come|you should come|do come|please come|join us|join me|"
-    r"(?<!ll )(?<!will )(?<!I )come(?: along)?) "
+    r"(?:^|(?<=, )|(?<=do ))come(?: along)?) "
     r"(?:with (?:me|us) )?(?P<rest>(?:to|for|at|by|over) [^.!?;]*)",
     re.IGNORECASE,
 )
 _ACCEPTED = re.compile(
     r"\W*(?:oh,? |well,? )*(?:yes|yeah|yep|sure|of course|certainly|definitely|absolutely|gladly|"
     r"with pleasure|okay|ok|all right|alright|deal|agreed|great|good idea|perfect|wonderful|"
+    r"no problem|that(?:['’]s| is) (?:a )?(?:good|great|lovely|wonderful)|(?:i['’]m|i am) in|"
     r"sounds? (?:good|great|lovely|like a (?:plan|great|good))|that (?:sounds|would be)|"
     r"i['’]?d (?:love|like|be (?:glad|happy|delighted))|i would (?:love|like)|i['’]ll|i will|"
     r"see you (?:there|then)|thank you|thanks|count me in|me too)\b",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(
-    r"\b(?:no|not|sorry|cannot|busy|unfortunately|afraid|another time|maybe)\b|n['’]t\b",
+    r"\b(?:no(?! problem)|not|sorry|cannot|busy|unfortunately|afraid|another time|maybe)\b|"
+    r"n['’]t\b",
     re.IGNORECASE,
 )
 # Verbs of a promise that is no activity, and of a phrase such as "I'll see".

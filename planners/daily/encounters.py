@@ -23,10 +23,12 @@ from ..speech import (
     conversation_speaker,
     draft_line,
     is_farewell,
+    is_question,
     join_names,
     speaking_voice,
     speech_messages,
     spoken_lines,
+    told_share,
 )
 from ..steps import (
     MAX_MEMORY_CHARS,
@@ -35,12 +37,16 @@ from ..steps import (
     recall_records,
     remember_lines,
 )
-from ..text import clean_line, excerpt, is_english
+from ..text import clean_line, excerpt, finished_sentences, is_english
 from .daily_settings import DailySettings
 from .line_plan import LinePlan, farewell_text, plan_line
 
 _GREETING = re.compile(
     r"(?:hi|hello|hey|good (?P<time>morning|afternoon|evening))\b", re.IGNORECASE
+)
+_BY_THE_WAY = re.compile(
+    r"\b(?:thanks?|see you|hope you|have to go|(?:good|nice|lovely|great) (?:to|talking|seeing))\b",
+    re.IGNORECASE,
 )
 _GREETING_HOURS = {
     "morning": range(4, 13),
@@ -130,7 +136,9 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
         drafts = {key: value for key, value in builder.state.drafts.items() if key != "topics"}
         builder.update_state(drafts=drafts)
     earlier = yield from _earlier_lines(builder, talk)
-    plan = yield from plan_line(builder, talk, earlier, min_lines=settings.min_lines)
+    plan = yield from plan_line(
+        builder, talk, earlier, min_lines=settings.min_lines, max_lines=settings.max_lines
+    )
     line = yield from _next_line(builder, talk, plan, earlier, settings)
     builder.explain(f"({line.summary})")
     text = line.text
@@ -210,8 +218,19 @@ def _untimely(text: str, situation: Situation, plan: LinePlan, min_lines: int) -
         if situation.now.hour not in hours or len(talk.lines) >= len(talk.members):
             return "untimely_greeting"
     if plan.farewell:
-        return "" if is_farewell(text) else "no_farewell"
+        parts = finished_sentences(text) or [text]
+        return "" if is_farewell(text) and all(map(_takes_leave, parts)) else "no_farewell"
+    if plan.intent and text != plan.intent and text.startswith(plan.intent):
+        added = text[len(plan.intent) :]
+        # A told fact may be followed by a question or by more of it, not by something else.
+        if not is_question(text) and not told_share(added, plan.intent):
+            return "adrift"
     return "early_farewell" if is_farewell(text) and len(talk.lines) < min_lines else ""
+
+
+def _takes_leave(sentence: str) -> bool:
+    """Whether a sentence belongs to a farewell."""
+    return is_farewell(sentence) or _BY_THE_WAY.search(sentence) is not None
 
 
 def _earlier_lines(builder: StepBuilder, talk: ConversationView) -> Thought[list[str]]:

@@ -29,8 +29,9 @@ _SMALL_TALK = re.compile(
 )
 # What somebody is, has or does for long is worth more than what they do or think just now.
 _OF_A_LIFE = re.compile(
-    r"\b(?:is an?|was an?|has an?|used to|lives?|works?|owns?|born|grew|married|named|keeps|plays|"
-    r"[Mm]y|their \w+ (?:is|are)|lost|found|promised|quarrel\w*|invit\w*|must)\b"
+    r"\b(?:(?:is|was) (?:an?|in the|from|allergic)(?! (?:little|bit|lot|big|huge|fan))|has an?|"
+    r"used to|lives?|works?|owns?|born|grew|married|named|keeps|plays|lost|found|promised|"
+    r"quarrel\w*|invit\w*|must)\b"
 )
 _OPENING = re.compile(
     r"^(?:(?:well|yes|yeah|oh|ah|and|but|so|also|no|hello|hi|hey|good morning|actually|honestly|"
@@ -125,6 +126,11 @@ def is_secret(text: str) -> bool:
     return _SECRET.search(text) is not None
 
 
+def is_heard(record: Record) -> bool:
+    """Whether a record is what another said, or what was learned from it."""
+    return record.kind == "utterance" or " learned that " in record.text
+
+
 def _statements(text: str) -> list[str]:
     """The sentences of a text; one with several clauses about oneself is divided."""
     parts = []
@@ -146,6 +152,7 @@ def _standing_sentence(sentence: str) -> str:
     body = _OPENING.sub("", sentence).rstrip(".! ")
     if not body or _UNCLEAR_SUBJECT.match(body) or not 3 <= len(body.split()) <= MAX_FACT_WORDS:
         return ""
+    body = re.sub(r",? too$", "", body.replace(" also ", " "))
     return f"{body[0].upper()}{body[1:]}."
 
 
@@ -161,5 +168,6 @@ def _as_clause(body: str) -> str:
 def _told_value(fact: str, speaker: AgentId, evidence: Evidence) -> int:
     own = content_terms(speaker)
     others = [key for key in evidence.people_in(fact) if key not in evidence.people_in(speaker)]
-    value = len(content_terms(fact) - own) + len(others) + (_OF_A_LIFE.search(fact) is not None)
+    value = len(content_terms(fact) - own) + len(others)
+    value += 2 if _OF_A_LIFE.search(fact) else 0
     return value - 2 * len(_SMALL_TALK.findall(fact))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...core import (
     AgentId,
@@ -14,10 +14,13 @@ from ...core import (
     Option,
     Record,
     Thought,
+    Utterance,
     short_name,
 )
 from ...core.text import terms
+from ..dialogue import KnownSentence, asked_question, bears_on, fit_sentences, known_answer
 from ..speech import (
+    TELL_PROBABILITY,
     confide_options,
     is_farewell,
     is_question,
@@ -27,15 +30,25 @@ from ..speech import (
     own_secrets,
     sharable,
 )
-from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
+from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, recall_records
 from ..text import excerpt, finished_sentences, is_english, own_words
 
-MAX_TOPICS = 2
+MAX_TOPICS = 3
 """What one tells in a conversation of its own accord."""
 _MAX_TOPIC_OPTIONS = 8
 _MAX_MEMORIES = 2
 # News has so many words that were not said before.
 _NEWS_TERMS = 4
+_INVITATION = re.compile(
+    r"\b(?:invite you|you should come|would like you to come|hope you(?:'ll| will| can) come|"
+    r"come to (?:my|the|our) (?:\w+ )?(?:supper|party|dinner|lunch|feast|celebration|festival))\b",
+    re.IGNORECASE,
+)
+_INSIGHT = re.compile(r"^[\w ]{1,60} (?:understands|realizes|realises) that ")
+# What one has concluded or heard is not told as it was noted.
+_FRAME = re.compile(r"^I (?:learned|have learned|understand|understood|realised|realized) that ")
+# What one does every day is no news.
+_HABIT = re.compile(r"\b(?:every (?:morning|day|evening|week)|usually|always|often)\b")
 _TOLD_SHARE = 0.6  # of a topic's words, in one line
 
 
@@ -56,47 +69,168 @@ class LinePlan:
 
 
 def plan_line(
-    builder: StepBuilder, talk: ConversationView, earlier: Sequence[str], *, min_lines: int
+    builder: StepBuilder,
+    talk: ConversationView,
+    earlier: Sequence[str],
+    *,
+    min_lines: int,
+    max_lines: int,
 ) -> Thought[LinePlan]:
     """What the next line is for; ``earlier`` are own lines of other conversations.
 
     A farewell is answered by one. A question is answered with what is remembered of it, before
-    anything else is told; news is met with what is remembered of it, and one more line is left
-    to speak of it. Else a topic is told, and when there is none left the speaker takes leave."""
+    anything else is told; news is met with what one knows of it. Else a topic is told, and when
+    there is none left, or ``max_lines`` are near, the speaker takes leave."""
     me = builder.situation.persona.name
     last = talk.lines[-1].text if talk.lines else ""
     heard = bool(last) and talk.lines[-1].who != me
     if heard and is_farewell(last):
         builder.explain("Answers a farewell.")
         return LinePlan(about=last, farewell=True, openings=("", farewell_text(builder, talk)))
-    greeting = _greeting(builder, talk)
-    if len(talk.lines) < 2 and not (is_question(last) and not is_small_talk(last)):
+    asked = heard and is_question(last) and not is_small_talk(last)
+    if len(talk.lines) < 2 and not asked:
         # One greets before one tells.
+        greeting = _greeting(builder, talk)
         about = last or greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
         return LinePlan(about=about, openings=(greeting, ""))
-    asked = heard and is_question(last) and not is_small_talk(last)
-    # Without words of its own the last line says nothing to recall by.
-    about = last if len(set(terms(last))) > 2 else _occasion(builder, talk)
-    records = sharable(
-        (yield from recall_records(Cue(text=about, at=builder.situation.now, limit=20))), talk, me
-    )
-    if asked or _is_news(talk, 1) or _is_news(talk, 2):
-        memories = _bearing(builder, records, talk) if heard else []
-        builder.mark_used(memories)
-        builder.explain("Answers a question." if asked else "Speaks of what was told.")
-        remembered = _as_sentences(memories, talk, me, last)
-        given = remembered[:1] if asked else ()
-        return LinePlan(memories=remembered, about=last, given=given, tells=" ".join(given))
-    intent = yield from _topic_sentence(builder, talk, records, about, earlier)
-    if intent:
-        # What one has in mind is a sentence that can be said as it is, and continued.
-        return LinePlan(intent=intent, about=intent, openings=("", intent), tells=intent)
+    if asked:
+        return (yield from _answer(builder, talk))
+    if heard and _INVITATION.search(last):
+        builder.explain("Answers an invitation.")
+        return LinePlan(about=last, given=("Thank you! I would love to come.",))
+    if heard and _is_news(talk, 1):
+        return (yield from _reaction(builder, talk))
+    plan = None
+    if len(talk.lines) < max_lines - 2:
+        plan = yield from _news(builder, talk, earlier)
+    if plan is not None:
+        return plan
     if len(talk.lines) >= min_lines:
         builder.explain("Has nothing more to tell.")
         openings = ("", farewell_text(builder, talk))
         leave = _leave_intent(builder)
         return LinePlan(intent=leave, about=last, farewell=True, openings=openings)
     return LinePlan(about=last)
+
+
+def _answer(builder: StepBuilder, talk: ConversationView) -> Thought[LinePlan]:
+    """Answers a question: with the known sentence that answers it, if there is one."""
+    persona, line = builder.situation.persona, talk.lines[-1]
+    fitted = yield from _fitted(builder, talk, line)
+    told = [said.text for said in talk.lines if said.who == persona.name]
+    answers = known_answer(persona, fitted, asked_question(line.text), told)
+    known = [one for one in fitted if bears_on(one)][:_MAX_MEMORIES]
+    builder.mark_used(one.record for one in (*answers, *known) if one.record is not None)
+    given = tuple(_to_listener(one.text, talk, persona.name) for one in answers)
+    memories = (*given, *(_to_listener(one.text, talk, persona.name) for one in known))
+    builder.explain("Answers a question.")
+    return LinePlan(
+        memories=tuple(dict.fromkeys(memories))[:_MAX_MEMORIES],
+        about=line.text,
+        given=given,
+        tells=" ".join(given),
+    )
+
+
+def _reaction(builder: StepBuilder, talk: ConversationView) -> Thought[LinePlan]:
+    """Speaks of what the other has told, with what is known of it."""
+    me, line = builder.situation.persona.name, talk.lines[-1]
+    fitted = yield from _fitted(builder, talk, line)
+    known = [one for one in fitted if bears_on(one) and _is_fresh(one, talk, me, ())][:1]
+    builder.mark_used(one.record for one in known if one.record is not None)
+    memories = tuple(_to_listener(one.text, talk, me) for one in known)
+    builder.explain("Speaks of what was told.")
+    given = () if not known or known[0].is_quotation else memories
+    return LinePlan(memories=memories, about=line.text, given=given)
+
+
+def _news(
+    builder: StepBuilder, talk: ConversationView, earlier: Sequence[str]
+) -> Thought[LinePlan | None]:
+    """Tells something: what is on one's mind, then what bears on the last lines, then a recalled
+    thought; None if nothing is left. Nothing is told that these listeners were told before."""
+    me = builder.situation.persona.name
+    used = builder.state.drafts.get("topics", ())
+    if len(used) >= MAX_TOPICS:
+        return None
+    currently = _currently(builder)
+    if currently and _CURRENTLY not in used and not _is_said(currently, talk, earlier):
+        _use_topic(builder, _CURRENTLY)
+        return _telling(_in_own_words(currently, talk, me, ""))
+    recent = " ".join(line.text for line in talk.lines[-2:])
+    fitted = yield from _fitted(builder, talk, replace(talk.lines[-1], text=recent))
+    for one in fitted:
+        if one.record is None or one.record.kind != "thought" or one.record.id in used:
+            continue
+        if _INSIGHT.search(one.record.text):
+            continue
+        if bears_on(one) and not _HABIT.search(one.text) and _is_fresh(one, talk, me, earlier):
+            builder.mark_used([one.record])
+            _use_topic(builder, one.record.id)
+            builder.explain(f"Had in mind: {one.record.text}")
+            return _telling(_to_listener(one.text, talk, me))
+    about = _occasion(builder, talk)
+    records = yield from recall_records(Cue(text=about, at=builder.situation.now, limit=20))
+    topic = yield from _choose_topic(builder, talk, sharable(records, talk, me), about, earlier)
+    return _telling(_in_own_words(topic.text, talk, me, about)) if topic is not None else None
+
+
+def _telling(intent: str) -> LinePlan:
+    # What one has in mind is a sentence that can be said as it is, and continued.
+    return LinePlan(
+        intent=intent, about=intent, openings=("", intent), given=(intent,), tells=intent
+    )
+
+
+def _fitted(
+    builder: StepBuilder, talk: ConversationView, line: Utterance
+) -> Thought[list[KnownSentence]]:
+    """The sentences that the agent knows, best fitting ``line`` first, without secrets and what
+    the others may not know."""
+    situation = builder.situation
+    me = situation.persona.name
+    cue = Cue(text=line.text, at=situation.now, limit=20)
+    recalled = sharable((yield from recall_records(cue)), talk, me)
+    records = [record for record in recalled if record.kind in ("thought", "utterance")]
+    fitted = yield from fit_sentences(situation.persona, records, line, talk.lines[:-1])
+    secrets = own_secrets(builder, recalled)
+    return [
+        one
+        for one in fitted
+        if not secrets.concern(one.text)
+        and not (one.record is not None and secrets.concern(one.record.text))
+    ]
+
+
+def _is_fresh(
+    one: KnownSentence, talk: ConversationView, me: AgentId, earlier: Sequence[str]
+) -> bool:
+    """Whether a sentence is worth saying: it was not said, and does not tell the listener about
+    the listener or what both do together."""
+    if one.record is None and one.text == f"I am {me}.":
+        return False
+    said = _to_listener(one.text, talk, me)
+    partner = _addressee(talk, me)
+    known = bool(partner) and (re.match(r"You\b", said) is not None or "with you" in said)
+    return not known and not _is_said(one.text, talk, earlier)
+
+
+def _to_listener(text: str, talk: ConversationView, me: AgentId) -> str:
+    """A sentence of one's own in which the one listener is "you"; of several those that do not
+    point back to somebody by a pronoun."""
+    partner = _addressee(talk, me)
+    said = _without_list(own_words(text, me, partner)) if partner else text
+    first, *rest = finished_sentences(said) or [said]
+    kept = [sentence for sentence in rest if not _POINTS_BACK.match(sentence)]
+    return _without_frame(" ".join((first, *kept)))
+
+
+_POINTS_BACK = re.compile(r"(?:He|She|They|His|Her|Their)\b")
+
+
+def _without_frame(text: str) -> str:
+    bare = _FRAME.sub("", text)
+    return bare[:1].upper() + bare[1:]
 
 
 def _occasion(builder: StepBuilder, talk: ConversationView) -> str:
@@ -114,42 +248,6 @@ def _is_news(talk: ConversationView, place: int) -> bool:
     line = talk.lines[-place]
     said = {term for earlier in talk.lines[:-place] for term in terms(earlier.text)}
     return not is_question(line.text) and len(set(terms(line.text)) - said) >= _NEWS_TERMS
-
-
-def _bearing(builder: StepBuilder, records: list[Record], talk: ConversationView) -> list[Record]:
-    """The recalled thoughts that share a word with the last line, are no secret, and do not say
-    again what was said."""
-    words, secrets = set(terms(talk.lines[-1].text)), own_secrets(builder, records)
-    shown = []
-    for record in records:
-        if record.kind != "thought" or secrets.concern(record.text):
-            continue
-        if words & set(terms(record.text)) and not _is_said(record.text, talk):
-            shown.append(record)
-    return shown[:_MAX_MEMORIES]
-
-
-def _topic_sentence(
-    builder: StepBuilder,
-    talk: ConversationView,
-    records: list[Record],
-    about: str,
-    earlier: Sequence[str],
-) -> Thought[str]:
-    """What one wants to tell, in the first person; empty if there is nothing left.
-
-    What is on one's mind comes first, then recalled thoughts; nothing that these listeners were
-    told before."""
-    me = builder.situation.persona.name
-    used = builder.state.drafts.get("topics", ())
-    if len(used) >= MAX_TOPICS:
-        return ""
-    currently = _currently(builder)
-    if currently and _CURRENTLY not in used and not _is_said(currently, talk, earlier):
-        _use_topic(builder, _CURRENTLY)
-        return _in_own_words(currently, talk, me, about)
-    topic = yield from _choose_topic(builder, talk, records, about, earlier)
-    return _in_own_words(topic.text, talk, me, about) if topic is not None else ""
 
 
 _CURRENTLY = 0
@@ -180,13 +278,18 @@ def _choose_topic(
         and record.kind == "thought"
         and not _is_said(record.text, talk, earlier)
         and not _is_known_to_partner(record, talk, me)
+        and not _HABIT.search(record.text)
+        and not _INSIGHT.search(record.text)
     ][:_MAX_TOPIC_OPTIONS]
     secrets = own_secrets(builder, records)
     while thoughts:
         options = [Option(str(record.id), record.text) for record in thoughts]
         answer = yield from choose_among(options, about=about, role="topic")
         chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
-        if secrets.concern(chosen.text) and not (yield from _confides(builder, talk, chosen)):
+        if secrets.concern(chosen.text) and not (
+            secrets.reveal(_telling_sentence(chosen.text))
+            and (yield from _confides(builder, talk, chosen))
+        ):
             # One secret is thought of in a step; the others would be asked in vain.
             thoughts = [record for record in thoughts if not secrets.concern(record.text)]
             continue
@@ -202,12 +305,17 @@ def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> T
     situation = builder.situation
     me = situation.persona.name
     for partner in (who for who in talk.members if who != me):
-        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=3, touch=False)
+        cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=12, touch=False)
         relation = yield from recall_records(cue)
-        known = " ".join(excerpt(record.text, partner, MAX_MEMORY_CHARS) for record in relation)
-        options, about = confide_options(me, partner, secret.text, known)
-        picked = yield from pick_option(builder, options, about=about, role="confide")
-        if picked != "tell":
+        known = " ".join(
+            excerpt(record.text, partner, MAX_MEMORY_CHARS)
+            for record in relation
+            if record.kind == "thought" and partner in record.text
+        )
+        options, about = confide_options(me, partner, known)
+        seed = situation.seed.child("confide", partner).number
+        answer = yield from choose_among(options, about=about, role="confide", seed=seed)
+        if not isinstance(answer, Choice) or answer.probabilities[0] < TELL_PROBABILITY:
             builder.explain(f"Kept a secret from {partner}: {secret.text}")
             return False
     builder.explain("Trusted the other with a secret.")
@@ -221,7 +329,8 @@ def _is_known_to_partner(record: Record, talk: ConversationView, me: AgentId) ->
     if not partner:
         return False
     about = record.text.startswith((partner, f"{short_name(partner)} "))
-    return about or "with you" in _in_own_words(record.text, talk, me, "")
+    said = _in_own_words(record.text, talk, me, "")
+    return about or "with you" in said or re.match(r"You\b", said) is not None
 
 
 def _is_said(text: str, talk: ConversationView, earlier: Sequence[str] = ()) -> bool:
@@ -233,17 +342,11 @@ def _is_said(text: str, talk: ConversationView, earlier: Sequence[str] = ()) -> 
     return any(len(words & set(terms(line))) >= _TOLD_SHARE * len(words) for line in lines)
 
 
-def _as_sentences(
-    records: list[Record], talk: ConversationView, me: AgentId, last: str
-) -> tuple[str, ...]:
-    return tuple(_in_own_words(record.text, talk, me, last) for record in records)
-
-
 def _in_own_words(text: str, talk: ConversationView, me: AgentId, last: str) -> str:
     """The telling sentence of a text in the first person; the listener is "you" if there is one."""
     partner = _addressee(talk, me)
     said = _telling_sentence(own_words(excerpt(text, last, MAX_MEMORY_CHARS), me, partner))
-    return _without_list(said) if partner else said
+    return _without_frame(_without_list(said) if partner else said)
 
 
 _LIST_WITH_YOU = re.compile(

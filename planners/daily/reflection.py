@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ...core import (
     Choice,
@@ -19,11 +17,12 @@ from ...core import (
     all_of,
     generate,
 )
-from ...core.text import stem
+from ...core.text import stem, ungrounded_terms
 from ..steps import MAX_MEMORY_CHARS, StepBuilder, choose_among, pick_option, recall_records
 from ..text import Evidence, content_terms, excerpt, source_line, word_set
 from .daily_settings import DailySettings
-from .fact_sentences import is_secret, memory_facts
+from .fact_sentences import is_secret
+from .memory_links import linked_facts
 
 # Records cited as evidence of one insight; the examples of the paper cite one to five.
 EVIDENCE_PER_INSIGHT = 3
@@ -42,8 +41,6 @@ INSIGHT_TERMS = frozenset(
 # The evidence must explain an insight this many times better than an average of the other sets.
 SPECIFICITY = 1.5
 OTHER_SETS = 3
-MIN_ALIKE = 1.2  # nats: less is shared by chance
-MAX_PARTNERS = 6  # memories among which the one that explains another is chosen
 
 
 def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
@@ -66,6 +63,10 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
         [_question(builder, recent, number) for number in range(settings.questions)]
     )
     questions = list(dict.fromkeys(question for question in generated if question))
+    if not questions:
+        important = max(recent, key=lambda record: (record.importance, record.id))
+        text = excerpt(important.text, "", MAX_MEMORY_CHARS).rstrip(".!? ")
+        questions = [f"What does {situation.persona.first_name} know of this: {text}?"]
     recalled = yield from all_of(
         [
             recall_records(Cue(text=question, at=situation.now, limit=settings.retrieved))
@@ -84,7 +85,7 @@ def reflect(builder: StepBuilder, settings: DailySettings) -> Thought[None]:
     )
     if not any(text for text, _ in insights):
         found = [record for _, records in pairs for record in records]
-        insights = ((yield from _connection(builder, recent, found)),)
+        insights = (_connection(builder, recent, found),)
     stored: set[frozenset[str]] = set()
     for text, evidence in insights:
         if text and content_terms(text) not in stored:
@@ -113,7 +114,10 @@ def _question(builder: StepBuilder, recent: list[Record], number: int) -> Though
     if not isinstance(answer, Completion) or not answer.text.strip():
         return ""
     text = answer.text.strip().rstrip("?")
-    return f"{text if text.startswith(start) else f'{start} {text}'}?"
+    question = f"{text if text.startswith(start) else f'{start} {text}'}?"
+    # A question about somebody invented recalls nothing that bears on it.
+    known = " ".join((situation.persona.name, *(record.text for record in recent)))
+    return "" if ungrounded_terms(question, known) else question
 
 
 def _insight(
@@ -158,87 +162,23 @@ def _insight(
     return text, evidence
 
 
-def _connection(
-    builder: StepBuilder, recent: Sequence[Record], recalled: Sequence[Record]
-) -> Thought[tuple[str, tuple[Record, ...]]]:
-    """Two memories about the same, of which one explains the other: an insight without
-    generation; empty if no two belong together.
-
-    Which of the memories that share names and words with a recent one explains it is chosen by
-    likelihood, with ``OTHER_SETS`` others for comparison; it must be ``SPECIFICITY`` times
-    likelier than an average of the others."""
-    name = builder.situation.persona.first_name
-    fresh, partners, others = linked_memories(recent, recalled, builder.situation.persona.name)
-    if fresh is None or len(partners) + len(others) < 2:
-        return "", ()
-    options = [Option(other.fact) for other in (*partners, *others)]
-    choice = yield from choose_among(options, about=fresh.fact, role="connection")
-    if not isinstance(choice, Choice) or choice.index >= len(partners):
-        return "", ()
-    best = choice.index
-    average = (1 - choice.probabilities[best]) / (len(options) - 1)
-    if choice.probabilities[best] < SPECIFICITY * average:
-        return "", ()
-    text = f"{name} understands that {fresh.fact}, and that {partners[best].fact}."
-    return text, (fresh.record, partners[best].record)
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedFact:
-    """A fact that a record tells, as a clause in the third person."""
-
-    record: Record
-    fact: str
-
-
-def linked_memories(
-    recent: Sequence[Record], recalled: Sequence[Record], me: str
-) -> tuple[RememberedFact | None, list[RememberedFact], list[RememberedFact]]:
-    """A recent memory that tells a fact, the most important first; at most ``MAX_PARTNERS`` others
-    that tell another fact about the same, the most alike first; and ``OTHER_SETS`` that tell
-    something else. None and nothing if no two memories are alike.
-
-    Two facts are as alike as the words and names that they share are rare: the sum of log(n / df),
-    where ``df`` of the ``n`` facts have the word; the name of ``me`` does not count."""
-    records = {record.id: record for record in (*recent, *recalled)}
-    facts = [
-        RememberedFact(record, fact)
-        for record in records.values()
-        for fact in dict.fromkeys(memory_facts(record))
-    ]
-    names = Evidence([source_line(fact.fact) for fact in facts], [me])
-    terms = {fact: _terms_and_people(fact.fact, names) - {*names.people_in(me)} for fact in facts}
-    shares = Counter(term for one in terms.values() for term in one)
-    weights = {term: math.log(len(facts) / count) for term, count in shares.items()}
-    newest = {record.id for record in recent}
-    fresh = [fact for fact in facts if fact.record.id in newest]
-    for one in sorted(fresh, key=lambda fact: (-fact.record.importance, -fact.record.id)):
-        alike = {
-            other: sum(weights[term] for term in terms[one] & terms[other])
-            for other in facts
-            if other.record.id != one.record.id and not _same_fact(terms[one], terms[other])
-        }
-        partners = [other for other, value in alike.items() if value >= MIN_ALIKE]
-        if partners:
-            partners.sort(key=lambda other: -alike[other])
-            others = sorted(alike, key=lambda other: alike[other])[:OTHER_SETS]
-            others = [other for other in others if other not in partners]
-            return one, partners[:MAX_PARTNERS], others
-    return None, [], []
-
-
-def _terms_and_people(text: str, names: Evidence) -> frozenset[str]:
-    """The stems of a text, with the key of each person in place of the words of their name."""
-    keys = names.people_in(text)
-    return (content_terms(text) - content_terms(" ".join(keys))) | frozenset(keys)
-
-
-def _same_fact(one: frozenset[str], other: frozenset[str]) -> bool:
-    return 2 * len(one & other) > 0.8 * (len(one) + len(other))
-
-
 def _without_secrets(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if not is_secret(record.text)]
+
+
+def _connection(
+    builder: StepBuilder, recent: Sequence[Record], known: Sequence[Record]
+) -> tuple[str, tuple[Record, ...]]:
+    """What somebody told lately and what is known about the same, as an insight without
+    generation; empty if no two memories belong together.
+
+    SmolLM2 does not judge this: the likelihood of a memory given another follows shared names."""
+    persona = builder.situation.persona
+    pair = linked_facts(recent, known, persona.name)
+    if pair is None:
+        return "", ()
+    text = f"{persona.first_name} understands that {pair[0].fact}, and that {pair[1].fact}."
+    return text, (pair[0].record, pair[1].record)
 
 
 def clean_insight(raw: str) -> str:

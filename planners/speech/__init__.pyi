@@ -1,4 +1,5 @@
 from .clauses import swapped_roles as swapped_roles
+from .confidences import TELL_PROBABILITY as TELL_PROBABILITY
 from .confidences import SecretTerms as SecretTerms
 from .confidences import confide_options as confide_options
 from .confidences import is_secret as is_secret
@@ -11,6 +12,8 @@ from .draft_rules import refusal_rule as refusal_rule
 from .draft_rules import repeats_line as repeats_line
 from .drafts import DraftedLine as DraftedLine
 from .drafts import draft_line as draft_line
+from .drafts import judge_drafts as judge_drafts
+from .drafts import told_share as told_share
 from .invented_terms import invented_names as invented_names
 from .invented_terms import invented_numbers as invented_numbers
 from .invented_terms import invented_relatives as invented_relatives

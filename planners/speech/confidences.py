@@ -73,6 +73,10 @@ class SecretTerms:
         """Whether a text is about a secret."""
         if is_secret(text) or self._sentences & set(sentences(text)):
             return True
+        return self.reveal(text)
+
+    def reveal(self, text: str) -> bool:
+        """Whether a text gives a secret away: by its words, not only by where it stands."""
         if _COMMON_KNOWLEDGE.search(text):
             return False
         return sum(self._weights.get(term, 0) for term in set(_lower_terms(text))) >= 2
@@ -84,21 +88,25 @@ def _lower_terms(text: str) -> list[str]:
     return [term for term in terms(plain) if term not in _EVERYDAY]
 
 
+TELL_PROBABILITY = 0.8
+"""A secret is told if "tell" is more likely than this. Of 6 relations of trust and 6 without,
+SmolLM2 ranks .97 of the pairs rightly; above .8 are all of the first and one of the others."""
+
+
 def confide_options(
-    me: AgentId, partner: AgentId, secret: str, relation: str
+    me: AgentId, partner: AgentId, relation: str
 ) -> tuple[tuple[Option, Option], str]:
-    """The options "tell" and "keep", and the text that the choice is about.
+    """The options "tell" and "keep", and the text that the choice is about: the relation.
 
     Both give reasons and have the same length, so that length cannot decide."""
     tell = Option(
         "tell",
-        f"{me} trusts {partner} like nobody else: a close friend who would help and keep quiet "
-        "about it.",
+        f"{partner} is a close friend of {me}: somebody to trust, who helps and is told "
+        "everything.",
     )
     keep = Option(
         "keep",
-        f"{me} would not trust {partner} with it: somebody it is hidden from, a gossip, or hardly "
-        "known.",
+        f"{partner} is no close friend of {me}: a stranger, a gossip, somebody to quarrel with or "
+        "to be afraid of.",
     )
-    about = f"{me} has a secret: {secret} {relation}"
-    return (tell, keep), " ".join(about.split())
+    return (tell, keep), relation or f"{me} hardly knows {partner}."

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ...core import AgentId, Message, short_name
-from ...core.text import STOP_WORDS
+from ...core.text import STOP_WORDS, terms
 from ..text import (
     SENTENCE_END_MARKS,
     finished_sentences,
@@ -36,7 +36,8 @@ _NAMES_ONESELF = re.compile(
     r"(?:\bI['’]m|\bI am|\bname is|\bname['’]s|\bcall me|\bthis is) $", re.I
 )
 _FAREWELL = re.compile(
-    r"\b(?:good-?bye|bye(?:-bye)?|farewell|see you|see ya|good night|talk to you (?:later|soon)|"
+    r"\b(?:good-?bye|bye(?:-bye)?|farewell|(?<!to )see you|see ya|good night|"
+    r"talk to you (?:later|soon)|"
     r"(?:i'll|i will) (?:see|talk to|catch) you|take care|have a (?:nice|good|great|lovely) "
     r"(?:day|one|time|evening|night|weekend|morning)|until (?:then|later|tonight|tomorrow)|"
     r"i (?:have to|must|should|need to|better) (?:go|get going|get back|be going|run|head))\b",
@@ -63,6 +64,22 @@ _STRANGERS = re.compile(
 _OPEN_WORDS = word_set(
     "a an the and or but of to with for from in on at by my your his her our their its is are was "
     "were am because that which who if as than i very too so into about"
+)
+_STUTTER = re.compile(r"\b([\w'’]+(?: [\w'’]+){1,5})[,.]? \1(?!\w)", re.IGNORECASE)
+_YES_NO = re.compile(
+    r"(?:^|[.!?,] )(?:do|does|did|is|are|was|were|have|has|had|will|would|can|could|should)"
+    r"(?:n't)? [^.!?]*\?\W*$",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(
+    r"\b(?:never (?:met|heard of|seen|known)|(?:don't|do not|didn't) know(?: (?:who|what|about))?|"
+    r"haven't (?:met|heard of|seen)|not sure (?:what|who)|who is|who's|what is|what's) "
+    r"(?P<what>[^.!?,;]*)",
+    re.IGNORECASE,
+)
+_CAPITALISED = re.compile(r"\b[A-Z][a-z]\w+")
+_SCENE = re.compile(
+    r"(?:I'm|I’m|I am) (?:here |still |just |now )?(?:in|at|on) (?:the|my|your) (?:\w+ ?){1,4}[.!]"
 )
 _MAX_REPEATED_SHARE = 0.85  # with a line of an earlier conversation
 _LIST_BEFORE = re.compile(r"\b[A-Z]\w+(?: [A-Z]\w+)?,? $")
@@ -157,12 +174,15 @@ def is_repeated(draft: str, context: DraftContext) -> bool:
     within = any(
         word_overlap(sentence, sentences[:place]) > 0.8 for place, sentence in enumerate(sentences)
     )
-    stuttered = re.search(r"\b(\w+(?: \w+){1,5})[,.]? \1\b", draft, re.IGNORECASE) is not None
-    said = [sentence for line in context.lines for sentence in finished_sentences(line)]
+    stuttered = _STUTTER.search(draft) is not None
+    lines = list(context.lines)
+    if lines and _YES_NO.search(lines[-1]):
+        lines.pop()  # "Will you bring them?" is answered with its words.
+    said = [sentence for line in lines for sentence in finished_sentences(line)]
     return (
         within
         or stuttered
-        or repeats_line(draft, context.lines)
+        or repeats_line(draft, lines)
         or any(repeats_line(sentence, said) for sentence in sentences if len(sentence.split()) > 3)
         or repeats(draft, context.earlier_lines, share=_MAX_REPEATED_SHARE)
     )
@@ -257,6 +277,31 @@ def invents(draft: str, context: DraftContext) -> bool:
     )
 
 
+def denies_knowledge(draft: str, context: DraftContext) -> bool:
+    """Whether a draft says not to know somebody or something that the facts name."""
+    facts = "\n".join(context.facts)
+    names = {word for person in _people_in(facts) for word in person.split()}
+    for match in _DENIAL.finditer(draft.replace("’", "'")):
+        words = set(terms(match["what"]))
+        if not words and context.lines:
+            # "I've never heard of it": what the last line is about.
+            if names & set(_CAPITALISED.findall(context.lines[-1])):
+                return True
+        elif words & set(terms(facts)) and not _DENIAL.search(facts):
+            return True
+        if names & set(_CAPITALISED.findall(match["what"])):
+            return True
+    return False
+
+
+def echoes_scene(draft: str, context: DraftContext) -> bool:
+    """Whether a draft says where its speaker is, which the listener sees, unasked."""
+    asked = bool(context.lines) and "where" in context.lines[-1].lower()
+    return not asked and any(
+        _SCENE.fullmatch(sentence) is not None for sentence in finished_sentences(draft)
+    )
+
+
 DRAFT_RULES: dict[str, Callable[[str, DraftContext], bool]] = {
     "breaks_off": breaks_off,
     "echo": echoes_note,
@@ -267,6 +312,8 @@ DRAFT_RULES: dict[str, Callable[[str, DraftContext], bool]] = {
     "strangers": introduces_itself,
     "invented": invents,
     "swapped": swaps_roles,
+    "denial": denies_knowledge,
+    "scene": echoes_scene,
 }
 """The rules by name, in the order in which they are tried."""
 

@@ -102,7 +102,9 @@ def draft_line(
             else:
                 refused[rule] += 1
         if len(pool) > before:
-            best, probability = yield from _judge(ask, tuple(pool), about, seed, tells)
+            best, probability = yield from judge_drafts(ask, tuple(pool), about, seed, tells)
+        if probability is None and not any(texts):
+            best = ""  # The model answers nothing: what it was given is not said either.
         if best and (probability is None or probability >= GOOD_PROBABILITY):
             break
     if probability is not None and probability < LEAST_PROBABILITY:
@@ -138,11 +140,11 @@ def _usable(
     return "", first_rule
 
 
-def _judge(
-    ask: Generate, drafts: Sequence[str], about: str, seed: Seed, tells: str
+def judge_drafts(
+    ask: Generate, drafts: Sequence[str], about: str, seed: Seed, tells: str = ""
 ) -> Thought[tuple[str, float | None]]:
-    """The draft that the critic prefers, and its probability against none of these; the first
-    draft if the model cannot judge."""
+    """The draft that the critic prefers, and its probability against none of these (None: the
+    model cannot judge); of those it likes one with the words of ``tells``."""
     answer = yield from choose(
         Choose(
             messages=ask.messages,

@@ -54,12 +54,16 @@ def conversation_speaker(builder: StepBuilder, talk: ConversationView) -> Though
         for sentence in finished_sentences(own_words(record.text, me))
         if _names_only(sentence, others)
     ]
+    acquainted = any(who in record.text for record in shared for who in others)
     return Speaker(
         name=me,
         facts=_facts(builder),
         scene=scene_text(me, situation.seen.place, situation.seen.doing),
         partner=join_names(others),
-        known=tuple(dict.fromkeys(known))[:MAX_KNOWN],
+        known=(
+            *((f"I know {join_names(others)} well.",) if acquainted else ()),
+            *tuple(dict.fromkeys(known))[:MAX_KNOWN],
+        ),
     )
 
 

@@ -35,6 +35,7 @@ _IS_A = re.compile(r"(?:[A-Z][\w-]* )+(?:is|was) (?:\w+ly )?(?:an?|the|\w+['’]
 _BE = re.compile(
     r"\b(?:am|is|are|was|were|be|been|named|called|as)\b|['’](?:m|re|s)\b", re.IGNORECASE
 )
+_AGENT = re.compile(r"\b(?P<deed>\w+) by (?P<who>[A-Z]\w+(?: [A-Z]\w+)?)")
 _SUBJECT_WORD = re.compile(r"(?:and |but |so )?(?:I|you|we|my|your|our|[A-Z]\w+ [A-Z]\w+)\b", re.I)
 _INVERTED = re.compile(
     r"^(?:(?:so|and|but|oh|well)[, ]+)*(?P<verb>are|is|was|were|have|can|could|will|would) "
@@ -151,6 +152,9 @@ class Evidence:
         third: Subject | None = None
         for text in split_clauses(sentence):
             clause = read_clause(text, self.names, third=third)
+            if (agent := _AGENT.search(text)) and (keys := self.names.mentioned(agent["who"])):
+                # "The poem was written by Ada": Ada wrote it.
+                clause = replace(clause, subject=Subject(keys[0]))
             clauses.append(replace(clause, terms=self._without_names(clause)))
             third = clause.subject if self._is_person(clause.subject.key) else third
         return clauses
@@ -191,6 +195,8 @@ class Evidence:
         claim = replace(claim, terms=wanted)
         order = (term for word in claim.text.split() for term in content_terms(word))
         predicate = next((term for term in order if term in wanted), "")
+        if agent := _AGENT.search(claim.text):
+            predicate = next(iter(content_terms(agent["deed"])), predicate)
         others = self._others(claim)
         reached = 0
         for statement in self._statements:

@@ -14,7 +14,9 @@ from denizens.core import (
     Choose,
     Completion,
     ConversationView,
+    Embed,
     Event,
+    Failed,
     Generate,
     Hit,
     Observation,
@@ -90,6 +92,8 @@ class Mind:
         if isinstance(ask, Generate):
             self.said.append(self.texts[len(self.said) % len(self.texts)])
             return Completion(text=self.said[-1])
+        if isinstance(ask, Embed):
+            return Failed(reason="engine", detail="no embedder")
         assert isinstance(ask, Choose), f"nobody should ask {ask}"
         names = [option.name for option in ask.options]
         wanted = self.choices.get(ask.role, 0)

@@ -40,10 +40,10 @@ class MatcherSettings:
     false ones), epochs without gain on the held-out places before it stops."""
 
     rank: int = 96
-    epochs: int = 40
+    epochs: int = 25
     batch: int = 256
-    patience: int = 4
-    learning_rate: float = 1e-3
+    patience: int = 3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     dropout: float = 0.2
 
@@ -186,32 +186,42 @@ class JudgedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """``units`` of the hidden layer, steps over all items, and what limits the weights."""
+    """The network is the mean of ``members`` small ones of ``units`` each, which differ in the
+    dialogues that were held out (bagging: Breiman 1996). ``steps`` over all items at most."""
 
-    units: int = 16
-    steps: int = 600
-    learning_rate: float = 0.01
-    weight_decay: float = 0.01
-    held_out: float = 0.2
+    members: int = 8
+    units: int = 6
+    steps: int = 400
+    learning_rate: float = 0.005
+    weight_decay: float = 0.1
+    held_out: float = 0.25
 
 
 def fit_network(
     tables: Sequence[JudgedTable], settings: NetworkSettings, seed: int
 ) -> tuple[CriticNetwork, float]:
-    """The network and its temperature. A part of the dialogues is held out: there the number of
-    steps is chosen, and the temperature that calibrates the probabilities."""
+    """The network and its temperature. Each member holds out a part of the dialogues, on which its
+    number of steps is chosen, and the temperature that calibrates the probabilities."""
     generator = torch.Generator().manual_seed(seed)
     numbers = sorted({table.dialogue for table in tables})
-    order = torch.randperm(len(numbers), generator=generator).tolist()
-    held = {numbers[i] for i in order[: max(1, int(settings.held_out * len(numbers)))]}
     rows = np.concatenate([table.features for table in tables])
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-    scale = np.where(deviation > 1e-9, deviation, 1.0)
-    learned = _Batch.of_tables([t for t in tables if t.dialogue not in held], mean, scale)
-    check = _Batch.of_tables([t for t in tables if t.dialogue in held], mean, scale)
-    state = _fit_weights(learned, check, settings, generator)
+    deviation = rows.std(axis=0)
+    mean, scale = rows.mean(axis=0), np.where(deviation > 1e-9, deviation, 1.0)
+    members, judged = [], []
+    for _ in range(settings.members):
+        order = torch.randperm(len(numbers), generator=generator).tolist()
+        held = {numbers[i] for i in order[: max(1, int(settings.held_out * len(numbers)))]}
+        learned = _Batch.of_tables([t for t in tables if t.dialogue not in held], mean, scale)
+        check = _Batch.of_tables([t for t in tables if t.dialogue in held], mean, scale)
+        state = _fit_weights(learned, check, settings, generator)
+        members.append(_member(state, mean, scale))
+        judged.append(held)
+    return _mean_network(members), _temperature(members, judged, tables)
+
+
+def _member(state: Mapping[str, Tensor], mean: FloatTable, scale: FloatTable) -> CriticNetwork:
     arrays = {name: tensor.double().numpy() for name, tensor in state.items()}
-    network = CriticNetwork(
+    return CriticNetwork(
         mean=mean,
         scale=scale,
         hidden=arrays["hidden.weight"],
@@ -220,7 +230,19 @@ def fit_network(
         linear=arrays["linear.weight"][0],
         offset=float(arrays["linear.bias"][0]),
     )
-    return network, _temperature(network, [t for t in tables if t.dialogue in held])
+
+
+def _mean_network(members: Sequence[CriticNetwork]) -> CriticNetwork:
+    """One network whose logit is the mean of the members'."""
+    return CriticNetwork(
+        mean=members[0].mean,
+        scale=members[0].scale,
+        hidden=np.concatenate([member.hidden for member in members]),
+        bias=np.concatenate([member.bias for member in members]),
+        output=np.concatenate([member.output for member in members]) / len(members),
+        linear=np.mean([member.linear for member in members], axis=0),
+        offset=float(np.mean([member.offset for member in members])),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +272,14 @@ class _Batch:
             if true and listed:
                 rows.append(torch.tensor(true[:1] + listed))
             start += len(table.kinds)
-        padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+        lists = torch.zeros(0, 2, dtype=torch.long)
+        if rows:
+            lists = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
         return cls(
             torch.from_numpy(standardized).float(),
             torch.tensor([float(kind == TRUE) for kind in kinds]),
             torch.from_numpy(mixture_weights(kinds)).float(),
-            padded if rows else torch.zeros(0, 2, dtype=torch.long),
+            lists,
         )
 
 
@@ -321,12 +345,23 @@ def _fit_weights(
     return best_state
 
 
-def _temperature(network: CriticNetwork, tables: Sequence[JudgedTable]) -> float:
-    """The temperature of the logits with the least loss in the mixture of ``KIND_WEIGHTS``."""
-    logits = np.concatenate([network.logits(table.features) for table in tables])
-    kinds = [kind for table in tables for kind in table.kinds]
+def _temperature(
+    members: Sequence[CriticNetwork],
+    held_out: Sequence[set[int]],
+    tables: Sequence[JudgedTable],
+) -> float:
+    """The temperature of the logits with the least loss in the mixture of ``KIND_WEIGHTS``; each
+    item is judged by the members that did not learn from its dialogue."""
+    logits: list[FloatTable] = []
+    kinds: list[str] = []
+    for table in tables:
+        judges = [m for m, held in zip(members, held_out) if table.dialogue in held]
+        if judges:
+            logits.append(np.mean([judge.logits(table.features) for judge in judges], axis=0))
+            kinds += table.kinds
+    flat = np.concatenate(logits)
     weights = mixture_weights(kinds)
     signs = np.array([1.0 if kind == TRUE else -1.0 for kind in kinds])
     candidates: Any = np.exp(np.linspace(np.log(0.2), np.log(5.0), 161))
-    losses = [float(weights @ np.log1p(np.exp(-signs * logits / t))) for t in candidates]
+    losses = [float(weights @ np.logaddexp(0, -signs * flat / t)) for t in candidates]
     return float(candidates[int(np.argmin(losses))])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...core import DEFAULT_VOICE, DataError, Json, Seed, atomic_path
 from ...core import digest as digest_json
 from ...models import LocalModel
-from ...models.decisions import LINE_FEATURES, LineCritic, LineMatcher, match_texts
+from ...models.decisions import CRITIC_FEATURES, LINE_FEATURES, LineCritic, LineMatcher, match_texts
 from ..dialogues import PersonaDialogue
 from .critic_data import TRUE, CriticData, CriticItem, LinePlace, line_places, with_generated
 from .critic_evaluation import CriticFigures, critic_figures, line_feature_rows
@@ -53,7 +53,7 @@ class CriticSettings:
     matcher_share: float = 0.7
     seed: int = 1
     voice: str = DEFAULT_VOICE
-    features: tuple[str, ...] = LINE_FEATURES
+    features: tuple[str, ...] = CRITIC_FEATURES
     matcher: MatcherSettings = field(default_factory=MatcherSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
@@ -84,7 +84,8 @@ def train_critic(
     vectors = _place_vectors(model, places, cache, report)
     report(f"matcher: {len(teaching)} lines of {border} dialogues")
     matcher = cache.matcher(
-        lambda: fit_matcher(MatcherData.of_places(teaching, vectors), chosen.matcher, chosen.seed)
+        [[place.line for place in teaching], asdict(chosen.matcher), chosen.seed],
+        lambda: fit_matcher(MatcherData.of_places(teaching, vectors), chosen.matcher, chosen.seed),
     )
     items = _items(model, others, chosen, rng)
     tables = cache.tables(model, items, matcher, chosen, report)
@@ -138,7 +139,14 @@ def _work_key(
             {
                 "dialogues": [[line.text for line in d.lines] for d in dialogues],
                 "model": [about.get("digest"), about.get("voice"), about.get("dtype")],
-                "settings": json.loads(json.dumps(asdict(replace(settings, features=())))),
+                "matcher": asdict(settings.matcher),
+                "items": [
+                    settings.places,
+                    settings.drafts,
+                    settings.matcher_share,
+                    settings.seed,
+                    settings.voice,
+                ],
             }
         )
     )
@@ -208,8 +216,8 @@ class _WorkCache:
         self, model: LocalModel, texts: Sequence[str], report: Progress
     ) -> dict[str, NDArray[np.float32]]:
         """The vectors of texts, computed in parts that are stored."""
-        path = self._folder / f"vectors-{digest_json([*texts])[:16]}.npy"
         ordered = sorted(texts, key=lambda text: (len(text), text))
+        path = self._folder / f"vectors-{digest_json(ordered)[:16]}.npy"
         rows = self._stored_rows(path)
         while len(rows) < len(ordered):
             report(f"embeddings: {len(rows)} of {len(ordered)} texts")
@@ -225,16 +233,16 @@ class _WorkCache:
         rows: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return rows
 
-    def matcher(self, fit: Callable[[], LineMatcher]) -> LineMatcher:
-        """The stored matcher, or the one that ``fit`` gives."""
+    def matcher(self, key: Json, fit: Callable[[], LineMatcher]) -> LineMatcher:
+        """The matcher stored under ``key``, what it depends on; or the one that ``fit`` gives."""
         from safetensors.numpy import load_file, save_file
 
-        path = self._folder / f"matcher-{self.key[:16]}.safetensors"
+        path = self._folder / f"matcher-{digest_json(key)[:16]}.safetensors"
         if not path.is_file():
             fitted = fit()
             arrays = {"draft": fitted.draft, **fitted.inputs}
             with atomic_path(path) as part:
-                save_file({name: a.astype(np.float32) for name, a in arrays.items()}, part)
+                save_file({name: a.astype(np.float16) for name, a in arrays.items()}, part)
         stored = {name: a.astype(np.float64) for name, a in load_file(path).items()}
         return LineMatcher(stored.pop("draft"), stored)
 
