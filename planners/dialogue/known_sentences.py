@@ -30,7 +30,10 @@ _BACK_WORDS = re.compile(r"\b(?:it|that|this|there|they|them|he|him|she|her)\b",
 _DETAILS = ("when", "where", "count", "name", "whose")
 _REFERS = re.compile(r"\b(?:it|there|they|them|he|him|she|her)\b", re.IGNORECASE)
 _SAME_RECORD_GAIN = 0.6  # for a question that points back, of the rest of what was told
-_MIN_QUOTED_STEMS = 3  # of what was said
+_COURTESY = re.compile(
+    r"(?:hi|hello|hey|good \w+|morning|bye|goodbye|thanks?|see you)\b(?:\W+\w+){0,3}\W*$",
+    re.IGNORECASE,
+)
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
 _YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
 # Irregular forms, which no stemmer knows.
@@ -110,7 +113,7 @@ def fit_sentences(
 def bears_on(sentence: KnownSentence) -> bool:
     """Whether a sentence is worth remembering at a line; a short quotation ("Good day!") is not."""
     quoted = _QUOTED.fullmatch(sentence.text)
-    light = quoted is not None and len(content_stems(quoted[1])) < _MIN_QUOTED_STEMS
+    light = quoted is not None and _COURTESY.match(quoted[1]) is not None
     return sentence.fit >= BEARS_FIT and not light
 
 

@@ -182,6 +182,7 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
             "I couldn't tell you.",
             "I'm sorry, I don't know that.",
             "I really don't know.",
+            "I don't know that, either.",
         )
     if basis.resolve == "hand_over":
         return (basis.intent,)

@@ -68,8 +68,9 @@ class ReplyContext:
     names of others who do not speak.
 
     ``refusal`` names the rule by which a draft is refused (empty: none). ``candidates`` are replies
-    that compete with the drafts, and are given where no draft is usable; ``spare`` ones are given
-    only then, and if the model wrote something. ``most``: sentences of a reply."""
+    that compete with the drafts, and are given where no draft is usable: the first one that was not
+    said before, else the last one, which is the shortest. ``spare`` ones are given only then, and
+    if the model wrote something. ``most``: sentences of a reply."""
 
     name: str
     person: str
@@ -127,7 +128,7 @@ def best_reply(
             _explain_refusals(builder, refused)
             # What was said before is said again only if there is nothing else.
             rivals = [text for text in context.candidates if not _is_stale(text, context)][:1]
-            rivals = rivals or ([] if usable else fresh_first(context.candidates, context)[:1])
+            rivals = rivals or ([] if usable else list(context.candidates[-1:]))
             options = list(dict.fromkeys((*usable, *rivals)))
             if len(options) == 1:
                 return options[0]
