@@ -137,6 +137,13 @@ def test_situations_end_where_the_other_has_spoken(tmp_path: Path) -> None:
     assert read_situations(tmp_path / "situations.jsonl") == drawn
 
 
+def test_open_names_are_no_situations() -> None:
+    """A dialogue whose lines leave a name open is left out."""
+    for opening in ("Hi, I'm (User 1's name).", "Hi! I'm [name].", "Hi! I'm user1."):
+        lines = tuple(DialogueLine(n % 2, opening if n == 0 else "And you?") for n in range(5))
+        assert talk_situations([PersonaDialogue(lines=lines)], 1) == []
+
+
 def test_ballots_do_not_say_whose_a_line_is(tmp_path: Path) -> None:
     """Judges see lines in both orders and no hint; the key tells them apart; equal lines are left
     out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ FIRST_NAMES = (
 )
 LAST_NAMES = "Berg Dahl Ek Falk Holt Lind Moor Nord Quist Rehn"
 MAX_SHOWN_FACTS = 6
+_PLACEHOLDER = re.compile(r"\[|\(.*name\)|\buser ?[12]\b", re.IGNORECASE)
+"""Names that the data leaves open: "Hi, I'm (name)." """
 
 INSTRUCTIONS = """\
 # Which line makes more sense?
@@ -90,7 +93,7 @@ def talk_situations(
             for place in range(1, min(len(dialogue.lines), 14))
             if dialogue.lines[place].speaker != dialogue.lines[place - 1].speaker
             and not is_farewell(dialogue.lines[place - 1].text)
-            and not any("[" in line.text for line in dialogue.lines[:place])
+            and not any(_PLACEHOLDER.search(line.text) for line in dialogue.lines[:place])
         ]
         if len(situations) == count or not places:
             continue
@@ -106,7 +109,6 @@ def talk_situations(
                 partner=pair[1],
                 place="town:cafe:room",
                 traits="friendly, talkative",
-                background=f"{pair[0]} has just met {pair[1]}.",
                 facts=facts,
                 lines=tuple(
                     (pair[0] if line.speaker == speaker else pair[1], line.text)

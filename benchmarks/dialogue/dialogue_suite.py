@@ -68,7 +68,7 @@ def measure_dialogue(
     if "discriminator" in parts:
         progress("true lines and ours")
         figures |= measure_discriminator(
-            speaker, next_line_items(dialogues, items or (15 if quick else 150))
+            speaker, next_line_items(dialogues, items or (24 if quick else 150))
         )
     if "town" in parts:
         figures |= _measure_town(speaker, keep, SEEDS[:1] if quick else SEEDS, progress)
