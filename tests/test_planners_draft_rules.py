@@ -232,3 +232,12 @@ def test_a_message_of_notes_alone_has_no_line() -> None:
     notes = (Message.of("user", "[I meet Ada Ek.]", "[I want to say: I bake.]"),)
     context = DraftContext.of_prompt(notes, me="Bo")
     assert (context.lines, context.facts) == ((), ("I bake.",))
+
+
+def test_asked_for_a_taste_one_may_have_any() -> None:
+    """A habit that nobody wrote down is invented, unless somebody asked for it; a name always."""
+    asked = DraftContext(me="Bo", others=("Ada",), lines=("What do you like to do for fun?",))
+    told = DraftContext(me="Bo", others=("Ada",), lines=("The bread is fresh.",))
+    assert refusal_rule("I play the flute in the evening.", asked) == ""
+    assert refusal_rule("I play the flute in the evening.", told) == "invented"
+    assert refusal_rule("I play the flute with Quentin.", asked) == "invented"

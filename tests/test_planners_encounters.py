@@ -134,15 +134,15 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     choice among them is said, remembered and explained."""
     draft = StepBuilder(situation(SAY, talk=told(*GREETED)))
     mind = Mind(
-        {NEXT_LINE_ROLE: "I want to sell rye. I have fresh rye."},
+        {NEXT_LINE_ROLE: "You know, I want to sell rye. I have fresh rye."},
         "Hm, well, so.",
         "I have fresh rye.",
     )
     action = run(converse(draft, Daily(drafts=2)), mind)
-    assert action == Action("say", "", {"text": "I want to sell rye. I have fresh rye."})
+    assert action == Action("say", "", {"text": "You know, I want to sell rye. I have fresh rye."})
     first, second = [ask for ask in mind.asks if isinstance(ask, Generate)]
     assert first.seed != second.seed
-    opened = (*first.messages, Message.of("assistant", "I want to sell rye."))
+    opened = (*first.messages, Message.of("assistant", "You know, I want to sell rye."))
     assert replace(first, messages=opened, seed=second.seed) == second
     (critic,) = [a for a in mind.asks if isinstance(a, Choose) and a.role == NEXT_LINE_ROLE]
     assert {first.voice, critic.voice} == {DEFAULT_VOICE}
@@ -151,7 +151,7 @@ def test_with_the_floor_one_says_the_best_line() -> None:
     made = draft.build(Action("wait"))
     assert "(2 drafts; chosen at 1.00)" in made.why
     *_, said = made.records
-    text = 'Bo Li said to Ada Byron: "I want to sell rye. I have fresh rye."'
+    text = 'Bo Li said to Ada Byron: "You know, I want to sell rye. I have fresh rye."'
     assert (said.who, said.text) == ("Bo Li", text)
 
 

@@ -199,7 +199,9 @@ def read_verdicts(verdicts: Sequence[Path], key: Path) -> dict[str, Json]:
         "ties": ties,
         "share": round((wins + ties / 2) / max(1, len(scores)), 3),
         "share_decided": round(wins / max(1, decided), 3),
-        "interval": [round(interval.low, 3), round(interval.high, 3)] if interval else None,
+        "interval": [round(float(interval.low), 3), round(float(interval.high), 3)]
+        if interval
+        else None,
         "by_judge": [
             round(float(np.mean([(vote + 1) / 2 for vote in votes.values()])), 3)
             for votes in judges

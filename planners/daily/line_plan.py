@@ -156,7 +156,7 @@ def _news(
     currently = _currently(builder)
     if currently and _CURRENTLY not in used and not _is_said(currently, talk, earlier):
         _use_topic(builder, _CURRENTLY)
-        return _telling(_in_own_words(currently, talk, me, ""))
+        return _telling(_in_own_words(currently, talk, me, ""), _topic_change(builder, talk))
     recent = " ".join(line.text for line in talk.lines[-2:])
     fitted = yield from _fitted(builder, talk, replace(talk.lines[-1], text=recent))
     for one in fitted:
@@ -172,14 +172,35 @@ def _news(
     about = _occasion(builder, talk)
     records = yield from recall_records(Cue(text=about, at=builder.situation.now, limit=20))
     topic = yield from _choose_topic(builder, talk, sharable(records, talk, me), about, earlier)
-    return _telling(_in_own_words(topic.text, talk, me, about)) if topic is not None else None
+    if topic is None:
+        return None
+    return _telling(_in_own_words(topic.text, talk, me, about), _topic_change(builder, talk))
 
 
-def _telling(intent: str) -> LinePlan:
+def _telling(intent: str, change: str = "") -> LinePlan:
+    """A line that tells ``intent``; ``change`` introduces it where it does not follow from what
+    was said."""
     # What one has in mind is a sentence that can be said as it is, and continued.
-    return LinePlan(
-        intent=intent, about=intent, openings=("", intent), given=(intent,), tells=intent
-    )
+    said = intent
+    if change:
+        first = intent.split(" ", 1)[0]
+        said = f"{change} {intent[0].lower() + intent[1:] if first in _LOWERED else intent}"
+    return LinePlan(intent=intent, about=intent, openings=("", said), given=(said,), tells=intent)
+
+
+_TOPIC_CHANGES = ("By the way,", "You know,")
+# First words of a sentence that are written small after a topic change; a name is not.
+_LOWERED = frozenset(["The", "A", "An", "My", "Your", "His", "Her", "Our", "He", "She", "It", "We"])
+
+
+def _topic_change(builder: StepBuilder, talk: ConversationView) -> str:
+    """The words that introduce a new topic in an English conversation that is under way; empty
+    right after the greetings."""
+    persona = builder.situation.persona
+    if len(talk.lines) <= 2 or not is_english(persona.background + persona.currently, talk.members):
+        return ""
+    number = builder.situation.seed.child("topic change").number
+    return _TOPIC_CHANGES[number % len(_TOPIC_CHANGES)]
 
 
 def _fitted(

@@ -78,6 +78,11 @@ _DENIAL = re.compile(
     r"who is|who's|what is|what's) (?P<what>[^.!?,;]*)",
     re.IGNORECASE,
 )
+_TASTE = re.compile(
+    r"\b(?:what|which|who|how|do|what's) [^.!?]*\b(?:like|enjoy|love|favou?rite|for fun|hobby|"
+    r"hobbies|free time|spare time)\b[^.!?]*\?",
+    re.IGNORECASE,
+)
 _CAPITALISED = re.compile(r"\b[A-Z][a-z]\w+")
 _SCENE = re.compile(
     r"(?:I'm|I’m|I am) (?:here |still |just |now )?(?:in|at|on) (?:the|my|your) (?:\w+ ?){1,4}[.!]"
@@ -268,14 +273,14 @@ def introduces_itself(draft: str, context: DraftContext) -> bool:
 
 def invents(draft: str, context: DraftContext) -> bool:
     """Whether a draft has a name, a number, a relative or a habit of its speaker that stands in
-    nothing its speaker has."""
+    nothing its speaker has. Asked for a taste, a speaker may have one that nobody wrote down."""
     known = context.known
-    return bool(
-        invented_names(draft, known)
-        or invented_numbers(draft, known)
-        or invented_relatives(draft, known)
-        or unfounded_claims(draft, (known, *context.lines))
-    )
+    if invented_names(draft, known) or invented_numbers(draft, known):
+        return True
+    if invented_relatives(draft, known):
+        return True
+    asked_taste = bool(context.lines) and _TASTE.search(context.lines[-1]) is not None
+    return not asked_taste and bool(unfounded_claims(draft, (known, *context.lines)))
 
 
 def denies_knowledge(draft: str, context: DraftContext) -> bool:
