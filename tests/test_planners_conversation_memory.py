@@ -123,6 +123,15 @@ def test_without_a_good_draft_the_line_itself_stays(line: str, memo: str) -> Non
     assert memos(draft) == ([memo] if memo else [])
 
 
+def test_a_memo_reads_as_a_clause() -> None:
+    """An article that opened the sentence is lower-case after "learned that"."""
+    line = "The library offers me a new job."
+    draft, _ = remembering(
+        "keep", "The library offers Ada Byron a new job.", lines=(line, "I see.")
+    )
+    assert memos(draft) == ["Bo learned that the library offers Ada Byron a new job."]
+
+
 def test_nothing_learned_is_no_memo() -> None:
     """The voice may say that nothing was learned."""
     draft, _ = remembering(

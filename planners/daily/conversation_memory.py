@@ -56,6 +56,7 @@ from .fact_sentences import told_facts
 MAX_MEMOS = 2  # of one conversation
 MAX_MEMO_TOKENS = 60
 NOTHING_LEARNED = "learned nothing"
+_INITIAL_ARTICLE = re.compile(r"^(?:The|An?|Some|Every|All|There|It|My|Their)\b")
 NO_AGREEMENT = Option("nothing", "They only talked; nothing was promised and nothing agreed.")
 
 
@@ -79,7 +80,8 @@ def remember_conversation(
     learned, activity = yield from together(
         learn_from_talk(builder, talk, settings.candidates), plan_from_talk(builder, talk)
     )
-    for sentence in learned:
+    for fact in learned:
+        sentence = _INITIAL_ARTICLE.sub(lambda match: match[0].lower(), fact)
         builder.add_record("thought", f"{name} learned that {sentence}")
     if activity:
         yield from _note_plan(builder, talk, activity)

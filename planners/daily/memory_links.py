@@ -15,6 +15,8 @@ from .fact_sentences import is_heard, memory_facts
 MIN_LIKENESS = 0.2
 # A shared person says less than a shared thing.
 _PERSON_WEIGHT = 0.5
+# Two friendships, likings or names of the same town are no link.
+_COMMON_TERMS = content_terms("like friend best person people town father mother own")
 _SAME_FACT = 0.85  # Dice coefficient above which two sentences tell the same
 
 
@@ -44,7 +46,7 @@ def linked_facts(
     names = Evidence([source_line(one.fact) for one in facts], [me])
     people = {one: set(names.people_in(one.fact)) - {*names.people_in(me)} for one in facts}
     named = content_terms(" ".join([me, *(key for keys in people.values() for key in keys)]))
-    terms = {one: content_terms(one.fact) - named - {"like"} for one in facts}
+    terms = {one: content_terms(one.fact) - named - _COMMON_TERMS for one in facts}
     counts = Counter(key for one in facts for key in (*terms[one], *people[one]))
     weights = {key: math.log(len(facts) / count) for key, count in counts.items()}
     vectors = {
