@@ -23,6 +23,7 @@ from . import mcp_commands  # noqa: F401
 from . import memory_commands  # noqa: F401
 from . import model_commands  # noqa: F401
 from . import training_commands  # noqa: F401
+from . import critic_commands  # noqa: F401
 from . import bench_commands  # noqa: F401
 from . import blind_commands  # noqa: F401
 # isort: on

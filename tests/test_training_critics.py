@@ -303,6 +303,16 @@ def test_settings_of_rounds_are_checked() -> None:
         AdversarialSettings(drafts=1)
 
 
+def test_a_damaged_critic_is_removed_before_a_new_one_is_trained(tmp_path: Path) -> None:
+    """The voice would not load with it; one that can be read stays."""
+    from denizens.cli.critic_commands import _remove_damaged_critic
+
+    (tmp_path / "critic.json").write_text("{", encoding="utf-8")
+    _remove_damaged_critic(tmp_path)
+    assert [*tmp_path.iterdir()] == []
+    _remove_damaged_critic(tmp_path)
+
+
 def test_drafts_differ_by_prompt_and_seed_only(model: LocalModel) -> None:
     """The same seed drafts the same lines."""
     prompts = [item.messages for item in next_line_items(DIALOGUES, 3)]

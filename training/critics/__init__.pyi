@@ -1,3 +1,4 @@
+from .adapter_learner import AdapterLearner as AdapterLearner
 from .adversarial import AdversarialSettings as AdversarialSettings
 from .adversarial import Stage as Stage
 from .adversarial import VoiceLearner as VoiceLearner
