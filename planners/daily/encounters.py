@@ -17,6 +17,7 @@ from ...core import (
     Situation,
     Thought,
     format_utterance,
+    short_name,
 )
 from ..speech import (
     DraftContext,
@@ -202,7 +203,7 @@ def _next_line(
             count=settings.drafts,
             seed=situation.seed.child("line"),
             about=plan.about,
-            clean=lambda raw: clean_line(raw, me, others),
+            clean=lambda raw: _with_first_name(clean_line(raw, me, others), me, others),
             openings=plan.openings,
             given=plan.given,
             tells=plan.tells,
@@ -225,12 +226,21 @@ def _untimely(text: str, situation: Situation, plan: LinePlan, min_lines: int) -
     if plan.farewell:
         parts = finished_sentences(text) or [text]
         return "" if is_farewell(text) and all(map(_takes_leave, parts)) else "no_farewell"
-    if plan.intent and text != plan.intent and text.startswith(plan.intent):
-        added = text[len(plan.intent) :]
+    told = plan.given[0] if plan.intent and plan.given else plan.intent
+    if told and text != told and text.startswith(told):
+        added = text[len(told) :]
         # A told fact may be followed by a question or by more of it, not by something else.
         if not is_question(text) and not told_share(added, plan.intent):
             return "adrift"
     return "early_farewell" if is_farewell(text) and len(talk.lines) < min_lines else ""
+
+
+def _with_first_name(text: str, me: AgentId, others: Sequence[AgentId]) -> str:
+    """A line in which the one listener is addressed by the first name, unless the speaker has the
+    same."""
+    if len(others) != 1 or short_name(others[0]) == short_name(me):
+        return text
+    return text.replace(others[0], short_name(others[0]))
 
 
 def _takes_leave(sentence: str) -> bool:

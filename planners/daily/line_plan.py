@@ -48,7 +48,9 @@ _INSIGHT = re.compile(r"^[\w ]{1,60} (?:understands|realizes|realises) that ")
 # What one has concluded or heard is not told as it was noted.
 _FRAME = re.compile(r"^I (?:learned|have learned|understand|understood|realised|realized) that ")
 # What one does every day is no news.
-_HABIT = re.compile(r"\b(?:every (?:morning|day|evening|week)|usually|always|often)\b")
+_HABIT = re.compile(
+    r"\b(?:every (?:morning|day|evening|week)|usually|always|often|every(?:one|body) \w+ meets?)\b"
+)
 _TOLD_SHARE = 0.6  # of a topic's words, in one line
 
 
@@ -328,6 +330,10 @@ def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> T
     for partner in (who for who in talk.members if who != me):
         cue = Cue(text=f"{me} and {partner}", at=situation.now, limit=12, touch=False)
         relation = yield from recall_records(cue)
+        # "Bo is afraid to tell Ada about the letter": nobody has to guess.
+        if any(is_secret(record.text) and partner in record.text for record in (secret, *relation)):
+            builder.explain(f"Kept a secret from {partner}: {secret.text}")
+            return False
         known = " ".join(
             excerpt(record.text, partner, MAX_MEMORY_CHARS)
             for record in relation

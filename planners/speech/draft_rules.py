@@ -27,7 +27,10 @@ from .clauses import swapped_roles, unfounded_claims
 from .invented_terms import common_words, invented_names, invented_numbers, invented_relatives
 
 _NOTE = re.compile(r"\[I (?P<kind>remember|want to say): (?P<text>.*)\]", re.DOTALL)
-_NOTE_ECHO = re.compile(r"\[|\]|^I (?:remember|want to say)\s*:", re.IGNORECASE)
+# "Ada says to you:" is how a heard line is noted; nobody says it to the one who said it.
+_NOTE_ECHO = re.compile(
+    r"\[|\]|^I (?:remember|want to say)\s*:|\b(?:said|says) to (?:you|me|I)\b", re.IGNORECASE
+)
 _GREETING = (
     r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day|night)|morning|welcome|thanks|"
     r"thank you|goodbye|good-?bye|bye|farewell|dear|sorry|oh|well|yes|no|sure|okay|ok|ah)"

@@ -54,7 +54,9 @@ def conversation_speaker(builder: StepBuilder, talk: ConversationView) -> Though
         for sentence in finished_sentences(own_words(record.text, me))
         if _names_only(sentence, others)
     ]
-    acquainted = any(who in record.text for record in shared for who in others)
+    persona = situation.persona
+    texts = (persona.background, *persona.facts, *(record.text for record in shared))
+    acquainted = any(who in text for text in texts for who in others)
     return Speaker(
         name=me,
         facts=_facts(builder),
