@@ -291,7 +291,8 @@ def _choose_topic(
 ) -> Thought[Record | None]:
     """A record of kind "thought" to speak of, none twice in a conversation; None if there is none.
 
-    A secret is told only by decision."""
+    A secret is told only by decision, and only when there is nothing else to tell: blurted out
+    between two remarks, it is what readers like least."""
     me = builder.situation.persona.name
     used = builder.state.drafts.get("topics", ())
     thoughts = [
@@ -305,22 +306,22 @@ def _choose_topic(
         and not _INSIGHT.search(record.text)
     ][:_MAX_TOPIC_OPTIONS]
     secrets = own_secrets(builder, records)
-    while thoughts:
-        options = [Option(str(record.id), record.text) for record in thoughts]
-        answer = yield from choose_among(options, about=about, role="topic")
-        chosen = thoughts[answer.index] if isinstance(answer, Choice) else thoughts[0]
-        if secrets.concern(chosen.text) and not (
-            secrets.reveal(_telling_sentence(chosen.text))
-            and (yield from _confides(builder, talk, chosen))
-        ):
-            # One secret is thought of in a step; the others would be asked in vain.
-            thoughts = [record for record in thoughts if not secrets.concern(record.text)]
-            continue
-        builder.mark_used([chosen])
-        _use_topic(builder, chosen.id)
-        builder.explain(f"Had in mind: {chosen.text}")
-        return chosen
-    return None
+    public = [record for record in thoughts if not secrets.concern(record.text)]
+    offered = public or thoughts
+    if not offered:
+        return None
+    options = [Option(str(record.id), record.text) for record in offered]
+    answer = yield from choose_among(options, about=about, role="topic")
+    chosen = offered[answer.index] if isinstance(answer, Choice) else offered[0]
+    if secrets.concern(chosen.text) and not (
+        secrets.reveal(_telling_sentence(chosen.text))
+        and (yield from _confides(builder, talk, chosen))
+    ):
+        return None
+    builder.mark_used([chosen])
+    _use_topic(builder, chosen.id)
+    builder.explain(f"Had in mind: {chosen.text}")
+    return chosen
 
 
 def _confides(builder: StepBuilder, talk: ConversationView, secret: Record) -> Thought[bool]:
