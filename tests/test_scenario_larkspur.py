@@ -290,9 +290,11 @@ def test_the_docs_name_every_setting_with_its_default() -> None:
     }
     for heading, record in records.items():
         rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", sections[heading], re.M))
-        assert list(rows) == [one.name for one in fields(record)], heading
+        # The folder of a voice is found by the reader; nobody writes it.
+        written = [one.name for one in fields(record) if one.name != "voice_folder"]
+        assert list(rows) == written, heading
         for one in fields(record):
-            if rows[one.name].startswith("`") and one.name != "start":
+            if one.name in written and rows[one.name].startswith("`") and one.name != "start":
                 default = one.default if one.default is not MISSING else {}
                 value = tomllib.loads(f"it = {rows[one.name].strip('`')}")["it"]
                 assert value == (list(default) if isinstance(default, tuple) else default), one
