@@ -192,7 +192,9 @@ def _telling(intent: str, change: str = "") -> LinePlan:
 
 _TOPIC_CHANGES = ("By the way,", "You know,")
 # First words of a sentence that are written small after a topic change; a name is not.
-_LOWERED = frozenset(["The", "A", "An", "My", "Your", "His", "Her", "Our", "He", "She", "It", "We"])
+_LOWERED = frozenset(
+    ["The", "A", "An", "My", "Your", "His", "Her", "Our", "He", "She", "It", "We", "Somebody"]
+)
 
 
 def _topic_change(builder: StepBuilder, talk: ConversationView) -> str:

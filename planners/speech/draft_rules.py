@@ -29,7 +29,9 @@ from .invented_terms import common_words, invented_names, invented_numbers, inve
 _NOTE = re.compile(r"\[I (?P<kind>remember|want to say): (?P<text>.*)\]", re.DOTALL)
 # "Ada says to you:" is how a heard line is noted; nobody says it to the one who said it.
 _NOTE_ECHO = re.compile(
-    r"\[|\]|^I (?:remember|want to say)\s*:|\b(?:said|says) to (?:you|me|I)\b", re.IGNORECASE
+    r"\[|\]|^I (?:remember|want to say)\s*:|\b(?:said|says|say) to [^.!?:]{1,40}:"
+    r"|\b(?:said|says) to (?:you|me|I)\b",
+    re.IGNORECASE,
 )
 _GREETING = (
     r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day|night)|morning|welcome|thanks|"
@@ -167,6 +169,8 @@ def breaks_off(draft: str, context: DraftContext) -> bool:
     sentence, or ends with a word such as "the"."""
     text = draft.rstrip("\"”»’' )")
     if not text.endswith(tuple(SENTENCE_END_MARKS)) or is_unfinished(text) or is_fragment(draft):
+        return True
+    if draft.count('"') % 2:
         return True
     last = re.findall(r"[^\W\d_]+", text.lower())[-1:]
     return bool(last) and last[0] in _OPEN_WORDS and not text.endswith("?") and _dangles(text)
