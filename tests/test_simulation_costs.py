@@ -265,7 +265,7 @@ def test_a_router_pays_for_all_its_models(tmp_path: Path) -> None:
             sums = usage_summary(run.usage())
             counts.append({role: one["calls"] for role, one in sums["by_role"].items()})
     # A recall's cue is embedded by the engine; only the engine knows.
-    recalls = 2
+    recalls = 4
     counts[1]["embed"] += recalls
     assert counts[0] == counts[1]
     with Run(tmp_path / "routed") as run:

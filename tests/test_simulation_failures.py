@@ -293,11 +293,14 @@ class BlindClient:
 def test_a_run_without_embeddings_is_no_good_one(
     answer: Callable[[Embed], Answer], reason: str, tmp_path: Path
 ) -> None:
-    """Where every embedding failed, be it for a short time, the end says so, and the page too."""
+    """Where every embedding failed, be it for a short time, the end says so, and the page too;
+    with enough failed recalls the run ends itself."""
     simulation = begin(read_scenario("crossroads"), tmp_path / "run", model=Blind(answer))
     with simulation.store:
-        list(simulation.run(steps=20))
+        list(simulation.run(steps=18))  # Fewer than MIN_ASKS recalls: nothing stops it yet.
         failed = simulation.failures.all_failed()
+        with pytest.raises(AsksFailed, match=rf"role 'recall' failed \({reason}"):
+            list(simulation.run(steps=20))
     assert failed is not None
     assert re.search(rf"role 'embed' failed \({reason}", str(failed))
     assert collect_page_data(tmp_path / "run").figures["failed_recalls"] > 0

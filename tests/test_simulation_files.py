@@ -169,7 +169,7 @@ def test_a_forged_snapshot_is_found(tmp_path: Path, steps: int, step: int) -> No
         list(made.run(steps=steps))
     with open_store(tmp_path) as store:
         assert check_run(store) == ()
-    forged(tmp_path, "bicycle workshop", "tea house", step) if step == 99 else forged(
+    forged(tmp_path, "tea house", "bicycle workshop", step) if step == 99 else forged(
         tmp_path, "Otto's room", "Hanna's room", step
     )
     with open_store(tmp_path) as store:

@@ -89,7 +89,7 @@ def test_a_run_taken_up_keeps_who_a_line_was_for(tmp_path: Path) -> None:
     """What was said in confidence to a person in the world is so still when the run is taken
     up from its file: the world is the same, labels included."""
     simulation = confided(tmp_path, SECRETS[0])
-    list(simulation.run(steps=70))
+    list(simulation.run(steps=50))
     simulation.add(Input(kind="line", who="Ada", to=HANNA, text="You know what I told you."))
     lines = talking(simulation, 4)
     for _ in range(10):
