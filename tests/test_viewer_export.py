@@ -8,10 +8,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from denizens.cli import main
-from denizens.core import AgentId, Input, Json, Persona, RunCorrupt, RunError, SettingError
+from denizens.core import (
+    AgentId,
+    Input,
+    Json,
+    Persona,
+    Record,
+    RunCorrupt,
+    RunError,
+    SettingError,
+    Thought,
+)
 from denizens.interop import export_csv, export_smallville
 from denizens.interop.csv_tables import TABLES, csv_cell
 from denizens.models import model_from_name
@@ -32,13 +43,25 @@ def live(name: str | Path, home: Path, steps: int, *inputs: tuple[int, Input]) -
                     simulation.add(given)
 
 
+def insight(
+    builder: Any, question: str, recalled: list[Record], recent: list[Record]
+) -> Thought[tuple[str, tuple[Record, ...]]]:
+    """An insight of the builder's persona that rests on the first two records."""
+    yield from ()
+    name = builder.situation.persona.first_name
+    return f"{name} understands this: {question}", tuple(recalled[:2])
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A morning in Larkspur, with a visitor and an awkward whisper."""
     home = tmp_path_factory.mktemp("run") / "lark"
     whisper = Input(kind="whisper", to="Felix Moor", text='=HYPERLINK("x"), \'tis;\nlate 💤')
     hello = Input(kind="line", who="A visitor", to="Tobias Reed", text="-1+2, they say.")
-    live("larkspur", home, STEPS, (60, whisper), (70, hello))
+    with pytest.MonkeyPatch.context() as patch:
+        # What the double understands rests on nothing; here records with evidence are wanted.
+        patch.setattr("denizens.planners.daily.reflection._insight", insight)
+        live("larkspur", home, STEPS, (60, whisper), (70, hello))
     with Run(home) as opened:
         yield opened
 
