@@ -7,7 +7,7 @@ added to the product of all rows with the base weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -17,10 +17,6 @@ from ..files import Adapter, LowRankUpdate
 from .linear import ActivationQuantizer, LinearOp, can_pack, make_linear
 
 MAX_FLOAT32_ROWS = 32  # rows up to which float32 products are faster than those of oneDNN
-
-LinearShapes: TypeAlias = Mapping[str, tuple[int, int]]
-"""The (out, in) sizes of a model's linear layers by path."""
-
 
 Updates: TypeAlias = Sequence[LowRankUpdate | None]
 """An adapter's updates of stacked layers; None for a layer that it does not change."""

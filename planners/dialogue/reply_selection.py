@@ -10,18 +10,14 @@ from dataclasses import dataclass, replace
 
 from ...core import (
     NEXT_LINE_ROLE,
-    NONE_OF_THESE,
     Choice,
-    Choose,
     Completion,
     Failed,
     Generate,
     Json,
-    Option,
     Seed,
     Thought,
     all_of,
-    choose,
     generate,
     name_matcher,
     normalize,
@@ -29,6 +25,7 @@ from ...core import (
     words,
 )
 from ..goals import ToolCallRecord
+from ..speech import choose_next_line
 from ..steps import StepBuilder
 from ..text import (
     excerpt,
@@ -146,16 +143,8 @@ def _pick(
 ) -> Thought[str]:
     """The likeliest next line of the conversation; the first option if the model fails."""
     about = excerpt(context.line, "", _MAX_ABOUT_CHARS)
-    answer = yield from choose(
-        Choose(
-            messages=ask.messages,
-            options=(*map(Option, options), NONE_OF_THESE),
-            about=about,
-            role=NEXT_LINE_ROLE,
-            seed=builder.situation.seed.child(NEXT_LINE_ROLE, about).number,
-            voice=ask.voice,
-        )
-    )
+    seed = builder.situation.seed.child(NEXT_LINE_ROLE, about).number
+    answer = yield from choose_next_line(ask, options, about, seed)
     if not isinstance(answer, Choice):
         builder.explain(f"(no choice of {NEXT_LINE_ROLE}: {answer.detail})")
         return options[0]

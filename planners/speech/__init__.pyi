@@ -11,6 +11,7 @@ from .draft_rules import is_small_talk as is_small_talk
 from .draft_rules import refusal_rule as refusal_rule
 from .draft_rules import repeats_line as repeats_line
 from .drafts import DraftedLine as DraftedLine
+from .drafts import choose_next_line as choose_next_line
 from .drafts import draft_line as draft_line
 from .drafts import judge_drafts as judge_drafts
 from .drafts import told_share as told_share

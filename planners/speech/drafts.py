@@ -145,16 +145,8 @@ def judge_drafts(
 ) -> Thought[tuple[str, float | None]]:
     """The draft that the critic prefers, and its probability against none of these (None: the
     model cannot judge); of those it likes one with the words of ``tells``."""
-    answer = yield from choose(
-        Choose(
-            messages=ask.messages,
-            options=(*map(Option, drafts), NONE_OF_THESE),
-            about=about,
-            role=NEXT_LINE_ROLE,
-            seed=seed.child("critic", len(drafts)).number,
-            voice=ask.voice,
-        )
-    )
+    value = seed.child("critic", len(drafts)).number
+    answer = yield from choose_next_line(ask, drafts, about, value)
     if not isinstance(answer, Choice):
         return max(drafts, key=lambda draft: told_share(tells, draft)), None
     *shares, none = answer.probabilities
@@ -164,6 +156,25 @@ def judge_drafts(
         key=lambda index: (likely[index] * (1 + told_share(tells, drafts[index])), shares[index]),
     )
     return drafts[place], likely[place]
+
+
+def choose_next_line(
+    ask: Generate, drafts: Sequence[str], about: str, seed: int
+) -> Thought[Choice | Failed]:
+    """Which of the drafts of ``ask`` is the likeliest next line, against none of these (the last
+    option)."""
+    return (
+        yield from choose(
+            Choose(
+                messages=ask.messages,
+                options=(*map(Option, drafts), NONE_OF_THESE),
+                about=about,
+                role=NEXT_LINE_ROLE,
+                seed=seed,
+                voice=ask.voice,
+            )
+        )
+    )
 
 
 def told_share(fact: str, line: str) -> float:

@@ -20,14 +20,12 @@ from denizens.core import (
     Embed,
     Event,
     Generate,
-    Hit,
     Input,
     Observation,
     Persona,
     Rate,
     Rating,
     Recall,
-    Recalled,
     Record,
     Seed,
     Situation,
@@ -35,6 +33,7 @@ from denizens.core import (
 )
 from denizens.planners import Daily
 from denizens.tests.support.planner_driver import run
+from denizens.tests.support.recalled_records import recalled
 
 DAY = datetime(2023, 2, 13)
 NINE = DAY.replace(hour=9)
@@ -63,11 +62,7 @@ class Mind:
     def answer(self, ask: Ask) -> Answer:
         self.asks.append(ask)
         if isinstance(ask, Recall):
-            hits = [
-                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
-                for one in self.records[: ask.cue.limit]
-            ]
-            return Recalled(hits=tuple(hits))
+            return recalled(self.records[: ask.cue.limit])
         if isinstance(ask, Generate):
             return Completion(text=self.say(ask))
         if isinstance(ask, Choose):

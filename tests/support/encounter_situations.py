@@ -18,17 +18,16 @@ from denizens.core import (
     Event,
     Failed,
     Generate,
-    Hit,
     Observation,
     Persona,
     Recall,
-    Recalled,
     Record,
     Seed,
     Situation,
     Utterance,
     VisibleAgent,
 )
+from denizens.tests.support.recalled_records import recalled
 
 NINE = datetime(2023, 2, 13, 9)
 BO = Persona(name="Bo Li", currently="Bo Li wants to sell rye.")
@@ -84,11 +83,7 @@ class Mind:
     def answer(self, ask: Ask) -> Answer:
         self.asks.append(ask)
         if isinstance(ask, Recall):
-            hits = [
-                Hit(record=one, score=1.0, recency=1.0, importance=1.0, relevance=1.0)
-                for one in self.records[: ask.cue.limit]
-            ]
-            return Recalled(hits=tuple(hits))
+            return recalled(self.records[: ask.cue.limit])
         if isinstance(ask, Generate):
             self.said.append(self.texts[len(self.said) % len(self.texts)])
             return Completion(text=self.said[-1])

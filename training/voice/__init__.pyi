@@ -5,7 +5,6 @@ from .own_lines import read_own_lines as read_own_lines
 from .sample_stream import SampleStream as SampleStream
 from .trainable_model import TrainableModel as TrainableModel
 from .training_job import TrainedVoice as TrainedVoice
-from .training_job import learn_samples as learn_samples
 from .training_job import train_voice as train_voice
 from .voice_evaluation import VoiceEvaluation as VoiceEvaluation
 from .voice_evaluation import VoiceExam as VoiceExam

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -112,38 +112,6 @@ def _begin(
     before = exam.take()
     trainer.facts = {"base_digest": model.base_digest, "before": before.save()}
     return before
-
-
-def learn_samples(
-    samples: Sequence[Sample], start: Path, out: Path, *, base: str = "smollm2"
-) -> None:
-    """Train the voice in ``start``, of the model ``base``, once on given samples, at a third of
-    the usual learning rate, and write it to ``out``. Raises SettingError, DataError,
-    ModelError."""
-    known = read_voice(start) or {}
-    settings = VoiceSettings(base=base, learning_rate=2e-4, checks=1)
-    model = TrainableModel(settings, start)
-    encoded = model.encode(samples)
-    tokens = sum(len(sample.ids) for sample in encoded)
-    if not tokens:
-        raise DataError(f"{out}: the samples hold no line to learn")
-    model.settings = replace(settings, tokens=tokens)
-
-    def epoch(draws: random.Random) -> list[Sample]:
-        order = list(samples)
-        draws.shuffle(order)
-        return order
-
-    out.mkdir(parents=True, exist_ok=True)
-    trainer = VoiceTrainer(model, SampleStream(epoch, settings.seed), (), out)
-    trainer.run()
-    facts: dict[str, Json] = {
-        **{key: value for key, value in known.items() if key not in ("sha256", "versions")},
-        "name": out.resolve().name,
-        "learned_from": {"voice": start.resolve().name, "samples": len(encoded)},
-    }
-    write_voice(out, model.save(out), facts)
-    remove_checkpoint(out)
 
 
 def training_record(
