@@ -125,6 +125,7 @@ from .protocols import StepResult as StepResult
 from .protocols import Thought as Thought
 from .protocols import ThoughtInput as ThoughtInput
 from .protocols import Ticket as Ticket
+from .protocols import TokenLogprob as TokenLogprob
 from .protocols import ToolErrorReason as ToolErrorReason
 from .protocols import ToolResult as ToolResult
 from .protocols import ToolSpec as ToolSpec

@@ -29,6 +29,7 @@ from .asks import Rate as Rate
 from .asks import Rating as Rating
 from .asks import Recall as Recall
 from .asks import Recalled as Recalled
+from .asks import TokenLogprob as TokenLogprob
 from .asks import ToolErrorReason as ToolErrorReason
 from .asks import ToolResult as ToolResult
 from .asks import Vectors as Vectors
