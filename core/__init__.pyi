@@ -104,6 +104,7 @@ from .protocols import Embed as Embed
 from .protocols import Event as Event
 from .protocols import Failed as Failed
 from .protocols import Generate as Generate
+from .protocols import GeneratedToken as GeneratedToken
 from .protocols import Input as Input
 from .protocols import Message as Message
 from .protocols import Model as Model

@@ -21,6 +21,7 @@ from .asks import Completion as Completion
 from .asks import Embed as Embed
 from .asks import Failed as Failed
 from .asks import Generate as Generate
+from .asks import GeneratedToken as GeneratedToken
 from .asks import Message as Message
 from .asks import ModelAsk as ModelAsk
 from .asks import Option as Option

@@ -226,14 +226,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLogprob:
-    """A token of a completion: its text ("\ufffd" for a part of a character), its bytes, and the
-    natural logarithm of its probability. ``top`` are the likeliest tokens at its place, best
-    first.
+    """A token: its text ("\ufffd" for a part of a character), its bytes, and the natural logarithm
+    of its probability."""
+
+    token: str
+    logprob: float
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedToken:
+    """A token of a completion, and ``top``, the likeliest tokens at its place, best first.
 
     The probability is the model's, among the tokens that a schema allows, before penalties and
     temperature. A token without an alternative under the schema has the probability 1."""
-
-    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("top",)
 
     token: str
     logprob: float
@@ -256,7 +262,7 @@ class Completion:
     stopped: Literal["end", "stop", "limit"] = "end"
     dropped: tuple[str, ...] = ()
     kind: Literal["completion"] = "completion"
-    logprobs: tuple[TokenLogprob, ...] = ()
+    logprobs: tuple[GeneratedToken, ...] = ()
 
     def read(self, model: type[T]) -> T | Failed:
         """``data`` as an instance of the type whose schema was given; Failed if it violates a rule

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ..types import AgentId, Json
-from .asks import Answer, ModelAsk, TokenLogprob
+from .asks import Answer, GeneratedToken, ModelAsk
 
 Ticket: TypeAlias = int
 
@@ -19,7 +19,7 @@ class Delta:
 
     ticket: Ticket
     text: str
-    logprobs: tuple[TokenLogprob, ...] = ()
+    logprobs: tuple[GeneratedToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ...core import (
     Delta,
     Failed,
     Generate,
+    GeneratedToken,
     Ticket,
     TokenLogprob,
 )
@@ -47,13 +48,11 @@ class GenerationConfig:
         """The decoded text without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
-    def token_logprob(
-        self, token: int, logprob: float, top: Sequence[TokenLogprob] = ()
-    ) -> TokenLogprob:
-        """A token with its log-probability, as completions have it."""
+    def token_logprob(self, token: int, logprob: float) -> TokenLogprob:
+        """A token with its log-probability."""
         data = self.grammars.token_bytes(token)
         text = data.decode("utf-8", "replace")
-        return TokenLogprob(token=text, logprob=logprob, data=tuple(data), top=tuple(top))
+        return TokenLogprob(token=text, logprob=logprob, data=tuple(data))
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ class GenerationState:
     decoded: int = 0
     settled: int = 0
     sampled: SampledLogprobs | None = None
-    logprobs: list[TokenLogprob] = field(default_factory=list)
+    logprobs: list[GeneratedToken] = field(default_factory=list)
     logprobs_sent: int = 0
 
     @classmethod
@@ -189,7 +188,7 @@ class GenerationState:
         ready = len(self.text)
         if not finished:
             ready -= max((len(stop) for stop in self.ask.stop if stop), default=1) - 1
-        logprobs: tuple[TokenLogprob, ...] = ()
+        logprobs: tuple[GeneratedToken, ...] = ()
         if self.ask.top_logprobs is not None:
             count = len(self._logprobs_within(self.text[:ready], whole=not finished))
             logprobs = tuple(self.logprobs[self.logprobs_sent : count])
@@ -201,16 +200,15 @@ class GenerationState:
     def _append_logprob(self, token: int) -> None:
         """Add the log-probability of an appended token: that which it was sampled with, 0 if the
         grammar forced it."""
-        sampled, self.sampled = self.sampled, None
-        wanted = self.ask.top_logprobs or 0
-        if sampled is None:
-            top = [self.config.token_logprob(token, 0.0)][:wanted]
-            self.logprobs.append(self.config.token_logprob(token, 0.0, top))
-            return
-        top = [self.config.token_logprob(*pair) for pair in sampled.top]
-        self.logprobs.append(self.config.token_logprob(token, sampled.logprob, top))
+        forced = SampledLogprobs(0.0, ((token, 0.0),)[: self.ask.top_logprobs])
+        sampled, self.sampled = self.sampled or forced, None
+        own = self.config.token_logprob(token, sampled.logprob)
+        top = tuple(self.config.token_logprob(*pair) for pair in sampled.top)
+        self.logprobs.append(
+            GeneratedToken(token=own.token, logprob=own.logprob, data=own.data, top=top)
+        )
 
-    def _logprobs_within(self, text: str, *, whole: bool = False) -> list[TokenLogprob]:
+    def _logprobs_within(self, text: str, *, whole: bool = False) -> list[GeneratedToken]:
         """The tokens that a beginning of the text consists of; with ``whole`` without the last
         one if only a part of it is in the text."""
         left = len(text.encode("utf-8", "replace"))
