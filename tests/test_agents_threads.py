@@ -325,9 +325,14 @@ def test_a_lock_that_is_not_acquired_again_stays_with_its_holder(
             assert first.held
 
     holder = threading.Thread(target=hold)
-    with pytest.raises(RunLocked), other, first, first.released():
-        holder.start()
-        assert taken.wait(20)
+
+    def wait_for_it() -> None:
+        with other, first, first.released():
+            holder.start()
+            assert taken.wait(20)
+
+    with pytest.raises(RunLocked):
+        wait_for_it()
     done.set()
     holder.join()
     with first:
