@@ -90,7 +90,11 @@ def write_character_card(
     suffix = target.suffix.lower()
     if suffix not in (".json", ".png"):
         raise SettingError(f"{target}: a card is written as .json or .png; give one of these names")
-    data = card_json(card, version).encode() if suffix == ".json" else card_png(card, version)
+    data = (
+        card_json(card, version).encode()
+        if suffix == ".json"
+        else card_png(replace(card, look=look or card.look), version)
+    )
     with atomic_path(target) as part:
         part.write_bytes(data)
 
