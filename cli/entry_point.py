@@ -26,7 +26,6 @@ from . import model_commands  # noqa: F401
 from . import training_commands  # noqa: F401
 from . import critic_commands  # noqa: F401
 from . import bench_commands  # noqa: F401
-from . import blind_commands  # noqa: F401
 # isort: on
 
 # The common base of all usage errors; typer exports only this child of it.
