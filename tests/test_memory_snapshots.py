@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -221,13 +222,14 @@ def test_snapshots_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with Store(path) as store:
         bo, cy = Memory(store, "Bo"), Memory(store, "Cy")
         taken = bo.snapshot()
-        for refused in (
+        refusals: tuple[Callable[[], object], ...] = (
             lambda: bo.as_of(0).snapshot(),
             lambda: cy.restore(taken),
             lambda: bo.restore(9),
             lambda: bo.restore("start"),  # type: ignore[arg-type]
             lambda: bo.snapshot(at=NOW.replace(tzinfo=UTC)),
-        ):
+        )
+        for refused in refusals:
             with pytest.raises(MemoryFault):
                 refused()
         store.put("start", {})

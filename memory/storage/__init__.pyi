@@ -19,6 +19,7 @@ from .auxiliary_logs import hiding_log_sizes as hiding_log_sizes
 from .auxiliary_logs import line_fault as line_fault
 from .auxiliary_logs import record_numbers as record_numbers
 from .auxiliary_logs import summaries_in_force as summaries_in_force
+from .auxiliary_logs import withdrawals_in_force as withdrawals_in_force
 from .auxiliary_logs import withdrawn_ids as withdrawn_ids
 from .auxiliary_logs import write_log_line as write_log_line
 from .embeddings import EmbedFunction as EmbedFunction
