@@ -100,30 +100,7 @@ def erase_person(
         agents = _chosen_agents(store, person, agent)
         before = list(stored_texts(store))
         matcher = PersonMatcher(person, _known_people(before) | frozenset(agents_in(store)))
-        counts: dict[AgentId, int] = {}
-        beside: dict[str, int] = {}
-        with store.transaction():
-            remarks: list[str] = []
-
-            def rewrite(covered: tuple[AgentId, ...]) -> None:
-                """Erase the person from the present memories, or from a snapshot of some."""
-                names = tuple(name for name in agents if name in covered) if covered else agents
-                # What cannot be erased is said of the present memories only.
-                notes: list[str] = [] if covered else remarks
-                records = {
-                    name: _records_to_erase(store, name, matcher, mentions, notes) for name in names
-                }
-                request = ErasureRequest(matcher, names, mentions, records, notes)
-                erased = {part: erase(store, request) for part, erase in ERASERS.items()}
-                gone = {name: erase_records(store, request, name, now) for name in names}
-                if not covered:
-                    beside.update({part: count for part, count in erased.items() if count})
-                    counts.update(gone)
-
-            owners = [name for name in agents if name in snapshot_agents(store)]
-            rewrite_states(store, owners, rewrite, _snapshot_cleaner(matcher, mentions))
-            for name in agents:
-                next_generation(store, name)
+        counts, beside, remarks = _erase_everywhere(store, agents, matcher, mentions, now)
         store.cache.clear()
         store.scrub()
         after = list(stored_texts(store))
@@ -142,6 +119,34 @@ def erase_person(
         alone = not agent or len(theirs) == len(after)
         found += bool(named or cells or (alone and search_name(Path(path), matcher, schema)))
     return ErasureReport(counts, searched, found, shared, beside, named, unclear, tuple(remarks))
+
+
+def _erase_everywhere(
+    store: Store, agents: tuple[AgentId, ...], matcher: PersonMatcher, mentions: bool, now: datetime
+) -> tuple[dict[AgentId, int], dict[str, int], list[str]]:
+    """Erase a person from the present memories and from their snapshots; returns the erased
+    records of each agent, what was erased beside them, and remarks, all of the present."""
+    counts: dict[AgentId, int] = {}
+    beside: dict[str, int] = {}
+    remarks: list[str] = []
+
+    def rewrite(covered: tuple[AgentId, ...]) -> None:
+        names = tuple(name for name in agents if name in covered) if covered else agents
+        notes: list[str] = [] if covered else remarks
+        records = {name: _records_to_erase(store, name, matcher, mentions, notes) for name in names}
+        request = ErasureRequest(matcher, names, mentions, records, notes)
+        erased = {part: erase(store, request) for part, erase in ERASERS.items()}
+        gone = {name: erase_records(store, request, name, now) for name in names}
+        if not covered:
+            beside.update({part: count for part, count in erased.items() if count})
+            counts.update(gone)
+
+    with store.transaction():
+        owners = [name for name in agents if name in snapshot_agents(store)]
+        rewrite_states(store, owners, rewrite, _snapshot_cleaner(matcher, mentions))
+        for name in agents:
+            next_generation(store, name)
+    return counts, beside, remarks
 
 
 def _snapshot_cleaner(
