@@ -8,9 +8,10 @@ from importlib.resources import files
 from fastapi import APIRouter, HTTPException
 from starlette.responses import Response
 
-from ... import server, viewer
-
 router = APIRouter(include_in_schema=False)
+
+_ROOT = __name__.partition(".")[0]
+"""The name of the whole package."""
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -59,8 +60,8 @@ def page_file(name: str) -> Response:
 @lru_cache(maxsize=1)
 def page_texts() -> dict[str, str]:
     """The files of the page by name: its own, and what it shares with the town page."""
-    own = files(server) / "page"
-    town = files(viewer) / "page"
+    own = files(f"{_ROOT}.server") / "page"
+    town = files(f"{_ROOT}.viewer") / "page"
     texts = {
         part.name: part.read_text("utf-8")
         for part in own.iterdir()
