@@ -159,14 +159,15 @@ def call_json(call: FunctionCall) -> dict[str, Json]:
 
 def logprobs_json(tokens: Sequence[GeneratedToken]) -> Json:
     """The log-probabilities of tokens as a choice has them."""
-    content = [
-        {**_token_json(one), "top_logprobs": [_token_json(top) for top in one.top]}
-        for one in tokens
-    ]
-    return {"content": content, "refusal": None}
+    return {"content": [*map(token_json, tokens)], "refusal": None}
 
 
-def _token_json(one: GeneratedToken | TokenLogprob) -> dict[str, Json]:
+def token_json(token: GeneratedToken) -> Json:
+    """A token with its alternatives."""
+    return {**_logprob_json(token), "top_logprobs": [*map(_logprob_json, token.top)]}
+
+
+def _logprob_json(one: GeneratedToken | TokenLogprob) -> dict[str, Json]:
     return {
         "token": one.token,
         "logprob": max(one.logprob, LOWEST_LOGPROB),

@@ -55,6 +55,8 @@ class ChatTask:
 
     model: str
     lines: tuple[ChatLine, ...]
+    opening: ChatLine | None = None
+    """The instructions of this request alone, one of the lines."""
     person: str | None = None
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = "auto"

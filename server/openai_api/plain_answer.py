@@ -16,13 +16,13 @@ from ...core import (
     Done,
     Failed,
     Generate,
-    Json,
     Message,
     Model,
     Seed,
+    identifier_to_words,
 )
 from .api_error import ApiError, failed_error
-from .chat_task import ChatLine, ChatTask
+from .chat_task import ChatLine, ChatTask, FunctionCall
 from .model_service import ModelService
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText, FinishReason
 from .tool_choice import ToolQuestion, choose_call
@@ -75,7 +75,7 @@ class PlainModel:
             yield part
 
     def _ask(self, task: ChatTask, seed: int) -> Generate:
-        messages = tuple(map(prompt_message, task.lines))
+        messages = prompt_messages(task.lines)
         return Generate(
             messages=messages,
             max_tokens=self._token_limit(task, messages),
@@ -165,16 +165,43 @@ def _counted(count: TokenCount, index: int) -> tuple[int, int]:
     return (count.tokens_in, count.tokens_out) if index == 0 else (0, 0)
 
 
-def prompt_message(line: ChatLine) -> Message:
-    """A line as a message of the prompt; its text, a name and calls are plain text there."""
-    texts = [f"{line.name}: {line.text}" if line.name else line.text]
-    texts += [call_text(call.name, call.arguments) for call in line.calls]
-    return Message.of(line.role, "\n".join(filter(None, texts)), who=line.name)
+def prompt_messages(lines: Sequence[ChatLine]) -> tuple[Message, ...]:
+    """The lines as messages of the prompt; texts, names, calls and results are plain text there.
+
+    A call and its result are told in words, and the question is asked again behind the last
+    result: SmolLM2 imitates JSON that it is shown, and answers this way.
+    """
+    calls = {call.id: call for line in lines for call in line.calls}
+    question = next((line.text for line in reversed(lines) if line.role == "user"), "")
+    messages: list[Message] = []
+    for place, line in enumerate(lines):
+        text = f"{line.name}: {line.text}" if line.name else line.text
+        if line.role == "tool":
+            text = f"The {identifier_to_words(calls[line.call_id].name)} says: {line.text}"
+            if place == len(lines) - 1 and question:
+                text = f"{text}\nNow answer: {question}"
+            messages.append(Message.of("user", text))
+            continue
+        uses = [f"I use {_call_text(call)}." for call in line.calls]
+        messages.append(
+            Message.of(line.role, "\n".join(filter(None, [text, *uses])), who=line.name)
+        )
+    return tuple(messages)
 
 
-def call_text(name: str, arguments: Json) -> str:
-    """A call as the prompt shows it."""
-    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+def _call_text(call: FunctionCall) -> str:
+    """A call in words: its tool, and its arguments."""
+    name = identifier_to_words(call.name)
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = call.arguments
+    if isinstance(arguments, dict):
+        arguments = ", ".join(
+            f"{identifier_to_words(key)}: {value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in arguments.items()
+        )
+    return f"{name} ({arguments})" if arguments else name
 
 
 def new_call_id() -> str:

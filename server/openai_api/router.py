@@ -18,12 +18,15 @@ from ..hosting import AgentHosts, Caller, HostingSettings, current_caller
 from .agent_answer import agent_answer
 from .api_error import ApiError, OpenAIRoute
 from .chat_output import ChatCompletionOutput
-from .chat_task import ChatTask, chat_task
+from .chat_task import ChatLine, ChatTask, chat_task
 from .embeddings import embeddings
 from .model_service import ModelService
 from .plain_answer import PlainModel
 from .reply_parts import AnswerParts
 from .request_types import ChatCompletionRequest, EmbeddingRequest
+from .response_output import ResponseOutput
+from .response_request import ResponsesRequest, response_task
+from .response_store import ResponseStore, StoredResponse
 
 T = TypeVar("T")
 CallerOf = Annotated[Caller, Depends(current_caller)]
@@ -41,6 +44,7 @@ class OpenAIService:
         self._hosts = hosts
         self._model = ModelService(hosts.model)
         self._plain = PlainModel(hosts.model, self._model, settings.max_tokens)
+        self._responses = ResponseStore()
         self._started = int(time.time())
         self._fingerprint = f"fp_{digest(hosts.model.describe())[:12]}"
 
@@ -72,25 +76,32 @@ class OpenAIService:
             code="model_not_found",
         )
 
-    def answer(self, task: ChatTask, caller: Caller, header: str | None) -> AnswerParts:
-        """The parts of the answer to a task. Raises ApiError, AccessDenied."""
+    def _person(self, task: ChatTask, caller: Caller, header: str | None) -> str:
+        """The person that an agent is asked by; empty for the plain model, which has no memory.
+        Raises ApiError, AccessDenied."""
         if task.person and header and task.person != header:
             raise ApiError(
                 "'user' and the header X-Denizens-Person name two persons; give one", param="user"
             )
+        if self._hosts.agent(task.model) is None:
+            return ""
+        return caller.person(header or task.person)
+
+    def _answer(self, task: ChatTask, caller: Caller, person: str) -> AnswerParts:
+        """The parts of the answer to a task. Raises ApiError."""
         if task.model == self._hosts.model_id:
             return self._plain.answer(task, caller.key)
         agent = self._hosts.agent(task.model)
         if agent is None:
             raise self._unknown(task.model)
-        return agent_answer(agent, task, caller.person(header or task.person))
+        return agent_answer(agent, task, person)
 
     async def chat(
         self, request: Request, body: ChatCompletionRequest, caller: Caller, header: str | None
     ) -> Response | Json:
         """A chat completion."""
         task = chat_task(body, self.settings)
-        parts = self.answer(task, caller, header)
+        parts = self._answer(task, caller, self._person(task, caller, header))
         output = ChatCompletionOutput(task, self._fingerprint)
         if not task.stream:
             return await while_connected(request, output.whole(parts))
@@ -103,6 +114,52 @@ class OpenAIService:
             media_type="text/event-stream",
             headers=STREAM_HEADERS,
         )
+
+    async def respond(
+        self, request: Request, body: ResponsesRequest, caller: Caller, header: str | None
+    ) -> Response | Json:
+        """A response."""
+        earlier = self._stored(caller, body.previous_response_id, "previous_response_id")
+        task = response_task(body, earlier.lines if earlier else (), self.settings)
+        person = self._person(task, caller, header)
+        if earlier and person != earlier.person:
+            raise _no_response(str(body.previous_response_id), "previous_response_id")
+
+        def keep(response: dict[str, Json], lines: tuple[ChatLine, ...]) -> None:
+            if body.store is not False:
+                spoken = tuple(line for line in task.lines if line is not task.opening)
+                stored = StoredResponse(response, (*spoken, *lines), person)
+                self._responses.add(caller.key, output.id, stored)
+
+        output = ResponseOutput(body, task, keep)
+        parts = self._answer(task, caller, person)
+        if not task.stream:
+            return await while_connected(request, output.whole(parts))
+        begun = await while_connected(request, first_of(parts))
+        if isinstance(begun, Response):
+            return begun
+        return StreamingResponse(
+            output.stream(begun), media_type="text/event-stream", headers=STREAM_HEADERS
+        )
+
+    def response(self, caller: Caller, response_id: str) -> Json:
+        """A response of the caller. Raises ApiError."""
+        stored = self._stored(caller, response_id, "response_id")
+        return stored.body if stored else None
+
+    def delete_response(self, caller: Caller, response_id: str) -> Json:
+        """Forget a response of the caller. Raises ApiError."""
+        if not self._responses.remove(caller.key, response_id):
+            raise _no_response(response_id, "response_id")
+        return {"id": response_id, "object": "response", "deleted": True}
+
+    def _stored(self, caller: Caller, response_id: str | None, param: str) -> StoredResponse | None:
+        if response_id is None:
+            return None
+        stored = self._responses.get(caller.key, response_id)
+        if stored is None:
+            raise _no_response(response_id, param)
+        return stored
 
     async def embeddings(
         self, request: Request, body: EmbeddingRequest, caller: Caller
@@ -139,11 +196,35 @@ def openai_router(hosts: AgentHosts, settings: HostingSettings) -> APIRouter:
     ) -> Any:
         return await service.chat(request, body, caller, person)
 
+    @router.post("/responses")
+    async def create_response(
+        request: Request, body: ResponsesRequest, caller: CallerOf, person: PersonHeader = None
+    ) -> Any:
+        return await service.respond(request, body, caller, person)
+
+    @router.get("/responses/{response_id}")
+    async def retrieve_response(response_id: str, caller: CallerOf) -> Any:
+        return service.response(caller, response_id)
+
+    @router.delete("/responses/{response_id}")
+    async def delete_response(response_id: str, caller: CallerOf) -> Any:
+        return service.delete_response(caller, response_id)
+
     @router.post("/embeddings")
     async def create_embeddings(request: Request, body: EmbeddingRequest, caller: CallerOf) -> Any:
         return await service.embeddings(request, body, caller)
 
     return router
+
+
+def _no_response(response_id: str, param: str) -> ApiError:
+    return ApiError(
+        f"there is no response '{response_id}': none was kept, or it was forgotten",
+        status=404,
+        type="invalid_request_error",
+        param=param,
+        code="response_not_found",
+    )
 
 
 async def first_of(parts: AnswerParts) -> AnswerParts:
