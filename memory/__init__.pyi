@@ -28,6 +28,7 @@ from .record_import import load_smallville_memories as load_smallville_memories
 from .record_import import memories_input as memories_input
 from .record_import import records_of_input as records_of_input
 from .storage import EmbedFunction as EmbedFunction
+from .storage import Snapshot as Snapshot
 from .storage import Stopwatch as Stopwatch
 from .storage import ToolCallEntry as ToolCallEntry
 from .storage import ToolCallLog as ToolCallLog

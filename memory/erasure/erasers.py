@@ -278,25 +278,26 @@ def _is_session_line_erased(
 
 
 def erase_corrections(store: Store, request: ErasureRequest) -> int:
-    """Replace the lines of corrections that the person made (with ``mentions`` also those whose
-    reason names them) by lines without name and reason; returns how many."""
+    """Write the lines of corrections that the person made (with ``mentions`` also those whose
+    reason names them) anew without name and reason; returns how many."""
     count = 0
     for agent in request.agents:
-        entries = [
-            entry
-            for entry in CORRECTION_LOG.entries(store, agent)
-            if entry.body
-            and (
-                request.person.matches_name(entry.body["by"])
-                or request.names_person(entry.body["why"])
-            )
-        ]
-        CORRECTION_LOG.erase(store, agent, [entry.n for entry in entries])
-        for entry in entries:
-            line = {**(entry.body or {}), "by": "", "why": ""}
+        bodies = {e.n: e.body for e in CORRECTION_LOG.entries(store, agent) if e.body}
+        changed = [n for n, body in bodies.items() if _without_corrector(body, request) != body]
+        # Their order counts, so all lines after the first changed one are written again.
+        lines = [n for n in bodies if changed and n >= changed[0]]
+        CORRECTION_LOG.erase(store, agent, lines)
+        for n in lines:
+            line = _without_corrector(bodies[n], request)
             CORRECTION_LOG.append(store, agent, line, step=_last_step(store, agent))
-        count += len(entries)
+        count += len(changed)
     return count
+
+
+def _without_corrector(body: dict[str, Json], request: ErasureRequest) -> dict[str, Json]:
+    theirs = request.person.matches_name(body["by"]) or request.names_person(body["by"])
+    reason = "" if request.names_person(body["why"]) else body["why"]
+    return {**body, "by": "" if theirs else body["by"], "why": reason}
 
 
 def erase_texts(store: Store, request: ErasureRequest) -> int:
