@@ -1,6 +1,6 @@
 from .argument_checks import check_arguments as check_arguments
-from .cache_owner import cache_owner as cache_owner
-from .cache_owner import current_cache_owner as current_cache_owner
+from .cache_scope import cache_owner as cache_owner
+from .cache_scope import current_cache_owner as current_cache_owner
 from .class_loader import PLANNER_METHODS as PLANNER_METHODS
 from .class_loader import WORLD_METHODS as WORLD_METHODS
 from .class_loader import allow_foreign_code as allow_foreign_code
