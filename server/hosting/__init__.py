@@ -2,7 +2,7 @@
 
 ``agent_hosts`` has the agents by model id, ``hosting_settings`` the limits; ``api_keys``,
 ``person_directory`` and ``callers`` say who a request is from and for which person it may speak;
-``admission`` bounds how many run and wait; ``request_context`` has the FastAPI dependencies.
+``admission`` bounds how many run and wait; ``dependencies`` has the FastAPI dependencies.
 """
 
 import lazy_loader

@@ -8,9 +8,13 @@ from .api_keys import hash_key as hash_key
 from .api_keys import revoke_key as revoke_key
 from .callers import LOCAL_PERSON as LOCAL_PERSON
 from .callers import Caller as Caller
+from .dependencies import STATE_KEY as STATE_KEY
+from .dependencies import admit as admit
+from .dependencies import admitted_caller as admitted_caller
+from .dependencies import current_caller as current_caller
+from .dependencies import hosting_state as hosting_state
+from .dependencies import request_context as request_context
 from .hosting_settings import HostingSettings as HostingSettings
-from .hosting_state import HostingState as HostingState
-from .hosting_state import RequestContext as RequestContext
 from .json_depth import check_json_depth as check_json_depth
 from .json_depth import check_schema_depth as check_schema_depth
 from .person_directory import PersonDirectory as PersonDirectory
@@ -18,11 +22,7 @@ from .refusals import OPENAI_PREFIX as OPENAI_PREFIX
 from .refusals import AccessDenied as AccessDenied
 from .refusals import RequestRefused as RequestRefused
 from .refusals import error_body as error_body
-from .request_context import STATE_KEY as STATE_KEY
-from .request_context import admit as admit
-from .request_context import admitted_caller as admitted_caller
-from .request_context import current_caller as current_caller
-from .request_context import hosting_state as hosting_state
-from .request_context import request_context as request_context
+from .server_state import HostingState as HostingState
+from .server_state import RequestContext as RequestContext
 
 __all__: list[str]

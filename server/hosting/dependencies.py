@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.requests import HTTPConnection
 
 from .callers import Caller
-from .hosting_state import HostingState, RequestContext
 from .refusals import AccessDenied
+from .server_state import HostingState, RequestContext
 
 STATE_KEY = "denizens_request"
 """Where a request's scope has its RequestContext, in ``state``."""
