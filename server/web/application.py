@@ -12,7 +12,7 @@ from .errors import add_error_handlers
 from .health import health_router
 from .metrics import ServerMetrics
 from .request_gate import RequestGate
-from .tracing import RequestTracer
+from .request_spans import RequestTracer
 
 
 def create_app(

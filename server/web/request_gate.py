@@ -29,7 +29,7 @@ from ..hosting import (
 from .access_rules import AccessRules, Headers, lower_headers
 from .errors import internal_error, log_failure, refusal_of
 from .metrics import ServerMetrics
-from .tracing import RequestTracer
+from .request_spans import RequestTracer
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
