@@ -110,7 +110,7 @@ def test_a_person_steps_in_and_is_answered() -> None:
         talk = conversation(store, "The mill is closed on Sunday.")
         first = talk.next_line()
         mine = talk.say("Kim", "Ada, when is the harvest dance?")
-        assert talk.members == ("Ada Ek", "Bo Lind", "Kim")
+        assert list(talk.members) == ["Ada Ek", "Bo Lind", "Kim"]
         assert talk.next_speaker == "Ada Ek"
         reply = talk.next_line()
         assert first is not None
@@ -120,7 +120,7 @@ def test_a_person_steps_in_and_is_answered() -> None:
         assert heard(bo) == [said(first, "Bo Lind"), said(mine, "Bo Lind"), said(reply, "Bo Lind")]
         assert said(mine, "Ada Ek") in heard(ada)
         talk.leave("Kim")
-        assert talk.members == ("Ada Ek", "Bo Lind")
+        assert list(talk.members) == ["Ada Ek", "Bo Lind"]
         for person, text in (("ada ek", "Hi"), ("Kim", "  "), ("a:b", "Hi"), ("", "Hi")):
             with pytest.raises(SettingError):
                 talk.say(person, text)
@@ -148,13 +148,13 @@ def test_closing_early_keeps_what_was_said() -> None:
 def test_nothing_private_is_said_before_others() -> None:
     """What a person told an agent in private is not said while others are in the conversation or
     near; what is for all may be said."""
-    for others, told in (({"near": ["Cy"]}, False), ({}, False)):
+    for near in (["Cy"], []):
         with Store(":memory:") as store:
-            talk = conversation(store, **others)
+            talk = conversation(store, near=near)
             ada = talk.agents[0]
             assert isinstance(ada, Agent)
             ada.learn(["Kim has hidden a ring under the bridge."], at=TEN, audience="Kim")
-            assert any("bridge" in line.text for line in talk) is told
+            assert not any("bridge" in line.text for line in talk)
             assert not any("bridge" in text for text in heard(talk.agents[1]))
 
 
@@ -189,7 +189,7 @@ def test_a_line_is_polled_in_a_loop() -> None:
         talk = conversation(store, "The mill is closed on Sunday.", model=model)
         stream = talk.begin_line()
         assert stream.poll() == []
-        assert talk.lines == ()
+        assert not talk.lines
         model.go.set()
         reply = stream.result(10)
         assert reply.text == talk.lines[0].text == "The mill is closed on Sunday."
