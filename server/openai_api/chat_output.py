@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ...core import GeneratedToken, Json, TokenLogprob
-from .api_error import as_api_error
+from ..hosting import OPENAI_PREFIX, RequestRefused, error_body
 from .chat_task import ChatTask, FunctionCall
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText
 
@@ -113,8 +113,8 @@ class ChatCompletionOutput:
                         opening = {"role": "assistant", "content": "", "refusal": None}
                         yield self._chunk(include_usage, part.index, opening)
                     yield self._part_chunk(part, include_usage)
-        except Exception as error:  # noqa: BLE001  the status was sent: the error is an event
-            yield event_line(as_api_error(error).body)
+        except RequestRefused as error:  # the status was sent: the error is an event
+            yield event_line(error_body(OPENAI_PREFIX, error))
             return
         if include_usage:
             head = {**self._head, "object": "chat.completion.chunk"}

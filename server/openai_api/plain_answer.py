@@ -21,7 +21,7 @@ from ...core import (
     Seed,
     identifier_to_words,
 )
-from .api_error import ApiError, failed_error
+from .api_error import api_error, failed_error
 from .chat_task import ChatLine, ChatTask, FunctionCall
 from .model_service import ModelService
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText, FinishReason
@@ -52,7 +52,7 @@ class PlainModel:
         self._max_tokens = max_tokens
 
     async def answer(self, task: ChatTask, owner: str = "") -> AnswerParts:
-        """The parts of the answer to a task. Raises ApiError."""
+        """The parts of the answer to a task. Raises RequestRefused."""
         seed = Seed.of(secrets.randbits(63) if task.seed is None else task.seed)
         count = TokenCount()
         if task.tools and task.tool_choice != "none":
@@ -141,7 +141,7 @@ class PlainModel:
 
 
 def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
-    """The parts that an event of the model stands for. Raises ApiError."""
+    """The parts that an event of the model stands for. Raises RequestRefused."""
     if isinstance(event, Delta):
         _require_logprobs(ask, event.logprobs)
         return [AnswerText(index, event.text, event.logprobs)]
@@ -149,7 +149,7 @@ def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
     if isinstance(answer, Failed):
         raise failed_error(answer, None if ask.schema is None else "response_format")
     if not isinstance(answer, Completion):
-        raise ApiError(f"the model answered with a {answer.kind}", status=500)
+        raise api_error(f"the model answered with a {answer.kind}", status=500)
     if answer.tokens_out:
         _require_logprobs(ask, answer.logprobs)
     reason: FinishReason = "length" if answer.stopped == "limit" else "stop"
@@ -158,7 +158,7 @@ def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
 
 def _require_logprobs(ask: Generate, logprobs: Sequence[object]) -> None:
     if ask.top_logprobs is not None and not logprobs:
-        raise ApiError("this model gives no log-probabilities of its tokens", param="logprobs")
+        raise api_error("this model gives no log-probabilities of its tokens", param="logprobs")
 
 
 def _counted(count: TokenCount, index: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ...core import GeneratedToken, Json
-from .api_error import as_api_error
+from ..hosting import RequestRefused
 from .chat_output import TokenUsage, event_line, token_json
 from .chat_task import ChatLine, ChatTask, FunctionCall
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText
@@ -68,10 +68,8 @@ class ResponseOutput:
                 async for part in arriving:
                     for event in self._events_of(part):
                         yield event
-        except Exception as error:  # noqa: BLE001  the status was sent: the error is an event
-            body = as_api_error(error).body["error"]
-            assert isinstance(body, dict)
-            failed = {"code": body["code"] or "server_error", "message": body["message"]}
+        except RequestRefused as error:  # the status was sent: the error is an event
+            failed = {"code": error.code or "server_error", "message": error.message}
             response = {**self._body("failed"), "error": failed}
             yield self._line("response.failed", response=response)
 

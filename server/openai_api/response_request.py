@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from ...core import Json, replace_surrogates
 from ..hosting import HostingSettings
-from .api_error import ApiError
+from .api_error import api_error
 from .chat_task import (
     ANY_OBJECT,
     ChatLine,
@@ -68,6 +68,12 @@ class InputMessage(ApiModel):
     phase: str | None = None  # of an answer that is sent back; changes nothing
 
 
+class DirectCaller(ApiModel):
+    """A call that the model itself made, which all are."""
+
+    type: Literal["direct"]
+
+
 class InputCall(ApiModel):
     """A call of a client's tool."""
 
@@ -77,7 +83,12 @@ class InputCall(ApiModel):
     arguments: str
     id: str | None = None
     status: ItemStatus | None = None
+    caller: DirectCaller | None = None
     namespace: None = None
+    # Under its Python name in what the official client dumps.
+    async_: Annotated[
+        Literal[False] | None, Field(validation_alias=AliasChoices("async", "async_"))
+    ] = None
 
 
 class InputCallOutput(ApiModel):
@@ -203,7 +214,7 @@ def response_task(
     )
     lines = (*earlier, *_lines(request.input, earlier))
     if len(lines) > settings.max_messages:
-        raise ApiError(
+        raise api_error(
             f"{len(lines)} items with those of earlier responses, more than the "
             f"{settings.max_messages} that this server takes; begin anew",
             param="input",
@@ -275,7 +286,7 @@ def _lines(
             yield ChatLine(role="assistant", text="", calls=(call,))
         elif isinstance(item, InputCallOutput):
             if item.call_id not in called:
-                raise ApiError(
+                raise api_error(
                     f"'{item.call_id}' is the id of no call before this item",
                     param=f"input.{place}.call_id",
                 )
