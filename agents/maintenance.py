@@ -3,7 +3,7 @@ learning facts by rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -184,12 +184,17 @@ def learn_facts(memory: Memory, now: Time, step: int) -> int:
 
 
 def cited_places(
-    asks: Sequence[AnsweredAsk], text: str, question: str, memory: Memory
+    asks: Sequence[AnsweredAsk],
+    text: str,
+    question: str,
+    memory: Memory,
+    based_on: Collection[RecordId] = (),
 ) -> tuple[str, ...]:
-    """At most two places in recalled documents that a reply took words from, most words first.
+    """At most two places in recalled documents that a reply took words from: first pieces that it
+    is ``based_on``, then those with most words.
 
     A word counts if it is in the reply and in the piece of the document, but neither in the
-    question nor in another recalled record."""
+    question nor in another recalled record, nor in a piece that it is based on."""
     records = [
         hit.record
         for answered in asks
@@ -199,11 +204,17 @@ def cited_places(
     pieces = [record for record in records if record.kind == "document"]
     if not pieces:
         return ()
+    basis = [piece for piece in pieces if piece.id in based_on]
     others = {
-        term for record in records if record.kind != "document" for term in terms(record.text)
+        term
+        for record in records
+        if record.kind != "document" or record in basis
+        for term in terms(record.text)
     }
+    # "Yes, it is possible." has no word of its own, and yet it was read there.
+    basis = [piece for piece in basis if set(terms(text)) & set(terms(piece.text))]
     new_terms = set(terms(text)) - set(terms(question)) - others
     counts = [(len(new_terms & set(terms(piece.text))), piece) for piece in pieces]
-    ranked = sorted(counts, key=lambda pair: -pair[0])
+    ranked = [piece for count, piece in sorted(counts, key=lambda pair: -pair[0]) if count]
     cite = Documents(memory).cite
-    return tuple(dict.fromkeys(cite(piece) for count, piece in ranked if count))[:2]
+    return tuple(dict.fromkeys(cite(piece) for piece in (*basis, *ranked)))[:2]

@@ -50,7 +50,16 @@ class IncompleteCall:
         """The question to the person. Its wording is fixed: a small model would answer its own
         question."""
         named = " and ".join(identifier_to_words(name.rpartition(".")[2]) for name in self.missing)
-        return f"For {identifier_to_words(self.tool.name)}: which {named}?"
+        return f"{call_question(self.tool)} {named}?"
+
+
+def call_question(tool: ToolSpec) -> str:
+    """How the question for missing fields of a call begins.
+
+    >>> call_question(ToolSpec("book_train", "Book a train.", {}))
+    'For book train: which'
+    """
+    return f"For {identifier_to_words(tool.name)}: which"
 
 
 # A request not to do something: an opening, then a negated imperative other than "don't forget".
@@ -146,8 +155,8 @@ def fill_arguments(
     """Arguments of a tool as ``request`` states them, valid under its schema.
 
     Relative dates such as "tomorrow" are resolved against ``now``; without it they are not read.
-    Failed with the reason ``NOT_STATED`` if a required date, time or duration is not stated, or
-    for a tool that acts a number or code.
+    Failed with the reason ``NOT_STATED`` if a required date, time or duration is not stated, for a
+    tool that acts or reads a number, or for one that acts a code.
 
     ``way``: "fields" selects the values of the fields among candidates from the request, which
     is far more accurate with a small model; "whole" generates all arguments as JSON."""

@@ -27,6 +27,7 @@ from ...core import (
     Record,
     RecordId,
     Resolution,
+    Seed,
     Situation,
     Thought,
     ToolSpec,
@@ -37,7 +38,13 @@ from ...core import (
     recall,
     tool_option,
 )
-from ..arguments import IncompleteCall, ProposedCall, propose_call
+from ..arguments import (
+    IncompleteCall,
+    ProposedCall,
+    call_question,
+    fill_arguments,
+    propose_call,
+)
 from ..goals import ToolCallRecord
 from ..speech import DraftContext, Speaker, SpokenLine, speaking_voice, speech_messages
 from ..steps import (
@@ -59,6 +66,7 @@ _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
 MAX_NOTES = 2  # memories that the note of a prompt has
 _NOBODY = "user"  # the person of a chat that names none
+_ORDER = re.compile(r"\b(?:can|could|will|would|may) (?:you|I have)\b|\bplease\b", re.IGNORECASE)
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # Alternatives to a tool call. Of 20 lines of small talk SmolLM2 called the clock for 2 with one of
@@ -73,8 +81,9 @@ TALK_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueReply:
-    """The reply of a turn with its basis: cited records, tool calls, and ``held``, the probability
-    that memory contains the answer (None: not estimated). If there is no reply, the text is
+    """The reply of a turn with its basis: cited records, tool calls, the records whose sentences
+    the prompt had (``based_on``), and ``held``, the probability that memory contains the answer
+    (None: not estimated). If there is no reply, the text is
     empty, ``resolve`` is "failed" and ``failure`` has the reason."""
 
     text: str
@@ -84,6 +93,7 @@ class DialogueReply:
     understood: Understanding = field(default_factory=Understanding)
     held: float | None = None
     failure: Failed | None = None
+    based_on: tuple[RecordId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +219,7 @@ class Dialogue:
             resolve = "ask"
         else:
             basis = yield from self._basis(builder, heard, records)
-            called = yield from self._use_tool(builder, line, understood, bool(basis.answer))
+            called = yield from self._use_tool(builder, heard, understood, bool(basis.answer))
             if isinstance(called, IncompleteCall):
                 resolve, text = "ask", called.question
             else:
@@ -232,7 +242,13 @@ class Dialogue:
             cited = yield from self._choose_citations(builder, text, records)
         builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
-            text=text, resolve=resolve, cited=cited, calls=calls, understood=understood, held=held
+            text=text,
+            resolve=resolve,
+            cited=cited,
+            calls=calls,
+            understood=understood,
+            held=held,
+            based_on=basis.records,
         )
 
     def _basis(
@@ -248,12 +264,15 @@ class Dialogue:
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
-        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
+        chosen = answers or tuple(one for one in fitted if bears_on(one))[:MAX_NOTES]
+        memories = [answer] if answer else [one.text for one in chosen]
         return ReplyBasis(
             question=question,
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
-            memories=tuple(memories[:MAX_NOTES]),
+            of_document=any(one.record and one.record.kind == "document" for one in answers),
+            memories=tuple(memories),
+            records=tuple(dict.fromkeys(one.record.id for one in chosen if one.record)),
             searched=bool(records),
         )
 
@@ -275,28 +294,33 @@ class Dialogue:
         )
 
     def _use_tool(
-        self, builder: StepBuilder, line: Utterance, understood: Understanding, known: bool
+        self, builder: StepBuilder, heard: DialogueInput, understood: Understanding, known: bool
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
         """Call the tool of the intent; without intents the tool that the line means, if any.
         ``known``: persona or memory has the answer, so a tool must be meant more clearly."""
-        tools = builder.situation.tools
+        tools, line = builder.situation.tools, heard.line
         if self.intents:
             name = next((i.tool for i in self.intents if i.name == understood.intent.name), "")
             spec = next((tool for tool in tools if name and tool.name == name), None)
             return () if spec is None else (yield from _call_tool(spec, understood.slots, line))
         if not tools:
             return ()
-        proposed = yield from propose_call(
-            line.text,
-            tools,
-            seed=builder.situation.seed.child("tool"),
-            others=TALK_OPTIONS,
-            none=False,
-            margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
-            now=line.at,
-        )
+        seed = builder.situation.seed.child("tool")
+        proposed = yield from _continued_call(builder.situation.persona.name, heard, tools, seed)
+        if proposed is None:
+            proposed = yield from propose_call(
+                line.text,
+                tools,
+                seed=seed,
+                others=TALK_OPTIONS,
+                none=False,
+                margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
+                now=line.at,
+            )
         if isinstance(proposed, ProposedCall):
             return (yield from _call_tool(proposed.tool, proposed.arguments, line))
+        if isinstance(proposed, IncompleteCall) and not _is_ordered(proposed, line.text, known):
+            return ()
         return proposed or ()
 
     def _speak(
@@ -414,6 +438,34 @@ class Dialogue:
             return ()
         pairs = zip(ids.values(), choice.probabilities)
         return tuple(record_id for record_id, p in pairs if p > choice.probabilities[-1])
+
+
+def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
+    """Whether a line that lacks arguments of a call orders it all the same. "How long do I have to
+    return something?" asks for knowledge: it orders no refund. A tool that reads may answer a
+    question, if memory cannot."""
+    if asked_question(line) is None or _ORDER.search(line):
+        return True
+    return not known and proposed.tool.effect != "acts"
+
+
+def _continued_call(
+    name: str, heard: DialogueInput, tools: Sequence[ToolSpec], seed: Seed
+) -> Thought[ProposedCall | None]:
+    """The call for which the speaker asked a moment ago ("For refund: which number?"), if the
+    line states what was missing; None for any other line."""
+    *earlier, line = (*heard.before, heard.line)
+    if len(earlier) < 2 or earlier[-1].who != name or asked_question(line.text):
+        return None
+    question = earlier[-1].text
+    spec = next((tool for tool in tools if question.startswith(call_question(tool))), None)
+    request = next((said.text for said in reversed(earlier[:-1]) if said.who == line.who), "")
+    if spec is None or not request:
+        return None
+    arguments = yield from fill_arguments(
+        spec, line.text, seed=seed.child("continued"), context=request, now=line.at
+    )
+    return None if isinstance(arguments, Failed) else ProposedCall(spec, arguments, 1.0)
 
 
 def _call_tool(

@@ -77,7 +77,7 @@ _TIME_WORDS = re.compile(
 )
 _PLACE_WORDS = re.compile(
     r"\b(?:in|at|on|under|near|behind|beside|above|below|by|over) (?:the |my |a |an |"
-    r"[A-ZÀ-Þ])"
+    r"[A-ZÀ-Þ])|\b[Aa]ddress\b"
 )
 _COUNT_WORDS = re.compile(
     rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several)\b",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, sentences, short_name
+from ...core import RecordId, Resolution, sentences, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
@@ -60,15 +60,18 @@ _LIGHT = content_stems(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyBasis:
     """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
-    first person; ``quoted``: what somebody said), ``memories`` and ``intent`` for the note of the
-    prompt, whether there was a memory to be ``searched``, and what the reply is to be."""
+    first person; ``quoted``: what somebody said; ``of_document``: from one), ``memories`` and ``intent`` for the note of the
+    prompt, the ``records`` that these are from, whether there was a memory to be ``searched``, and
+    what the reply is to be."""
 
     resolve: Resolution = "answer"
     question: Question | None = None
     answer: str = ""
     quoted: bool = False
+    of_document: bool = False
     memories: tuple[str, ...] = ()
     intent: str = ""
+    records: tuple[RecordId, ...] = ()
     searched: bool = False
 
 
@@ -196,6 +199,8 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     yes_no = basis.question is not None and basis.question.kind == "yes_no"
     if yes_no and not _DOUBT.search(basis.answer):
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
+        if basis.of_document:  # whose sentences often begin with a heading's or product's name
+            return (f"{start}. {basis.answer}",)
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
     short = detail_of(basis.answer, basis.question.kind) if basis.question else ""
