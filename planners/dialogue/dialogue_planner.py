@@ -57,7 +57,13 @@ from ..steps import (
 )
 from ..text import excerpt
 from .intents import Intent, Understanding, understand
-from .known_sentences import bears_on, fit_sentences, known_answer, persona_sentences
+from .known_sentences import (
+    YES_NO_SHARE,
+    bears_on,
+    fit_sentences,
+    known_answer,
+    persona_sentences,
+)
 from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
 from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
@@ -118,6 +124,9 @@ class Dialogue:
     no sentence of the persona and of the recalled records answers, and the probability that memory
     contains the answer is lower, the reply is that the agent does not know. 0: never, and drafts
     are not checked against what the agent knows, for a model with knowledge of its own.
+    ``known_only``: every question but small talk is answered from persona, memory and tools, or
+    with not knowing: also one for yes or no ("Do you sell bicycles?"), which a person in a town
+    may answer as it likes. For an agent that must not make anything up.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -133,6 +142,7 @@ class Dialogue:
     handing: str = ""
     margin: float = 0.6
     unknown: float = 0.1
+    known_only: bool = False
     cite: bool = False
     recalled: int = 8
     shown: int = 12
@@ -271,6 +281,7 @@ class Dialogue:
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
             of_document=any(one.record and one.record.kind == "document" for one in answers),
+            says_yes=all(one.share >= YES_NO_SHARE for one in answers if one.is_passage),
             memories=tuple(memories),
             records=tuple(dict.fromkeys(one.record.id for one in chosen if one.record)),
             searched=bool(records),
@@ -278,6 +289,8 @@ class Dialogue:
 
     def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
         """Whether the line asks for a fact that neither persona nor memory has."""
+        if self.known_only and basis.question is not None and not basis.answer:
+            return basis.question.kind != "talk"
         if held is None or held >= self.unknown or basis.answer or not records:
             return False
         return basis.question is not None and basis.question.wants_fact

@@ -18,10 +18,11 @@ _BACKWARD = re.compile(r"^(?:It|He|She|They|This|That|These|There|Then|So|But|An
 
 class DocumentSentence(NamedTuple):
     """A sentence, and the ``context`` that it is understood with: the headings above it, or the
-    other fields of its row."""
+    row of a table that it is a field of (``is_row``)."""
 
     text: str
     context: str = ""
+    is_row: bool = False
 
 
 def document_sentences(passage: str) -> list[DocumentSentence]:
@@ -90,4 +91,4 @@ def _row_sentences(fields: list[tuple[str, str]], heading: str) -> Iterator[Docu
     for name, cell in fields[:_MAX_ROW_FIELDS]:
         if cell != label:
             end = "" if cell.endswith((".", "!", "?")) else "."
-            yield DocumentSentence(f"{label}, {name}: {cell}{end}", f"{heading} {row}".strip())
+            yield DocumentSentence(f"{label}, {name}: {cell}{end}", f"{heading} {row}".strip(), True)

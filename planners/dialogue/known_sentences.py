@@ -17,8 +17,14 @@ from .questions import Question, asked_question, fits_kind
 ANSWERS_FIT = 0.75
 """Lowest fit of a sentence that answers a question. Of 47 questions to the five people of
 Larkspur it separates those that their facts answer (.80 and more but for two) from the others."""
+PASSAGE_FIT = 0.55
+"""Lowest fit of a sentence of a document that is quoted to a question, whether it answers it or
+not. Of 20 questions to a shop's handbook that it answers all have one, of 12 that it does not one
+("Do you deliver to Spain?": the countries)."""
 BEARS_FIT = 0.5
 """Lowest fit of a sentence that is remembered at a line."""
+MAX_QUOTED = 3
+"""Best sentences among which one is quoted."""
 _KIND_GAIN = 0.15
 _UNNAMED_LOSS = 0.25  # the question names somebody whom the sentence does not
 _TOLD_LOSS = 0.3  # most that a sentence may fit worse than one that was told already
@@ -36,7 +42,8 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
-_YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
+YES_NO_SHARE = 0.7
+"""Share of a yes-or-no question's words that its answer must have."""
 # Irregular forms, which no stemmer knows.
 _BASE_FORMS = dict(
     pair.split("=", 1)
@@ -59,13 +66,19 @@ class KnownSentence:
     """A sentence in the first person, the record that it is from (None: the persona), and its
     ``fit`` to a line: cosine plus half of ``share``, the share of the line's words that it has,
     plus or minus what its kind adds; from about -0.5 to 1.7. ``context``: the headings above it
-    in a document, whose words count as its own."""
+    in a document, or its table row (``is_row``), whose words count as its own."""
 
     text: str
     record: Record | None = None
     fit: float = 0.0
     share: float = 0.0
     context: str = ""
+    is_row: bool = False
+
+    @property
+    def is_passage(self) -> bool:
+        """Whether it is prose of a document."""
+        return self.record is not None and self.record.kind == "document" and not self.is_row
 
     @property
     def is_quotation(self) -> bool:
@@ -133,7 +146,8 @@ def known_answer(
     other: str = "",
 ) -> tuple[KnownSentence, ...]:
     """What answers a question, of its fitted sentences: the best one that was not ``told``, with
-    the rest of its record if it needs that. Empty if none fits well enough."""
+    the rest of its record if it needs that; else a sentence of a document that is near enough to
+    be quoted. Empty if none fits well enough."""
     if question is None or question.kind == "talk":
         return ()
     if question.topic:
@@ -147,9 +161,10 @@ def known_answer(
         and (question.kind == "who" or fits_kind(one.text, question.kind) is not False)
     ]
     if question.kind == "yes_no":
-        good = [one for one in good if one.share >= _YES_NO_SHARE]
+        good = [one for one in good if one.share >= YES_NO_SHARE]
     if not good:
-        return ()
+        quoted = (one for one in fitted[:MAX_QUOTED] if one.is_passage and one.fit >= PASSAGE_FIT)
+        return tuple(quoted)[:1]
     # What was told a moment ago is told again only if nothing else answers.
     # A detail may be asked for of what was told.
     known = () if question.kind in _DETAILS else told
@@ -233,9 +248,11 @@ def _sentences_of(
         if quoted and is_question(quoted[1]):
             continue  # what somebody asked is no knowledge
         if record.kind == "document":
-            for text, context in document_sentences(record.text):
+            for text, context, is_row in document_sentences(record.text):
                 if len(known) < _MAX_SENTENCES and not is_question(text):
-                    sentence = KnownSentence(text=text, record=record, context=context)
+                    sentence = KnownSentence(
+                        text=text, record=record, context=context, is_row=is_row
+                    )
                     known.setdefault(text, (sentence, 0.0))
             continue
         for part in _record_sentences(record, about, persona.name, other):

@@ -47,6 +47,7 @@ _MY_OFFER = re.compile(
     r"\bI(?: can| could| may| will|['’]ll| shall| should|['’]d)\b", re.IGNORECASE
 )
 _GROUNDED_SHARE = 0.7  # of the longer words of an answer
+_QUOTED_SHARE = 0.85  # of the longer words of an answer from a document
 _CLAIM_SHARE = 0.5  # of the content words of what a speaker says about itself
 # Words of such sentences that claim nothing.
 _LIGHT = content_stems(
@@ -60,7 +61,8 @@ _LIGHT = content_stems(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyBasis:
     """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
-    first person; ``quoted``: what somebody said; ``of_document``: from one), ``memories`` and ``intent`` for the note of the
+    first person; ``quoted``: what somebody said; ``of_document``: from one; ``says_yes``: its first
+    sentence has what a yes-or-no question asks), ``memories`` and ``intent`` for the note of the
     prompt, the ``records`` that these are from, whether there was a memory to be ``searched``, and
     what the reply is to be."""
 
@@ -69,6 +71,7 @@ class ReplyBasis:
     answer: str = ""
     quoted: bool = False
     of_document: bool = False
+    says_yes: bool = True
     memories: tuple[str, ...] = ()
     intent: str = ""
     records: tuple[RecordId, ...] = ()
@@ -123,7 +126,10 @@ def _basis_refusal(
         if fits_kind(draft, kind) is False and fits_kind(basis.answer, kind):
             return "untold"
         texts = [truths.known, *truths.facts, *truths.lines]
-        return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
+        share = _GROUNDED_SHARE
+        if basis.of_document:  # whose other passages say other things
+            texts, share = [basis.answer, context.line], _QUOTED_SHARE
+        return "" if is_grounded(draft, texts, share) else "ungrounded"
     wants_fact = basis.question is not None and basis.question.wants_fact
     # No memory answers it well: the draft must tell one all the same, or say so.
     told = basis.memories and _tells(draft, " ".join(basis.memories), context.line)
@@ -197,7 +203,7 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
     yes_no = basis.question is not None and basis.question.kind == "yes_no"
-    if yes_no and not _DOUBT.search(basis.answer):
+    if yes_no and basis.says_yes and not _DOUBT.search(basis.answer):
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
         if basis.of_document:  # whose sentences often begin with a heading's or product's name
             return (f"{start}. {basis.answer}",)
