@@ -23,7 +23,7 @@ from denizens.memory.erasure.text_columns import (
     TEXT_COLUMNS,
     TEXT_FREE_COLUMNS,
 )
-from denizens.memory.storage import PersonMatcher, repair_file
+from denizens.memory.storage import CORRECTION_LOG, SESSION_LOG, PersonMatcher, repair_file
 from denizens.simulation import Journal
 from denizens.store import Store
 from denizens.testing import ScriptedModel
@@ -78,6 +78,15 @@ def used(path: Path) -> Path:
         Documents(memory).add(note, at=NOW)
         Facts(memory).assert_fact("Ada", "likes", "rye", at=NOW)
         Notes(memory).write("shopping", "rye", at=NOW, person="Ada")
+        SESSION_LOG.append(
+            memory.store,
+            "Iris",
+            {"session": "main", "person": "Ada", "event": "line", "at": NOW.isoformat()}
+            | {"data": {"who": "Ada", "text": "Line 0", "records": [lines[0]]}},
+            step=0,
+        )
+        line = {"withdrawn": lines[2], "with": [], "new": None, "by": "", "why": ""}
+        CORRECTION_LOG.append(memory.store, "Iris", line | {"at": NOW.isoformat()}, step=0)
         memory.quarantine("Eve", why="she lies")
         memory.mark_accessed(lines, step=0, at=NOW)
         memory.store.intern_text("A text that is shared")

@@ -12,13 +12,16 @@ from ..facts import Facts
 from ..memory import Memory
 from ..notes import Notes
 from ..storage import (
+    CORRECTION_LOG,
     DOCUMENT_LOG,
     NOTE_LOG,
+    SESSION_LOG,
     SUMMARY_LOG,
     PersonMatcher,
     ToolCallEntry,
     ToolCallLog,
     entry_to_json,
+    record_numbers,
     summaries_in_force,
 )
 from .text_columns import label_leaves, text_leaves
@@ -249,6 +252,53 @@ def _is_note_erased(body: dict[str, Json], request: ErasureRequest) -> bool:
     return only_for_them or theirs or any(map(request.names_person, texts))
 
 
+def erase_sessions(store: Store, request: ErasureRequest) -> int:
+    """Empty the lines of the person's sessions, and lines that rest on erased records (with
+    ``mentions`` also those that name the person); returns how many."""
+    count = 0
+    for agent in request.agents:
+        erased = request.records.get(agent, frozenset())
+        lines = [
+            entry.n
+            for entry in SESSION_LOG.entries(store, agent)
+            if entry.body and _is_session_line_erased(entry.body, erased, request)
+        ]
+        SESSION_LOG.erase(store, agent, lines)
+        count += len(lines)
+    return count
+
+
+def _is_session_line_erased(
+    body: dict[str, Json], erased: frozenset[RecordId], request: ErasureRequest
+) -> bool:
+    person = request.person
+    theirs = any(map(person.matches_name, (body["person"], *label_leaves(body["data"]))))
+    rests = not erased.isdisjoint(record_numbers("sessions", body))
+    return theirs or rests or any(map(request.names_person, text_leaves(body)))
+
+
+def erase_corrections(store: Store, request: ErasureRequest) -> int:
+    """Replace the lines of corrections that the person made (with ``mentions`` also those whose
+    reason names them) by lines without name and reason; returns how many."""
+    count = 0
+    for agent in request.agents:
+        entries = [
+            entry
+            for entry in CORRECTION_LOG.entries(store, agent)
+            if entry.body
+            and (
+                request.person.matches_name(entry.body["by"])
+                or request.names_person(entry.body["why"])
+            )
+        ]
+        CORRECTION_LOG.erase(store, agent, [entry.n for entry in entries])
+        for entry in entries:
+            line = {**(entry.body or {}), "by": "", "why": ""}
+            CORRECTION_LOG.append(store, agent, line, step=_last_step(store, agent))
+        count += len(entries)
+    return count
+
+
 def erase_texts(store: Store, request: ErasureRequest) -> int:
     """Delete the shared texts that name the person (in a file without a journal nothing refers to
     them); returns how many."""
@@ -265,9 +315,11 @@ def _last_step(store: Store, agent: AgentId) -> int:
 ERASERS: dict[str, Callable[[Store, ErasureRequest], int]] = {
     "calls": erase_calls,
     "claims": erase_claims,
+    "corrections": erase_corrections,
     "documents": erase_documents,
     "folds": erase_summaries,
     "notes": erase_notes,
+    "sessions": erase_sessions,
     "texts": erase_texts,
 }
 """The erasers by the names of ``TextColumn.eraser``; each works inside the caller's

@@ -34,6 +34,19 @@ def text_leaves(value: Json) -> Iterator[str]:
             rest += part
 
 
+def values(value: Json) -> Iterator[str]:
+    """Every text in a JSON value, without field names and labels."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            rest += [inner for name, inner in part.items() if name not in _LABELS]
+        elif isinstance(part, list):
+            rest += part
+
+
 _LABELS = frozenset({"who", "person", "audience", "sources", "read", "listeners", "by"})
 
 
@@ -88,6 +101,16 @@ def _talk_words(body: Json) -> Iterator[str]:
                 yield from _fields(*RECORD_TEXT_FIELDS)(record)
 
 
+def _session_words(body: Json) -> Iterator[str]:
+    yield body["session"]
+    yield from values(body["data"])
+
+
+def _session_labels(body: Json) -> Iterator[str]:
+    yield body["person"]
+    yield from label_leaves(body["data"])
+
+
 @dataclass(frozen=True, slots=True)
 class TextColumn:
     """A column that holds people's words: ``words`` reads the texts in one value, ``labels`` the
@@ -125,6 +148,8 @@ TEXT_COLUMNS = (
         _fields("note", "removed", "text"),
         _fields("person", "sources", "audience"),
     ),
+    TextColumn("sessions_lines", "body", "sessions", _session_words, _session_labels),
+    TextColumn("corrections_lines", "body", "corrections", _fields("why"), _fields("by")),
     TextColumn("calls", "body", "calls", _call_words, _call_labels),
     TextColumn("suspended", "body", "calls", _talk_words, label_leaves),
     TextColumn("texts", "text", "texts", text_leaves),
@@ -147,6 +172,10 @@ TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
     "folds_heads": _HEADS,
     "notes_lines": _LINES,
     "notes_heads": _HEADS,
+    "sessions_lines": _LINES,
+    "sessions_heads": _HEADS,
+    "corrections_lines": _LINES,
+    "corrections_heads": _HEADS,
     "calls": frozenset({"key", "step", "agent", "path", "state", "mark"}),
     "suspended": frozenset({"scope", "agent", "mark"}),
     "texts": frozenset({"digest"}),

@@ -5,9 +5,11 @@ from .audit_log import read_audit_log as read_audit_log
 from .audit_log import read_quarantined as read_quarantined
 from .audit_log import write_audit_entry as write_audit_entry
 from .auxiliary_logs import AUXILIARY_LOGS as AUXILIARY_LOGS
+from .auxiliary_logs import CORRECTION_LOG as CORRECTION_LOG
 from .auxiliary_logs import DOCUMENT_LOG as DOCUMENT_LOG
 from .auxiliary_logs import FACT_LOG as FACT_LOG
 from .auxiliary_logs import NOTE_LOG as NOTE_LOG
+from .auxiliary_logs import SESSION_LOG as SESSION_LOG
 from .auxiliary_logs import SUMMARY_LOG as SUMMARY_LOG
 from .auxiliary_logs import LogEntry as LogEntry
 from .auxiliary_logs import document_contents as document_contents
@@ -17,6 +19,7 @@ from .auxiliary_logs import hiding_log_sizes as hiding_log_sizes
 from .auxiliary_logs import line_fault as line_fault
 from .auxiliary_logs import record_numbers as record_numbers
 from .auxiliary_logs import summaries_in_force as summaries_in_force
+from .auxiliary_logs import withdrawn_ids as withdrawn_ids
 from .auxiliary_logs import write_log_line as write_log_line
 from .embeddings import EmbedFunction as EmbedFunction
 from .embeddings import Vector as Vector

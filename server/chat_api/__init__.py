@@ -1,0 +1,5 @@
+"""Own API: sessions, memory, interviews and approvals, and the chat page."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
