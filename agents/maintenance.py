@@ -21,6 +21,7 @@ from ..core import (
     Step,
     Thought,
     Time,
+    ToolResult,
     Utterance,
     Vectors,
     all_of,
@@ -195,12 +196,12 @@ def cited_places(
 
     A word counts if it is in the reply and in the piece of the document, but neither in the
     question nor in another recalled record, nor in a piece that it is based on."""
-    records = [
-        hit.record
-        for answered in asks
-        if isinstance(answered.answer, Recalled)
-        for hit in answered.answer.hits
-    ]
+    recalls = [one.answer for one in asks if isinstance(one.answer, Recalled)]
+    if any(isinstance(one.answer, ToolResult) for one in asks):
+        # The reply reports a tool's result, so that only what the tool recalled counts, and not
+        # the recall for the message, which comes first.
+        recalls = recalls[1:]
+    records = [hit.record for recalled in recalls for hit in recalled.hits]
     pieces = [record for record in records if record.kind == "document"]
     if not pieces:
         return ()
@@ -215,6 +216,6 @@ def cited_places(
     basis = [piece for piece in basis if set(terms(text)) & set(terms(piece.text))]
     new_terms = set(terms(text)) - set(terms(question)) - others
     counts = [(len(new_terms & set(terms(piece.text))), piece) for piece in pieces]
-    ranked = [piece for count, piece in sorted(counts, key=lambda pair: -pair[0]) if count]
+    ranked = [piece for count, piece in sorted(counts, key=lambda pair: -pair[0]) if count > 1]
     cite = Documents(memory).cite
     return tuple(dict.fromkeys(cite(piece) for piece in (*basis, *ranked)))[:2]

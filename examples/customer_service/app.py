@@ -1,9 +1,9 @@
 """Customer service of a shop: answers from its handbook with citations, looks orders up in SQLite,
 remembers the customer, asks for approval before a refund, and hands over what it does not know.
 
-    python examples/customer_service/app.py                         # talk to it, as a customer
+    python examples/customer_service/app.py                  # talk to it
     python examples/customer_service/app.py "Where is my order 1002?"
-    python examples/customer_service/app.py --check                 # 20 questions, and their sources
+    python examples/customer_service/app.py --check          # ask 20 questions
 """
 
 import argparse

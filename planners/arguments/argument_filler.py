@@ -137,19 +137,18 @@ def fill_fields(
 
 
 def must_be_stated(field: ArgumentField, spec: ToolSpec) -> bool:
-    """Whether a value must come from the request: dates, times and durations always, for a tool
-    that acts or reads also numbers without a default (an invented order number finds nothing, or
-    somebody else's order), and for one that acts also dates in words."""
+    """Whether a value must come from the request: dates, times and durations always, and for a
+    tool that acts also numbers without a default."""
     if field.alternatives:
         return all(must_be_stated(alternative, spec) for alternative in field.alternatives)
     if field.format in TIME_FORMATS:
         return True
-    if spec.effect == "pure":
+    if spec.effect != "acts":
         return False
     is_number = field.kind in ("integer", "number")
-    if is_number and not field.choices and field.default is None:
-        return True
-    return spec.effect == "acts" and bool(field.described_format)
+    return bool(field.described_format) or (
+        is_number and not field.choices and field.default is None
+    )
 
 
 def _may_generate(field: ArgumentField, spec: ToolSpec, value: Json, text: str) -> bool:

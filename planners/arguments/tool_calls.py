@@ -155,8 +155,8 @@ def fill_arguments(
     """Arguments of a tool as ``request`` states them, valid under its schema.
 
     Relative dates such as "tomorrow" are resolved against ``now``; without it they are not read.
-    Failed with the reason ``NOT_STATED`` if a required date, time or duration is not stated, for a
-    tool that acts or reads a number, or for one that acts a code.
+    Failed with the reason ``NOT_STATED`` if a required date, time or duration is not stated, or
+    for a tool that acts a number or code.
 
     ``way``: "fields" selects the values of the fields among candidates from the request, which
     is far more accurate with a small model; "whole" generates all arguments as JSON."""

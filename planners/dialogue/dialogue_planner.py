@@ -56,7 +56,7 @@ from ..steps import (
     remember_lines,
 )
 from ..text import excerpt
-from .intents import Intent, Understanding, understand
+from .intents import Intent, Understanding, is_stated, understand
 from .known_sentences import (
     YES_NO_SHARE,
     bears_on,
@@ -66,7 +66,14 @@ from .known_sentences import (
 )
 from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
-from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
+from .reply_selection import (
+    EMPTY_REPLY,
+    ReplyContext,
+    best_reply,
+    failure_text,
+    reports_results,
+    result_texts,
+)
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
@@ -87,8 +94,8 @@ TALK_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueReply:
-    """The reply of a turn with its basis: cited records, tool calls, the records whose sentences
-    the prompt had (``based_on``), and ``held``, the probability that memory contains the answer
+    """The reply of a turn with its basis: cited records, tool calls, the records that answer a
+    question (``based_on``), and ``held``, the probability that memory contains the answer
     (None: not estimated). If there is no reply, the text is
     empty, ``resolve`` is "failed" and ``failure`` has the reason."""
 
@@ -205,13 +212,8 @@ class Dialogue:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
         line = heard.line
-        cue = Cue(
-            text=line.text[:_MAX_CUE_CHARS],
-            at=line.at,
-            limit=self.recalled,
-            rules="hybrid",
-            person=line.who,
-        )
+        text = line.text[:_MAX_CUE_CHARS]
+        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
         answer = yield from recall(Recall(cue=cue))
         records: tuple[Record, ...] = ()
         held: float | None = None
@@ -221,8 +223,7 @@ class Dialogue:
         understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
-        basis = ReplyBasis()
-        text: str | Failed = ""
+        basis, text = ReplyBasis(), ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve, text = "hand_over", self.handing
         elif understood.missing:
@@ -236,14 +237,19 @@ class Dialogue:
                 calls = called
             if any(record.ok for record in calls):
                 basis = ReplyBasis()
+            elif calls:
+                basis, text = ReplyBasis(), "; ".join(map(failure_text, calls))
             elif not text and self._is_unknown(basis, records, held):
                 resolve = "unknown"
         if not text:
             basis = self._instructed(basis, resolve, understood, calls)
             shown = () if resolve == "unknown" else records
-            text = yield from self._speak(builder, heard, shown, calls, basis)
-        if isinstance(text, Failed):
-            return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
+            spoken = yield from self._speak(builder, heard, shown, calls, basis)
+            if isinstance(spoken, Failed):
+                return DialogueReply(
+                    text="", resolve="failed", calls=calls, held=held, failure=spoken
+                )
+            text = spoken
         wants_fact = basis.question is not None and basis.question.wants_fact
         if resolve == "answer" and self.unknown and wants_fact and not basis.answer:
             resolve = "unknown" if says_unknown(text) else resolve
@@ -274,17 +280,17 @@ class Dialogue:
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
-        chosen = answers or tuple(one for one in fitted if bears_on(one))[:MAX_NOTES]
-        memories = [answer] if answer else [one.text for one in chosen]
+        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
         return ReplyBasis(
             question=question,
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
             of_document=any(one.record and one.record.kind == "document" for one in answers),
             says_yes=all(one.share >= YES_NO_SHARE for one in answers if one.is_passage),
-            memories=tuple(memories),
-            records=tuple(dict.fromkeys(one.record.id for one in chosen if one.record)),
+            memories=tuple(memories[:MAX_NOTES]),
+            records=tuple(dict.fromkeys(one.record.id for one in answers if one.record)),
             searched=bool(records),
+            known_only=self.known_only,
         )
 
     def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
@@ -319,7 +325,9 @@ class Dialogue:
         if not tools:
             return ()
         seed = builder.situation.seed.child("tool")
-        proposed = yield from _continued_call(builder.situation.persona.name, heard, tools, seed)
+        proposed: ProposedCall | IncompleteCall | None = yield from _continued_call(
+            builder.situation.persona.name, heard, tools, seed
+        )
         if proposed is None:
             proposed = yield from propose_call(
                 line.text,
@@ -330,6 +338,7 @@ class Dialogue:
                 margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
                 now=line.at,
             )
+            proposed = _without_invented_numbers(proposed, line.text)
         if isinstance(proposed, ProposedCall):
             return (yield from _call_tool(proposed.tool, proposed.arguments, line))
         if isinstance(proposed, IncompleteCall) and not _is_ordered(proposed, line.text, known):
@@ -437,7 +446,8 @@ class Dialogue:
                 for name in understood.missing
             ]
             return ReplyBasis(resolve=resolve, intent=f"I want to know: {', '.join(slots)}?")
-        return replace(basis, intent=_results_text(calls))
+        results = [f"The {record.tool} says: {record.text}" for record in calls if record.ok]
+        return replace(basis, intent=" ".join(results))
 
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
@@ -460,6 +470,26 @@ def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
     if asked_question(line) is None or _ORDER.search(line):
         return True
     return not known and proposed.tool.effect != "acts"
+
+
+def _without_invented_numbers(
+    proposed: ProposedCall | IncompleteCall | None, line: str
+) -> ProposedCall | IncompleteCall | None:
+    """A call of a tool that reads, incomplete if a required number is not in the line: an invented
+    order number finds nothing, or another order. (For a tool that acts it is asked for anyway.)"""
+    if not isinstance(proposed, ProposedCall) or proposed.tool.effect != "reads":
+        return proposed
+    schema, arguments = proposed.tool.parameters, proposed.arguments
+    fields = {
+        name: schema.get("properties", {}).get(name, {}) for name in schema.get("required", ())
+    }
+    missing = tuple(
+        name
+        for name, field in fields.items()
+        if field.get("type") in ("integer", "number") and "enum" not in field
+        if not is_stated(arguments.get(name), line, field)
+    )
+    return IncompleteCall(proposed.tool, missing, proposed.probability) if missing else proposed
 
 
 def _continued_call(
@@ -486,15 +516,6 @@ def _call_tool(
 ) -> Thought[tuple[ToolCallRecord, ...]]:
     result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
     return (ToolCallRecord.from_answer(spec.name, arguments, result),)
-
-
-def _results_text(calls: Sequence[ToolCallRecord]) -> str:
-    return " ".join(
-        f"The {record.tool} says: {record.text}"
-        if record.ok
-        else f"The {record.tool} did not work, and nothing was done."
-        for record in calls
-    )
 
 
 def _keeping_line(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:

@@ -26,6 +26,12 @@ BEARS_FIT = 0.5
 MAX_QUOTED = 3
 """Best sentences among which one is quoted."""
 _KIND_GAIN = 0.15
+_ASKER_GAIN = 0.3
+_OF_ASKER = re.compile(r"\b(?:I|my|mine|me)\b", re.IGNORECASE)
+_ABOUT_ASKER = re.compile(
+    r"\bdo I (?:have|own|like|prefer)\b(?! to\b)|\bdid I\b|\bam I\b|\bmy name\b", re.IGNORECASE
+)
+_OF_SPEAKER = re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE)
 _UNNAMED_LOSS = 0.25  # the question names somebody whom the sentence does not
 _TOLD_LOSS = 0.3  # most that a sentence may fit worse than one that was told already
 _HABIT_LOSS = 0.1  # of the daily routine in prose: a fact of this day comes first
@@ -127,6 +133,8 @@ def fit_sentences(
     for (sentence, loss), cosine in zip(known, cosines, strict=True):
         share = _word_share(f"{sentence.text} {sentence.context}", about)
         gain = _kind_gain(sentence, about, question)
+        if question:
+            gain += _asker_gain(sentence, question.text, line.who)
         fitted.append(replace(sentence, fit=cosine + 0.5 * share + gain - loss, share=share))
     return tuple(sorted(fitted, key=lambda sentence: -sentence.fit))
 
@@ -225,6 +233,22 @@ def _word_share(text: str, about: str) -> float:
     return len(asked & content_stems(text)) / max(1, len(asked))
 
 
+def _asker_gain(sentence: KnownSentence, about: str, other: str) -> float:
+    """What a question about its asker ("Which tent do I have?") adds: the asker's own words count
+    more; what a document says of any tent, or the speaker said about this one, less."""
+    if not _OF_ASKER.search(about) or sentence.record is None:
+        return 0.0
+    if sentence.is_quotation:
+        quoted = _QUOTED.fullmatch(sentence.text)
+        words = quoted[1] if quoted else ""
+        own = sentence.record.who == other and _OF_ASKER.search(words) is not None
+        return _ASKER_GAIN if own else 0.0 if _OF_SPEAKER.search(about) else -_ASKER_GAIN
+    if sentence.record.kind != "document":
+        return 0.0
+    of_asker = _ABOUT_ASKER.search(about) is not None
+    return -_ASKER_GAIN * (sentence.is_row + 2 * of_asker)
+
+
 def _kind_gain(sentence: KnownSentence, about: str, question: Question | None) -> float:
     gain = 0.0
     named = {name.lower() for name in _NAME.findall(about)}
@@ -256,7 +280,8 @@ def _sentences_of(
                     known.setdefault(text, (sentence, 0.0))
             continue
         for part in _record_sentences(record, about, persona.name, other):
-            for text in (part.strip(), *_clauses(part.strip())):
+            clauses = [] if quoted else _clauses(part.strip())
+            for text in (part.strip(), *clauses):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
                     known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
     world = persona.home.partition(":")[0]

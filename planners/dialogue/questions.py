@@ -70,8 +70,8 @@ _TOPICS: tuple[tuple[Literal["name", "self", "day"], re.Pattern[str]], ...] = (
     ("day", _DAY),
 )
 _TIME_WORDS = re.compile(
-    r"\b(?:today|tonight|tomorrow|yesterday|ago|noon|midnight|morning|evening|afternoon|night|week|"
-    r"weekend|month|years?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|life|"
+    r"\b(?:today|tonight|tomorrow|yesterday|ago|noon|midnight|morning|evening|afternoon|night|weekend|"
+    r"(?:second|minute|hour|day|week|month|year)s?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|life|"
     rf"{'|'.join((*MONTH_NAMES, *WEEKDAY_NAMES))})\b",
     re.IGNORECASE,
 )

@@ -31,6 +31,12 @@ _CLAIM = re.compile(
     r"(?P<rest>[^.!?;]*)",
     re.IGNORECASE,
 )
+_FIRST_PERSON = re.compile(r"\b(?:I|my|mine|me|myself|we|our)\b", re.IGNORECASE)
+_POLITE = re.compile(
+    r"\bI(?:['’]m| am) (?:\w+ )?(?:glad|sorry|happy|pleased|here)\b|\bI (?:see|understand|hope)\b"
+    r"|\bI(?:['’]ll| will| can) (?:help|remember|note)\b|\b(?:help|tell|telling|let) (?:me|us)\b",
+    re.IGNORECASE,
+)
 _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
     re.IGNORECASE,
@@ -63,8 +69,8 @@ class ReplyBasis:
     """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
     first person; ``quoted``: what somebody said; ``of_document``: from one; ``says_yes``: its first
     sentence has what a yes-or-no question asks), ``memories`` and ``intent`` for the note of the
-    prompt, the ``records`` that these are from, whether there was a memory to be ``searched``, and
-    what the reply is to be."""
+    prompt, the ``records`` that the answer is from, whether there was a memory to be ``searched``,
+    what the reply is to be, and whether nothing may be made up (``known_only``)."""
 
     resolve: Resolution = "answer"
     question: Question | None = None
@@ -76,6 +82,7 @@ class ReplyBasis:
     intent: str = ""
     records: tuple[RecordId, ...] = ()
     searched: bool = False
+    known_only: bool = False
 
 
 def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -> ReplyContext:
@@ -120,6 +127,8 @@ def _basis_refusal(
     if basis.answer:
         if not _tells(draft, basis.answer, context.line):
             return "untold"
+        if basis.quoted and _FIRST_PERSON.search(draft) and _FIRST_PERSON.search(basis.answer):
+            return "swapped"  # "I have a tent" is what the other one said
         if bool(_DENIAL.search(draft)) != bool(_DENIAL.search(basis.answer)):
             return "denied"
         kind = basis.question.kind if basis.question else "other"
@@ -142,6 +151,8 @@ def _basis_refusal(
         return "echo"
     if _offers(basis) and _MY_OFFER.search(draft):
         return "swapped"
+    if basis.known_only and basis.question is None and _tells_of_speaker(draft):
+        return "claim"
     if _is_mere_greeting(context.line) and not _GREETING.match(draft):
         return "greeting"
     return "claim" if claims_unknown(draft, truths.known) else ""
@@ -217,6 +228,15 @@ def _is_echo(draft: str, line: str) -> bool:
     """Whether a draft only says again what a line says ("You are tired from your journey.")."""
     stems = content_stems(draft)
     return len(stems) > 1 and stems <= content_stems(line)
+
+
+def _tells_of_speaker(draft: str) -> bool:
+    """Whether a draft says of its speaker more than what is polite to say.
+
+    >>> _tells_of_speaker("I'm sorry to hear that."), _tells_of_speaker("I have a tent too.")
+    (False, True)
+    """
+    return _FIRST_PERSON.search(_POLITE.sub("", draft)) is not None
 
 
 def _offers(basis: ReplyBasis) -> bool:
