@@ -100,51 +100,6 @@ def import_command(
     print_line(f"{file}: {count} lines")
 
 
-@memory.command()
-def forget(
-    file: FileArgument,
-    person: Annotated[str, typer.Option("--person", help="The person to erase.")],
-    agent: AgentOption = None,
-    mentions: Annotated[
-        bool, typer.Option("--mentions", help="Erase records that name the person, too.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:
-    """Erase what a person said and asked, and what only they may see; then verify the erasure."""
-    from ..memory.erasure import erase_person as erase
-
-    report = erase(file, person, now=datetime.now(), agent=agent or "", mentions=mentions)
-    erased = sum(report.records.values())
-    if json:
-        extra = {"beside": report.beside, "named": report.named, "unclear": report.unclear}
-        print_json(
-            {"records": report.records, "searched": report.searched, "found": report.found}
-            | {"shared": report.shared}
-            | {name: count for name, count in extra.items() if count}
-            | ({"left": list(report.left)} if report.left else {})
-        )
-    else:
-        erased_elsewhere = "".join(
-            f", {count} of {part}" for part, count in sorted(report.beside.items())
-        )
-        print_line(f"{file}: {erased} records erased{erased_elsewhere}")
-        print_line(f"searched the file for their {report.searched} texts: {report.found} found")
-        if report.shared:
-            print_line(f"{report.shared} of them are also said by what was kept")
-        if report.named and not mentions:
-            print_line(f"{report.named} kept texts name them; --mentions erases these too")
-        if report.unclear:
-            given = person.split()[0]
-            print_line(
-                f"{report.unclear} kept texts may mean them ('{given}' alone, or the name in "
-                "another form): review them"
-            )
-        for line in report.left:
-            print_line(line)
-    if report.found:
-        raise typer.Exit(EXIT_USER_ERROR)
-
-
 @contextmanager
 def open_memory(file: Path, agent: str | None, *, write: bool) -> Iterator[Memory]:
     """An agent's memory. Raises MemoryFault for writing into a run, which could then no longer be
@@ -229,7 +184,7 @@ def documents(
         asked = f"{deed} {what}".strip()
         raise SettingError(f"documents: '{asked}': say add PATH, remove NAME, or nothing")
     with open_memory(file, agent, write=bool(deed)) as agent_memory:
-        known = Documents(agent_memory, _embedder_for(agent_memory) if deed == "add" else None)
+        known = Documents(agent_memory, embedder_for(agent_memory) if deed == "add" else None)
         message = ""
         if deed == "add":
             report = known.add(Path(what), at=datetime.now().replace(microsecond=0))
@@ -273,7 +228,7 @@ def fold(
 
     bounds = CompactionBudget(records=budget, per_day=per_day, fresh_hours=fresh_hours)
     with open_memory(file, agent, write=True) as agent_memory:
-        folding = Compaction(agent_memory, _embedder_for(agent_memory))
+        folding = Compaction(agent_memory, embedder_for(agent_memory))
         at = agent_memory.index.latest_time(agent_memory.index.count_at(None))
         before = folding.recallable_count(at)
         with agent_memory.store.transaction():
@@ -305,7 +260,7 @@ def unfold(
     print_line(f"{file}: {len(restored)} records of summary {summary} are recalled again")
 
 
-def _embedder_for(agent_memory: Memory) -> EmbedFunction | None:
+def embedder_for(agent_memory: Memory) -> EmbedFunction | None:
     """The packaged embedder if the memory has embeddings, else None."""
     columns = agent_memory.index.vectors.columns
     if not columns:
