@@ -21,6 +21,7 @@ from .asks import Completion as Completion
 from .asks import Embed as Embed
 from .asks import Failed as Failed
 from .asks import Generate as Generate
+from .asks import GeneratedToken as GeneratedToken
 from .asks import Message as Message
 from .asks import ModelAsk as ModelAsk
 from .asks import Option as Option
@@ -29,6 +30,7 @@ from .asks import Rate as Rate
 from .asks import Rating as Rating
 from .asks import Recall as Recall
 from .asks import Recalled as Recalled
+from .asks import TokenLogprob as TokenLogprob
 from .asks import ToolErrorReason as ToolErrorReason
 from .asks import ToolResult as ToolResult
 from .asks import Vectors as Vectors
