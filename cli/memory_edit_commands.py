@@ -175,9 +175,8 @@ def snapshots(
     json: JsonOption = False,
 ) -> None:
     """List the snapshots of a memory, take one, restore the memory to one, or delete one."""
-    if deed not in ("", "take", "restore", "delete") or (
-        deed in ("restore", "delete") and not what
-    ):
+    needs_number = deed in ("restore", "delete")
+    if deed not in ("", "take", "restore", "delete") or (needs_number and not what):
         asked = f"{deed} {what}".strip()
         raise SettingError(
             f"snapshots: '{asked}': say take LABEL, restore NUMBER, delete NUMBER, or nothing"
