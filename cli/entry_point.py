@@ -21,7 +21,6 @@ from . import view_commands  # noqa: F401
 from . import chat_commands  # noqa: F401
 from . import mcp_commands  # noqa: F401
 from . import memory_commands  # noqa: F401
-from . import memory_edit_commands  # noqa: F401
 from . import card_commands  # noqa: F401
 from . import model_commands  # noqa: F401
 from . import training_commands  # noqa: F401
