@@ -72,20 +72,29 @@ def card_from_persona(
 
 @check_arguments
 def write_character_card(
-    card: CharacterCard, path: Path | str, *, version: CardVersion | None = None
+    card: CharacterCard,
+    path: Path | str,
+    *,
+    version: CardVersion | None = None,
+    look: bytes = b"",
 ) -> None:
     """Write a card to a ``.json`` or ``.png`` file, in its own version or another one.
 
     In its own version the JSON is written byte for byte as it was read. In another one the fields
-    of that version are added, and no field is removed. A PNG file has the card's picture, or a
-    plain one, and the card in the chunk ``chara``; of V3 in ``ccv3``, and as V2 in ``chara`` too.
+    of that version are added, and no field is removed. A PNG file has ``look`` as its picture, else
+    the card's own, else a plain one, and the card in the chunk ``chara``; of V3 in ``ccv3``, and as
+    V2 in ``chara`` too.
     Raises SettingError for another suffix or version, and OSError.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in (".json", ".png"):
         raise SettingError(f"{target}: a card is written as .json or .png; give one of these names")
-    data = card_json(card, version).encode() if suffix == ".json" else card_png(card, version)
+    data = (
+        card_json(card, version).encode()
+        if suffix == ".json"
+        else card_png(replace(card, look=look or card.look), version)
+    )
     with atomic_path(target) as part:
         part.write_bytes(data)
 

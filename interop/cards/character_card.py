@@ -119,7 +119,7 @@ def parse_card_json(text: str, source: Path | str) -> ParsedCard:
     # Whatever the file is called, a card is JSON.
     data = parse_settings(text, f"{source}" if not f"{source}".endswith(".toml") else f"{source}:")
     if not isinstance(data, dict):
-        raise SettingError(f"{source}: holds no character card but a {_kind(data)}; {_REMEDY}")
+        raise SettingError(f"{source}: holds no character card but {_kind(data)}; {_REMEDY}")
     version = _version_of(data, source)
     fields = data if version == "v1" else data.get("data")
     if not isinstance(fields, dict):

@@ -112,7 +112,6 @@ def lore_records(
     it: "old quay, sunken bell: It rings at low tide."
     """
     records: list[Record] = []
-    name = Path(source).name
     for entry in entries:
         if entry.constant:
             continue
@@ -133,7 +132,7 @@ def lore_records(
                 who=char,
                 importance=LORE_IMPORTANCE,
                 source="lorebook",
-                sources=(f"document:{name}",),
+                sources=(f"document:lorebook of {char}",),
             )
         )
     return tuple(records)

@@ -103,7 +103,7 @@ def new_page(chromium: Browser) -> Iterator[NewPage]:
     yield open_page
     for context in contexts:
         context.close()
-    assert faults == [], "errors in the browser's console"
+    assert faults == [], f"errors in the console of the browser: {faults}"
 
 
 def axe_faults(page: Page, *, exclude: str = "") -> list[str]:
