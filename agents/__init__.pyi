@@ -1,4 +1,5 @@
 from .agent import Agent as Agent
+from .chat import Conversation as Conversation
 from .chat import ReplyCancelled as ReplyCancelled
 from .chat import ReplyEnd as ReplyEnd
 from .chat import ReplyEvent as ReplyEvent

@@ -4,6 +4,7 @@ from .chat_turn import TextStreamer as TextStreamer
 from .chat_turn import learn_thought as learn_thought
 from .chat_turn import reply_thought as reply_thought
 from .chat_turn import validate_utterance as validate_utterance
+from .conversation import Conversation as Conversation
 from .reply_stream import ReplyCancelled as ReplyCancelled
 from .reply_stream import ReplyEnd as ReplyEnd
 from .reply_stream import ReplyEvent as ReplyEvent
