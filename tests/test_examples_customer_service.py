@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from denizens.core import Approval, ApprovalRequest, Choice, Choose, Generate, Model, ModelAsk, Rate
+from denizens.memory import Documents, Memory
 from denizens.testing import ScriptedModel
 from denizens.tests.support.example_programs import EXAMPLES, load_example
 
@@ -86,17 +87,13 @@ def test_nobody_gets_the_money_of_another(shop: sqlite3.Connection) -> None:
 
 def test_the_questions_have_their_sources() -> None:
     """Each place of questions.csv exists, in the document that it names."""
-    from denizens.memory import Documents, Memory
-
     memory = Memory(":memory:", "Robin Vale")
     documents = Documents(memory)
-    places = set()
+    texts: dict[str, str] = {}
     for path in (EXAMPLES / "customer_service" / "handbook").iterdir():
-        added = documents.add(path, at=AT).added
-        places |= {
-            documents.cite(memory.record(number)): memory.record(number).text for number in added
-        }.items()
-    texts = dict(places)
+        for number in documents.add(path, at=AT).added:
+            record = memory.record(number)
+            texts[documents.cite(record)] = record.text
     rows = questions()
     assert len(rows) == 20
     for row in rows:
