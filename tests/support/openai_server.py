@@ -39,7 +39,7 @@ def openai_client(base_url: str, **settings: Any) -> Any:
     return openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, **settings)
 
 
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "get_weather",
