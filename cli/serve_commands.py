@@ -1,0 +1,179 @@
+"""The command serve: agents over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core import SettingError
+from .application import ModelOption, VoiceOption, app, console, print_line, shell_quote
+
+_HOST, _PORT = "127.0.0.1", 8000
+
+WhereArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="WHERE...",
+        help="A scenario, a folder of character cards, a card or persona file; several are served "
+        "together.",
+    ),
+]
+MemoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory", help="File (.db) or folder that keeps the memories [default: denizens-memory]."
+    ),
+]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option("--keys", help="File of API keys [default: keys.json beside the memory]."),
+]
+NewKeyOption = Annotated[
+    str | None,
+    typer.Option("--new-key", metavar="NAME", help="Make an API key, print it once, and exit."),
+]
+RevokeOption = Annotated[
+    str | None, typer.Option("--revoke-key", metavar="NAME", help="Withdraw an API key, and exit.")
+]
+PersonOption = Annotated[
+    str | None, typer.Option("--person", help="With --new-key: the only person it speaks for.")
+]
+ToolOption = Annotated[
+    list[str] | None,
+    typer.Option("--tool", help="A tool for cards and persona files; may be repeated."),
+]
+NameOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="Host name that clients may use; may be repeated."),
+]
+OriginOption = Annotated[
+    list[str] | None,
+    typer.Option("--origin", help="Web page (https://HOST) that may use it; may be repeated."),
+]
+TelemetryOption = Annotated[
+    str | None,
+    typer.Option("--telemetry", help="OpenTelemetry spans of requests: console or otlp."),
+]
+WorkersOption = Annotated[int, typer.Option("--workers", hidden=True)]
+
+
+@app.command()
+def serve(
+    where: WhereArgument = None,
+    model: ModelOption = None,
+    voice: VoiceOption = None,
+    memory: MemoryOption = None,
+    host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = _PORT,
+    keys: KeysOption = None,
+    new_key: NewKeyOption = None,
+    revoke_key: RevokeOption = None,
+    person: PersonOption = None,
+    name: NameOption = None,
+    origin: OriginOption = None,
+    tool: ToolOption = None,
+    concurrent: Annotated[int, typer.Option("--concurrent", help="Replies at once.")] = 64,
+    queue: Annotated[int, typer.Option("--queue", help="Requests that may wait.")] = 32,
+    rate: Annotated[
+        int, typer.Option("--rate", help="Requests per minute and key; 0: no bound.")
+    ] = 600,
+    deadline: Annotated[float, typer.Option("--deadline", help="Seconds for an answer.")] = 300.0,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens of an answer.")] = 2048,
+    grace: Annotated[
+        float, typer.Option("--grace", help="Seconds for replies in progress at the end.")
+    ] = 20.0,
+    telemetry: TelemetryOption = None,
+    log_text: Annotated[
+        bool, typer.Option("--log-text", help="Log failures with their text, which may be private.")
+    ] = False,
+    workers: WorkersOption = 1,
+) -> None:
+    """Serve agents over HTTP: the OpenAI API, an API of their own, and a page to chat on."""
+    _require_extra()
+    from ..server.hosting import HostingSettings, memory_files, open_agents
+    from ..server.web import create_app, serve_app, tracer_provider
+
+    _refuse_workers(workers)
+    store, people = memory_files(memory)
+    keys_file = keys or store.with_name("keys.json")
+    if new_key is not None or revoke_key is not None:
+        _change_keys(keys_file, new_key, revoke_key, person)
+        return
+    if person is not None:
+        raise SettingError("serve: --person belongs to --new-key")
+    if not where:
+        raise SettingError("serve: say whom: a scenario, a folder of cards, or persona files")
+    settings = HostingSettings(
+        host=host,
+        port=port,
+        concurrent=concurrent,
+        queue=queue,
+        requests_per_minute=rate,
+        deadline=deadline,
+        max_tokens=max_tokens,
+        grace=grace,
+        keys=keys_file if keys is not None or keys_file.exists() else None,
+        people=people,
+        host_names=tuple(name or ()),
+        origins=tuple(origin or ()),
+        log_text=log_text,
+    )
+    settings.require_keys()
+    provider = tracer_provider(telemetry) if telemetry else None
+    out = console()
+    with open_agents(
+        where,
+        memory=store,
+        model=model,
+        voice=voice,
+        tools=tuple(tool or ()),
+        progress=lambda line: out.print(f"{line} ..."),
+    ) as hosts:
+        application = create_app(hosts, settings, tracer_provider=provider)
+        access = f"API keys: {settings.keys}" if settings.keys else "no API keys: this machine only"
+        out.print(f"{len(hosts)} agents and the model {hosts.model_id}; memory: {store}; {access}")
+        serve_app(
+            application,
+            settings,
+            announce=lambda url: out.print(f"serving at {url} (Ctrl-C ends it)"),
+        )
+    if provider is not None:
+        provider.shutdown()
+
+
+def _change_keys(file: Path, new: str | None, revoked: str | None, person: str | None) -> None:
+    from ..server.hosting import add_key, revoke_key
+
+    if new is not None and revoked is not None:
+        raise SettingError("serve: --new-key or --revoke-key, not both")
+    if revoked is not None:
+        revoke_key(file, revoked)
+        console().print(f"key '{revoked}' withdrawn from {file}")
+        return
+    print_line(add_key(file, new or "", person or ""))
+    speaks = f"speaks for {person}" if person else "names the person by 'user'"
+    console().print(
+        f"(this is the only time that the key is shown; {file} keeps its hash; the key {speaks}; "
+        f"use it as: Authorization: Bearer KEY; withdraw it with --keys {shell_quote(file)} "
+        f"--revoke-key {new})"
+    )
+
+
+def _refuse_workers(workers: int) -> None:
+    if workers != 1:
+        raise SettingError(
+            "serve: one process serves all, since it holds the model and the memories; for more, "
+            "start several servers, each with a --memory of its own, behind a proxy that sends a "
+            "person always to the same one (docs/serve.md)"
+        )
+
+
+def _require_extra() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise SettingError(f"serve: {error}; pip install 'denizens[serve]'") from error
