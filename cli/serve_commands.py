@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core import SettingError
 from .application import CodeOption, ModelOption, VoiceOption, app, console, print_line, shell_quote
+
+if TYPE_CHECKING:
+    from ..server.hosting import HostingSettings
 
 _HOST, _PORT, _MCP_PORT = "127.0.0.1", 8000, 8420
 
@@ -54,6 +57,19 @@ OriginOption = Annotated[
     list[str] | None,
     typer.Option("--origin", help="Web page (https://HOST) that may use it; may be repeated."),
 ]
+HostOption = Annotated[str, typer.Option("--host", help="Address to serve at.")]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")]
+ConcurrentOption = Annotated[int, typer.Option("--concurrent", help="Replies at once.")]
+QueueOption = Annotated[int, typer.Option("--queue", help="Requests that may wait.")]
+RateOption = Annotated[int, typer.Option("--rate", help="Requests per minute and key; 0: any.")]
+DeadlineOption = Annotated[float, typer.Option("--deadline", help="Seconds for an answer.")]
+TokensOption = Annotated[int, typer.Option("--max-tokens", help="Tokens of an answer.")]
+GraceOption = Annotated[
+    float, typer.Option("--grace", help="Seconds for replies in progress at the end.")
+]
+LogTextOption = Annotated[
+    bool, typer.Option("--log-text", help="Log failures with their text, which may be private.")
+]
 TelemetryOption = Annotated[
     str | None,
     typer.Option("--telemetry", help="OpenTelemetry spans of requests: console or otlp."),
@@ -67,8 +83,8 @@ def serve(
     model: ModelOption = None,
     voice: VoiceOption = None,
     memory: MemoryOption = None,
-    host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = _PORT,
+    host: HostOption = _HOST,
+    port: PortOption = _PORT,
     keys: KeysOption = None,
     new_key: NewKeyOption = None,
     revoke_key: RevokeOption = None,
@@ -76,26 +92,19 @@ def serve(
     name: NameOption = None,
     origin: OriginOption = None,
     tool: ToolOption = None,
-    concurrent: Annotated[int, typer.Option("--concurrent", help="Replies at once.")] = 64,
-    queue: Annotated[int, typer.Option("--queue", help="Requests that may wait.")] = 32,
-    rate: Annotated[
-        int, typer.Option("--rate", help="Requests per minute and key; 0: no bound.")
-    ] = 600,
-    deadline: Annotated[float, typer.Option("--deadline", help="Seconds for an answer.")] = 300.0,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Tokens of an answer.")] = 2048,
-    grace: Annotated[
-        float, typer.Option("--grace", help="Seconds for replies in progress at the end.")
-    ] = 20.0,
+    concurrent: ConcurrentOption = 64,
+    queue: QueueOption = 32,
+    rate: RateOption = 600,
+    deadline: DeadlineOption = 300.0,
+    max_tokens: TokensOption = 2048,
+    grace: GraceOption = 20.0,
     telemetry: TelemetryOption = None,
-    log_text: Annotated[
-        bool, typer.Option("--log-text", help="Log failures with their text, which may be private.")
-    ] = False,
+    log_text: LogTextOption = False,
     workers: WorkersOption = 1,
 ) -> None:
     """Serve agents over HTTP: the OpenAI API, an API of their own, and a page to chat on."""
     _require_extra()
-    from ..server.hosting import HostingSettings, memory_files, open_agents
-    from ..server.web import create_app, serve_app, tracer_provider
+    from ..server.hosting import HostingSettings, memory_files
 
     _refuse_workers(workers)
     store, people = memory_files(memory)
@@ -122,16 +131,31 @@ def serve(
         origins=tuple(origin or ()),
         log_text=log_text,
     )
+    _run_server(where, settings, store, model, voice, tuple(tool or ()), telemetry)
+
+
+def _run_server(
+    where: list[str],
+    settings: HostingSettings,
+    store: Path,
+    model: str | None,
+    voice: str | None,
+    tools: tuple[str, ...],
+    telemetry: str | None,
+) -> None:
+    """Open the agents and serve them until the process is told to stop."""
+    from ..server.hosting import open_agents
+    from ..server.web import create_app, serve_app, tracer_provider
+
     settings.require_keys()
     provider = tracer_provider(telemetry) if telemetry else None
     out = console()
+
+    def show(line: str) -> None:
+        out.print(f"{line} ...")
+
     with open_agents(
-        where,
-        memory=store,
-        model=model,
-        voice=voice,
-        tools=tuple(tool or ()),
-        progress=lambda line: out.print(f"{line} ..."),
+        where, memory=store, model=model, voice=voice, tools=tools, progress=show
     ) as hosts:
         application = create_app(hosts, settings, tracer_provider=provider)
         access = f"API keys: {settings.keys}" if settings.keys else "no API keys: this machine only"
@@ -215,10 +239,8 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
-    host: Annotated[str, typer.Option("--host", help="Address to serve at.")] = _HOST,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0: any free one.")
-    ] = _MCP_PORT,
+    host: HostOption = _HOST,
+    port: PortOption = _MCP_PORT,
     name: NameOption = None,
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help='TOML file of bearer tokens: "Ada" = "...".')
