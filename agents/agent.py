@@ -58,7 +58,7 @@ from ..memory import (
     memories_input,
     write_log_line,
 )
-from ..memory.documents import IMAGES_SUFFIX
+from ..memory.storage import IMAGES_SUFFIX
 from ..planners import Daily, Dialogue, DialogueInput
 from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
 from .chat import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,12 @@ CapOption = Annotated[
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on though most asks of a role fail.")
 ]
+AddOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--add", metavar="CARD", help="A character card whose character joins; may be repeated."
+    ),
+]
 
 
 @app.command()
@@ -85,15 +92,14 @@ def run(
     ] = None,
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
+    add: AddOption = None,
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Run a scenario from its beginning and record it in a folder."""
-    from ..interop import load_scenario
-
-    settings = load_scenario(scenario).with_overrides(
+    settings = _scenario_with_cards(scenario, add or []).with_overrides(
         seed=seed,
         model=model,
         voice=voice,
@@ -110,6 +116,17 @@ def run(
         return
     target = folder or _free_folder(f"{settings.scenario.name or 'run'}-{settings.scenario.seed}")
     _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
+
+
+def _scenario_with_cards(name: str, cards: Sequence[Path]) -> Scenario:
+    """A scenario, and the characters of cards among its people."""
+    from ..interop import load_scenario
+    from ..interop.cards import add_card, load_character_card
+
+    scenario = load_scenario(name)
+    for path in cards:
+        scenario = add_card(scenario, load_character_card(path))
+    return scenario
 
 
 def _begin_run(scenario: Scenario, folder: Path, keep_going: bool) -> Simulation:

@@ -74,6 +74,9 @@ class ContextLock:
 
     def __exit__(self, *failure: object) -> None:
         """Release the lock when the outermost block ends."""
+        if not self.held:
+            # ``released`` could not acquire it again: it is another context's now.
+            return
         self._depth -= 1
         if self._depth:
             return

@@ -102,7 +102,7 @@ def test_a_session_survives_a_restart(tmp_path: Path) -> None:
     assert len(before) == 2
     assert again.sessions("Ada") == ("main", "shop")
     assert again.sessions("Eve") == ()
-    assert [line.text for line in again.session("Cy").lines][0] == "Good day."
+    assert again.session("Cy").lines[0].text == "Good day."
     assert not again.memory.store.verify()
     again.memory.close()
 
@@ -131,7 +131,6 @@ def test_edit_goes_on_from_a_line() -> None:
     remembered(bo, ada)
     ada.branch(old[-1].id)
     assert ada.lines == old
-    remembered(bo, ada)
     ada.branch(0)
     assert ada.lines == ()
     remembered(bo, ada)
@@ -178,14 +177,14 @@ def test_an_error_after_the_first_piece_keeps_what_was_shown() -> None:
     ada = bo.session("Ada")
 
     def hear(piece: str) -> None:
-        if len(pieces) == 1:
+        if piece and pieces:
             raise ConnectionError("gone")
-        pieces.append(piece)
+        pieces.extend([piece] if piece else [])
 
     pieces: list[str] = []
     bo.dialogue = Dialogue(drafts=2, unknown=0)
     with pytest.raises(ConnectionError):
-        ada.say("Do you bake rye?", at=NOON, on_text=lambda piece: piece and hear(piece))
+        ada.say("Do you bake rye?", at=NOON, on_text=hear)
     assert shown(ada) == [("Ada", "Do you bake rye?"), ("Bo", "Rye")]
     remembered(bo, ada)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
 from denizens.agents import ReplyEnd, TextPiece, run_tool
-from denizens.core import Choose, ModelAsk, Rate, RunError
+from denizens.core import Choose, ContextLock, ModelAsk, Rate, RunError, RunLocked
 from denizens.memory import Documents
 from denizens.models import ImprovisedModel
 from denizens.planners import Dialogue, Intent
@@ -307,3 +307,33 @@ def test_a_cancelled_stream_ends() -> None:
     assert (reply.resolve, reply.text) == ("cancelled", "")
     bo.model = ImprovisedModel()
     assert bo.chat("Hello!", "Ada", at=NOON).text
+
+
+def test_a_lock_that_is_not_acquired_again_stays_with_its_holder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever released a lock to wait, and cannot have it back, does not release it again when its
+    block ends: another context holds it by then."""
+    monkeypatch.setattr("denizens.core.context_lock.LOCK_TIMEOUT", 0.05)
+    first, other = ContextLock("a.db"), ContextLock("b.db")
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with first:
+            taken.set()
+            done.wait(20)
+            assert first.held
+
+    holder = threading.Thread(target=hold)
+
+    def wait_for_it() -> None:
+        with other, first, first.released():
+            holder.start()
+            assert taken.wait(20)
+
+    with pytest.raises(RunLocked):
+        wait_for_it()
+    done.set()
+    holder.join()
+    with first:
+        assert first.held

@@ -99,6 +99,7 @@ LINE_SCHEMAS: dict[str, tuple[dict[str, FieldCheck], ...]] = {
             "by": _text,
             **_REASON,
         },
+        {"returned": _number, "by": _text, **_REASON},
     ),
 }
 """The fields of each kind of line, by part of the store; the first field identifies the kind."""
@@ -162,6 +163,8 @@ def record_numbers(part: str, body: Json) -> Iterable[RecordId]:
         return (body.get("summary", body.get("unfold")), *body.get("records", ()))
     if part == "sessions":
         return tuple(body["data"].get("records", ()))
+    if part == "corrections" and "returned" in body:
+        return (body["returned"],)
     if part == "corrections":
         new = () if body["new"] is None else (body["new"],)
         return (body["withdrawn"], *body["with"], *new)
@@ -395,7 +398,8 @@ SESSION_LOG = AuxiliaryLog("sessions")
 numbers of the records that the line rests on."""
 CORRECTION_LOG = AuxiliaryLog("corrections")
 """Records that were corrected or forgotten with their history kept: "withdrawn", the records
-"with" it that rested on it, and the "new" one in its place (None: forgotten)."""
+"with" it that rested on it, and the "new" one in its place (None: forgotten); and those that were
+"returned"."""
 AUXILIARY_LOGS = (FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG, SESSION_LOG, CORRECTION_LOG)
 
 
@@ -422,8 +426,25 @@ def hidden_ids(
 def withdrawn_ids(store: Store, agent: AgentId, *, step: int | None = None) -> set[RecordId]:
     """The records that were corrected or forgotten by the end of ``step`` (None: now) with their
     history kept, and what rested on them."""
-    lines = CORRECTION_LOG.as_of(store, agent, step)
-    return {number for _, _, body in lines for number in (body["withdrawn"], *body["with"])}
+    withdrawals = withdrawals_in_force(store, agent, step=step)
+    return {number for body in withdrawals for number in (body["withdrawn"], *body["with"])}
+
+
+def withdrawals_in_force(
+    store: Store, agent: AgentId, *, step: int | None = None
+) -> list[dict[str, Any]]:
+    """The lines of withdrawals that were not taken back by the end of ``step`` (None: now). A
+    "returned" record takes back what was withdrawn for the same reason without a new record."""
+    withdrawals: list[dict[str, Any]] = []
+    for _, _, body in CORRECTION_LOG.as_of(store, agent, step):
+        if "withdrawn" in body:
+            withdrawals.append(body)
+            continue
+        undone = (body["returned"], None, body["why"])
+        withdrawals = [
+            one for one in withdrawals if (one["withdrawn"], one["new"], one["why"]) != undone
+        ]
+    return withdrawals
 
 
 _HIDING_LOGS = (SUMMARY_LOG, DOCUMENT_LOG, CORRECTION_LOG)

@@ -1,4 +1,8 @@
-"""Own API: sessions, memory, interviews and approvals, and the chat page."""
+"""Own API: sessions, memory, interviews and approvals, and the chat page.
+
+``router`` puts together the routes of ``agent_routes``, ``session_routes``, ``memory_routes`` and
+``approval_routes`` under ``/api`` and the files of the page; ``views`` has the types of their JSON.
+"""
 
 import lazy_loader
 
