@@ -2,6 +2,7 @@ from .agent import Agent as Agent
 from .chat import CancelToken as CancelToken
 from .chat import ChatMoment as ChatMoment
 from .chat import ChatSettings as ChatSettings
+from .chat import Conversation as Conversation
 from .chat import HookFailed as HookFailed
 from .chat import LineRefused as LineRefused
 from .chat import ModerationHooks as ModerationHooks

@@ -679,6 +679,22 @@ class Agent:
         callbacks = TurnCallbacks(on_text=on_text, approve=approve, listener=listener)
         return ChatTurn.resume(self, key, approval, callbacks)
 
+    def stream_answer(
+        self,
+        key: str,
+        yes: bool,
+        *,
+        note: str = "",
+        by: str = "",
+        approve: Approver | None = None,
+    ) -> ReplyStream:
+        """``answer`` as a stream of events."""
+        approval = Approval(yes, note, by)
+        return ReplyStream(
+            lambda work: ChatTurn.resume(self, key, approval, work.callbacks(approve)),
+            name=f"reply of {self.id}",
+        )
+
     def pending_requests(self) -> tuple[ApprovalRequest, ...]:
         """The tool calls of this agent's replies and steps that wait for an approval."""
         requests = ToolCallLog(self.memory.store).pending_approvals()

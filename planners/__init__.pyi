@@ -5,7 +5,9 @@ from .arguments import fill_arguments as fill_arguments
 from .arguments import propose_call as propose_call
 from .composite import GoalsInRoutine as GoalsInRoutine
 from .composite import RuleSwitch as RuleSwitch
+from .daily import ConversationPlanner as ConversationPlanner
 from .daily import Daily as Daily
+from .daily import DailySettings as DailySettings
 from .daily import Routine as Routine
 from .dialogue import Classification as Classification
 from .dialogue import Dialogue as Dialogue

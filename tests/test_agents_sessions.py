@@ -131,6 +131,7 @@ def test_edit_goes_on_from_a_line() -> None:
     remembered(bo, ada)
     ada.branch(old[-1].id)
     assert ada.lines == old
+    remembered(bo, ada)
     ada.branch(0)
     assert ada.lines == ()
     remembered(bo, ada)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ...core import Approver, Reply
-from ...tools import ToolProgress
+from ...tools import ProgressListener, ToolProgress
 from .cancellation import CancelToken
 from .chat_turn import TurnCallbacks
 from .reply_why import ReplyWhy, explain_reply
@@ -50,6 +50,15 @@ class ReplyWork:
         self.cancel.check()
         if text:
             self._emit(TextPiece(text))
+
+    @property
+    def listener(self) -> ProgressListener:
+        """Passes on the progress of tools."""
+        return self._emit
+
+    def check(self) -> None:
+        """Raises ReplyCancelled once the reply is cancelled."""
+        self.cancel.check()
 
     def callbacks(
         self, approve: Approver | None = None, check: Callable[[], None] | None = None

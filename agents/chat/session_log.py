@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ...core import AgentId, Json, RecordId, Resolution, SettingError, Time, Utterance
-from ...memory import Memory
-from ...memory.storage import CORRECTION_LOG, SESSION_LOG
+from ...memory import Corrections, Memory
+from ...memory.storage import SESSION_LOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class SessionLog:
         after = _records(tree.path(number))
         with self._store.transaction():
             self._append(person, name, "goto", at, {"line": number, "records": []})
-            self._withdraw(sorted(set(before) - set(after)), person, at)
+            self._withdraw(set(before) - set(after), set(after) - set(before), person, at)
 
     def _append(self, person: AgentId, name: str, event: str, at: Time, data: Json) -> int:
         body = {
@@ -157,12 +157,18 @@ class SessionLog:
         step = self._memory.index.last_step
         return SESSION_LOG.append(self._store, self._memory.agent, body, step=step)
 
-    def _withdraw(self, numbers: Iterable[RecordId], person: AgentId, at: Time) -> None:
-        step = self._memory.index.last_step
-        for number in numbers:
-            line = {"withdrawn": number, "with": [], "new": None, "by": person}
-            line |= {"at": at.isoformat(), "why": _OFF_PATH}
-            CORRECTION_LOG.append(self._store, self._memory.agent, line, step=step)
+    def _withdraw(
+        self, left: Iterable[RecordId], joined: Iterable[RecordId], person: AgentId, at: Time
+    ) -> None:
+        """Withdraw the records of lines that are left from recall, and put back those of lines
+        that are joined. What was corrected or forgotten otherwise stays so."""
+        corrections = Corrections(self._memory)
+        withdrawn = corrections.withdrawn
+        present = self._memory.existing_records(sorted(set(left) - withdrawn))
+        numbers = [record.id for record in present]
+        corrections.withdraw(numbers, why=_OFF_PATH, by=person, at=at)
+        back = sorted(set(joined) & withdrawn)
+        corrections.put_back(back, why=_OFF_PATH, by=person, at=at)
 
 
 def _records(lines: Iterable[SessionLine]) -> list[RecordId]:

@@ -1,3 +1,4 @@
+from .dialogue_planner import TALK_OPTIONS as TALK_OPTIONS
 from .dialogue_planner import Dialogue as Dialogue
 from .dialogue_planner import DialogueInput as DialogueInput
 from .dialogue_planner import DialogueReply as DialogueReply
