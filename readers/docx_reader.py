@@ -46,7 +46,6 @@ def read_docx(data: bytes, path: Path) -> Iterator[TextBlock]:
     try:
         from docx import Document
         from docx.opc.exceptions import OpcError
-        from lxml.etree import LxmlError
     except ImportError as error:
         raise SettingError(
             f"{path}: Word files need python-docx; pip install 'denizens[documents]'"
@@ -57,7 +56,8 @@ def read_docx(data: bytes, path: Path) -> Iterator[TextBlock]:
         yield from _DocxBlocks(document).blocks()
     except MemoryFault:
         raise
-    except (OpcError, LxmlError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    # lxml raises its own kind of SyntaxError.
+    except (OpcError, SyntaxError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise MemoryFault(f"{path}: is damaged or no .docx file ({_line(error)})") from error
     # A damaged file makes python-docx raise other exceptions than its own.
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
