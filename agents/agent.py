@@ -497,7 +497,7 @@ class Agent:
     @check_arguments
     @exclusive(_store_lock)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
-        """Import a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        """Import a document (text, Markdown, HTML, PDF, CSV, Word) into the memory, embedded by the
         agent's model. Raises the errors of ``Documents.add``."""
         self._ingest(document_input(path, self.id), at)
 
