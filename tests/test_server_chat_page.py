@@ -56,8 +56,8 @@ def others(ask: ModelAsk) -> Answer | str | float | int:
 
 @pytest.fixture
 def speaker() -> SlowSpeaker:
-    """A model that always says the same, a word each 30 ms."""
-    return SlowSpeaker(lambda ask: SAID, others, seconds=0.03)
+    """A model that always says the same, a word each 120 ms."""
+    return SlowSpeaker(lambda ask: SAID, others, seconds=0.12)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_the_page_answers_and_streams(new_page: NewPage, address: str) -> None:
     field.press("Enter")
     page.get_by_role("button", name="Stop").wait_for()
     bubble = page.locator(".line:not(.mine) .bubble")
-    begun = re.compile(r"^The rye( is( warm)?)?$")
+    begun = re.compile(r"^The( rye( is( warm( and( waits)?)?)?)?)?$")
     expect(page.locator(".line.coming .bubble")).to_have_text(begun)
     page.locator(".foot").get_by_role("button", name="Why").wait_for()
     assert bubble.text_content() == SAID

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ...agents import Agent
-from .chat_service import ChatRoute, CurrentCaller, CurrentPerson, CurrentVisit, Service
+from .chat_service import CurrentCaller, CurrentPerson, CurrentVisit, Service
 from .views import AgentView, CallerView
 
-router = APIRouter(tags=["agents"], route_class=ChatRoute)
+router = APIRouter(tags=["agents"])
 
 
 @router.get("/caller")

@@ -11,11 +11,11 @@ from ...agents import Agent
 from ...agents.chat import ReplyStream
 from ...core import EVERYBODY, ApprovalRequest
 from ..hosting import AccessDenied, Caller
-from .chat_service import ChatRoute, ChatService, CurrentCaller, Service
+from .chat_service import ChatService, CurrentCaller, Service
 from .reply_events import approval_view, respond
 from .views import EVENTS, AnswerBody, ApprovalView, ReplyView
 
-router = APIRouter(prefix="/approvals", tags=["approvals"], route_class=ChatRoute)
+router = APIRouter(prefix="/approvals", tags=["approvals"])
 
 
 @router.get("")
@@ -82,7 +82,6 @@ def may_answer(caller: Caller, request: ApprovalRequest) -> bool:
         return False
     if not caller.key:
         return True
-    people = getattr(caller, "people", None)
-    if people is None or request.person in ("", EVERYBODY):
+    if caller.people is None or request.person in ("", EVERYBODY):
         return False
-    return bool(people.owner(request.person) == caller.key)
+    return caller.people.owner(request.person) == caller.key

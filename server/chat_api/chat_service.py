@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import Depends, Header, HTTPException, Path, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, Header, Path, Request
 
 from ...agents import Agent, Session
 from ...agents.chat import ReplyStream
-from ...core import (
-    DenizensError,
-    MemoryFault,
-    RunLocked,
-    SettingError,
-    validate_person_name,
-)
+from ...core import validate_person_name
 from ..hosting import AccessDenied, AgentHosts, Caller, HostingSettings, current_caller
-
-_STATUS: tuple[tuple[type[DenizensError], int], ...] = (
-    (SettingError, 400),
-    (MemoryFault, 400),
-    (RunLocked, 503),
-)
-
-
-class ChatRoute(APIRoute):
-    """A route that answers our own errors with their status and ``{"detail": text}``."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except AccessDenied as error:
-                headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-                raise HTTPException(error.status, str(error), headers) from error
-            except DenizensError as error:
-                raise HTTPException(status_of(error), str(error)) from error
-
-        return answer
-
-
-def status_of(error: DenizensError) -> int:
-    """The HTTP status of one of our errors."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 @dataclass

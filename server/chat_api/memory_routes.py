@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from ...core import RecordKind
-from .chat_service import ChatRoute, CurrentVisit
+from .chat_service import CurrentVisit
 from .memory_view import PersonMemory
 from .session_routes import session_content, session_names
 from .views import (
@@ -21,7 +21,7 @@ from .views import (
     VersionView,
 )
 
-router = APIRouter(prefix="/agents/{agent}/memory", tags=["memory"], route_class=ChatRoute)
+router = APIRouter(prefix="/agents/{agent}/memory", tags=["memory"])
 
 
 def get_memory(visit: CurrentVisit) -> PersonMemory:

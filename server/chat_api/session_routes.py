@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from ...agents.chat import Session
 from ...core import SettingError
-from .chat_service import ChatRoute, CurrentVisit, Visit
+from .chat_service import CurrentVisit, Visit
 from .reply_events import respond
 from .views import EVENTS, CreateBody, LineView, ReplyView, SayBody, SessionContent, SessionSummary
 
-router = APIRouter(prefix="/agents/{agent}/sessions", tags=["sessions"], route_class=ChatRoute)
+router = APIRouter(prefix="/agents/{agent}/sessions", tags=["sessions"])
 SessionName = Annotated[str, Path(description="The name of the session.", max_length=80)]
 
 
