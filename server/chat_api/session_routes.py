@@ -61,10 +61,7 @@ TITLE_CHARS = 60
 
 def session_names(visit: Visit) -> tuple[str, ...]:
     """The names of the person's sessions with the agent."""
-    listed = getattr(visit.agent, "sessions", None)
-    if listed is not None:
-        return tuple(listed(visit.person))
-    return tuple(name for person, name in visit.agent._sessions if person == visit.person)
+    return visit.agent.sessions(visit.person)
 
 
 def session_summary(visit: Visit, session: Session) -> SessionSummary:
