@@ -338,7 +338,9 @@ class Agent:
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
             resolve=said.resolve,
-            sources=cited_places(trace.asks, said.text, message.text, self.memory),
+            sources=cited_places(trace.asks, said.text, message.text, self.memory, said.based_on)
+            if said.resolve == "answer"
+            else (),
             failure=said.failure,
         )
 
@@ -495,7 +497,7 @@ class Agent:
     @check_arguments
     @exclusive(_store_lock)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
-        """Import a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        """Import a document (text, Markdown, HTML, PDF, CSV, Word) into the memory, embedded by the
         agent's model. Raises the errors of ``Documents.add``."""
         self._ingest(document_input(path, self.id), at)
 
