@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Path, Request
 from ...agents import Agent, Session
 from ...agents.chat import ReplyStream
 from ...core import validate_person_name
+from ...interop.cards import CharacterCard
 from ..hosting import AccessDenied, AgentHosts, Caller, HostingSettings, current_caller
 
 
@@ -26,6 +27,17 @@ class ChatService:
     async def provide(self, request: Request) -> None:
         """FastAPI dependency of a router: gives its routes this service."""
         request.state.chat_service = self
+
+    def forget_reply(self, key: tuple[str, str, str], stream: ReplyStream) -> None:
+        """A reply has ended: it is no longer the one in progress."""
+        if self.replies.get(key) is stream:
+            del self.replies[key]
+
+    def card(self, agent_id: str) -> CharacterCard | None:
+        """The character card of an agent; None if it has none."""
+        card = getattr(self.hosts, "card", None)
+        found: CharacterCard | None = card(agent_id) if card else None
+        return found
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of an id. Raises AccessDenied (404)."""
@@ -46,6 +58,16 @@ class Visit:
     agent: Agent
     person: str
     caller: Caller
+
+    @property
+    def card(self) -> CharacterCard | None:
+        """The character card that the agent was made from; None if there was none."""
+        return self.service.card(self.agent_id)
+
+    @property
+    def greeting(self) -> str:
+        """The agent's opening line for this person; may be empty."""
+        return self.card.greeting(self.person) if self.card else ""
 
     def session(self, name: str) -> Session:
         """The person's session of that name."""
