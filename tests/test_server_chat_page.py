@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from denizens.server.web import create_app
 from denizens.tests.support.browser import PHONE, NewPage, axe_faults, screenshots
-from denizens.tests.support.chat_server import CANARY, LETTERS, SAID, chat_hosts, keyed_app
+from denizens.tests.support.chat_server import (
+    CANARY,
+    LETTERS,
+    SAID,
+    Memories,
+    chat_hosts,
+    keyed_app,
+)
 from denizens.tests.support.running_app import running_app
 
 pytest.importorskip("fastapi")
@@ -137,7 +144,7 @@ HOSTILE = "<img src=x onerror=\"document.title='hacked'\"></script><script>alert
 
 def test_hostile_texts_stay_texts(new_page: NewPage, tmp_path: Path) -> None:
     """Markup in what people and agents say, in memories and in names makes no element."""
-    remembered = ((HOSTILE, "Bo Lind", "thought", ()), (f"{HOSTILE} Runa", "", "observation", ()))
+    remembered: Memories = ((HOSTILE, "", "thought", ()), (f"{HOSTILE} Runa", "", "plan", ()))
     hosts = chat_hosts(tmp_path / "town.db", speak=lambda ask: HOSTILE, remembered=remembered)
     bo = hosts.agent("bo")
     assert bo is not None
