@@ -310,12 +310,18 @@ class Dialogue:
     ) -> Thought[ReplyBasis]:
         """What persona and memory have on a line: its answer, else what bears on it."""
         persona, line = builder.situation.persona, heard.line
-        # Records of lines that the prompt shows anyway are left out.
+        question = asked_question(line.text)
+        asks_fact = question is not None and question.wants_fact
+        # Records of lines that the prompt shows anyway are left out, but for what the other said,
+        # if a fact is asked for: a small model does not find it there.
         window = heard.style.window or self.shown
-        shown = {earlier.text for earlier in heard.before[-window:]} | {line.text}
+        shown = {line.text} | {
+            earlier.text
+            for earlier in heard.before[-window:]
+            if not (asks_fact and earlier.who == line.who)
+        }
         fresh = [record for record in records if _quoted_words(record) not in shown]
         fitted = yield from fit_sentences(persona, fresh, line, heard.before)
-        question = asked_question(line.text)
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
