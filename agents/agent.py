@@ -315,7 +315,9 @@ class Agent:
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
             resolve=said.resolve,
-            sources=cited_places(asks, said.text, message.text, self.memory),
+            sources=cited_places(asks, said.text, message.text, self.memory, said.based_on)
+            if said.resolve == "answer"
+            else (),
             failure=said.failure,
         )
 

@@ -138,8 +138,10 @@ from .protocols import all_of as all_of
 from .protocols import answer_all as answer_all
 from .protocols import answer_from_json as answer_from_json
 from .protocols import ask_from_json as ask_from_json
+from .protocols import cache_owner as cache_owner
 from .protocols import call as call
 from .protocols import choose as choose
+from .protocols import current_cache_owner as current_cache_owner
 from .protocols import drive as drive
 from .protocols import drop_order as drop_order
 from .protocols import embed as embed

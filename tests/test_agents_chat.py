@@ -342,10 +342,10 @@ def test_a_tool_that_cannot_be_called_spoils_no_answer(arguments: str) -> None:
 
 
 def test_a_tool_that_raises_spoils_no_answer() -> None:
-    """What a tool raises is kept in the step, and the person gets an answer."""
+    """What a tool raises is kept in the step, and the person is told that it failed."""
     model, _ = answering(tool_choice=(0.0, 0.0, 1.0))
     reply = mind(model, tools=[fail]).chat("Do it!", "Ada", at=NINE)
-    assert reply.text == "Good morning!"
+    assert reply.text == "That did not work."
     (result,) = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
     assert (result.ok, "KeyError" in result.error) == (False, True)
 

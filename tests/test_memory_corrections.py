@@ -282,6 +282,19 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     memory.close()
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_several_records_are_forgotten_at_once(tmp_path: Path, keep: bool) -> None:
+    """All records of a talk go in one pass over the file."""
+    memory = talked(tmp_path / "bo.db")
+    report = Corrections(memory).forget([1, 2, 3], keep_history=keep, at=NOW)
+    assert {1, 2, 3, 4, 5, 6} <= set(report.records)
+    assert recalled(memory) == []
+    assert memory.store.verify() == ()
+    assert Corrections(memory).forget([], at=NOW).records == ()
+    assert (leftovers(tmp_path, "Rexanus") == []) is not keep
+    memory.close()
+
+
 def test_calls_that_repeat_an_erased_text_go(tmp_path: Path) -> None:
     """A suspended reply that has the text in it is dropped; a call of something else stays."""
     memory = talked(tmp_path / "bo.db")

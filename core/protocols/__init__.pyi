@@ -40,6 +40,8 @@ from .asks import drop_order as drop_order
 from .asks import identifier_to_words as identifier_to_words
 from .asks import tool_option as tool_option
 from .asks import without_parts as without_parts
+from .cache_scope import cache_owner as cache_owner
+from .cache_scope import current_cache_owner as current_cache_owner
 from .direct_asks import answer_all as answer_all
 from .direct_asks import run_thoughts as run_thoughts
 from .model_protocol import Client as Client

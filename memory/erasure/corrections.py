@@ -33,6 +33,7 @@ from ..storage import (
     embed_texts,
     is_erased,
     next_generation,
+    number_fault,
     read_records,
     rewrite_states,
     summaries_in_force,
@@ -148,34 +149,37 @@ class Corrections:
 
         with memory.store.owner:
             if not keep_history:
-                self._erase(old, text, now, write_new)
+                self._erase([old], text, now, write_new)
                 return memory.record(memory.next_id - 1)
             with memory.store.transaction():
                 new = write_new(self)
-                self._withdraw_with_dependents(old, new, by, why, now)
+                self._withdraw_with_dependents([old], new, by, why, now)
                 self._learn_facts(new)
             return new
 
     def forget(
         self,
-        record: RecordId,
+        records: RecordId | Sequence[RecordId],
         *,
         keep_history: bool = False,
         by: AgentId = "",
         why: str = "",
         at: Time | None = None,
     ) -> ForgetReport:
-        """Forget a record with what rests on it: withdraw it from recall, or erase it with all of
-        its older versions. Raises MemoryFault as ``correct`` does."""
+        """Forget one or several records with what rests on them: withdraw them from recall, or
+        erase them with all of their older versions. Raises MemoryFault as ``correct`` does."""
         now = self._check(by, why, at)
-        old = self._record(record, by)
+        numbers = (records,) if isinstance(records, int) else tuple(dict.fromkeys(records))
+        olds = [self._record(number, by) for number in numbers]
+        if not olds:
+            return ForgetReport(())
         with self.memory.store.owner:
             if not keep_history:
-                return self._erase(old, "", now)
-            if record in self.withdrawn:
-                raise self._fault(f"record {record} was corrected or forgotten before")
+                return self._erase(olds, "", now)
+            if gone := sorted(self.withdrawn.intersection(numbers)):
+                raise self._fault(f"records {gone} were corrected or forgotten before")
             with self.memory.store.transaction():
-                return self._withdraw_with_dependents(old, None, by, why, now)
+                return self._withdraw_with_dependents(olds, None, by, why, now)
 
     def withdraw(
         self, records: Sequence[RecordId], *, why: str, by: AgentId = "", at: Time | None = None
@@ -211,7 +215,7 @@ class Corrections:
     def history(self, record: RecordId) -> tuple[MemoryVersion, ...]:
         """All versions of a record, oldest first. Raises MemoryFault for an unknown number."""
         memory = self.memory
-        memory.stored_record(record)
+        memory.loader.refuse(number_fault(record, len(memory)))
         lines = withdrawals_in_force(memory.store, memory.agent, step=memory.as_of_step)
         before = {body["new"]: body["withdrawn"] for body in lines if body["new"]}
         after = {body["withdrawn"]: body for body in lines}
@@ -264,13 +268,15 @@ class Corrections:
     # -- with the history kept ------------------------------------------------------
 
     def _withdraw_with_dependents(
-        self, old: Record, new: Record | None, by: AgentId, why: str, now: Time
+        self, olds: Sequence[Record], new: Record | None, by: AgentId, why: str, now: Time
     ) -> ForgetReport:
         memory = self.memory
-        text = new.text if new else ""
-        dependents = self._dependents([old], text, new.id if new else None)
-        gone = frozenset((old.id, *dependents))
-        self._log_withdrawal(old.id, dependents, new.id if new else None, by, why, now)
+        number = new.id if new else None
+        dependents = self._dependents(olds, new.text if new else "", number)
+        gone = frozenset((*(old.id for old in olds), *dependents))
+        for old in olds:
+            rests = dependents if old is olds[-1] else ()
+            self._log_withdrawal(old.id, rests, number, by, why, now)
         beside = Counter[str]()
         for summary, evidence in summaries_in_force(memory.store, memory.agent).items():
             if summary in gone or not gone.isdisjoint(evidence):
@@ -282,9 +288,10 @@ class Corrections:
             if statement.sources and gone.issuperset(statement.sources):
                 facts.retract(statement.id, at=now)
                 beside["claims"] += 1
-        self._change_document(old, new)
+        for old in olds:
+            self._change_document(old, new)
         next_generation(memory.store, memory.agent)
-        return ForgetReport((old.id, *dependents), dict(beside))
+        return ForgetReport(tuple(sorted(gone)), dict(beside))
 
     def _log_withdrawal(
         self,
@@ -326,19 +333,19 @@ class Corrections:
 
     def _erase(
         self,
-        old: Record,
+        olds: Sequence[Record],
         text: str,
         now: Time,
         write_new: Callable[[Corrections], Record] | None = None,
     ) -> ForgetReport:
-        """Erase a record with its older versions and what rests on them from the present and from
+        """Erase records with their older versions and what rests on them from the present and from
         every snapshot; ``write_new`` writes the new record into each."""
         memory, store = self.memory, self.memory.store
         if store.in_transaction:
             raise self._fault("the file is written anew to erase; end the transaction first")
         store.execute("PRAGMA temp_store = MEMORY")  # No erased row reaches a temporary file.
         before = Counter(self._stored_words())
-        versions = self._older_versions(old)
+        versions = self._older_versions(olds)
         names = changed_names(versions, text, self._other_texts(versions))
         reports: list[ForgetReport] = []
 
@@ -388,15 +395,16 @@ class Corrections:
         store.cache.clear()
         return {part: count for part, count in counts.items() if count}
 
-    def _older_versions(self, record: Record) -> list[Record]:
-        """The stored versions of a record up to itself."""
-        versions: list[Record] = []
-        for version in self.history(record.id):
-            if version.record is not None:
-                versions.append(version.record)
-            if version.number == record.id:
-                break
-        return versions
+    def _older_versions(self, records: Sequence[Record]) -> list[Record]:
+        """The stored versions of records up to themselves."""
+        versions: dict[RecordId, Record] = {}
+        for record in records:
+            for version in self.history(record.id):
+                if version.record is not None:
+                    versions[version.number] = version.record
+                if version.number == record.id:
+                    break
+        return [versions[number] for number in sorted(versions)]
 
     def _dependents(
         self, roots: Sequence[Record], text: str, new: RecordId | None

@@ -27,6 +27,7 @@ from ...core import (
     Record,
     RecordId,
     Resolution,
+    Seed,
     Situation,
     Thought,
     ToolSpec,
@@ -37,7 +38,13 @@ from ...core import (
     recall,
     tool_option,
 )
-from ..arguments import IncompleteCall, ProposedCall, propose_call
+from ..arguments import (
+    IncompleteCall,
+    ProposedCall,
+    call_question,
+    fill_arguments,
+    propose_call,
+)
 from ..goals import ToolCallRecord
 from ..speech import DraftContext, Speaker, SpokenLine, speaking_voice, speech_messages
 from ..steps import (
@@ -49,16 +56,30 @@ from ..steps import (
     remember_lines,
 )
 from ..text import excerpt
-from .intents import Intent, Understanding, understand
-from .known_sentences import bears_on, fit_sentences, known_answer, persona_sentences
+from .intents import Intent, Understanding, is_stated, understand
+from .known_sentences import (
+    YES_NO_SHARE,
+    bears_on,
+    fit_sentences,
+    known_answer,
+    persona_sentences,
+)
 from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
-from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
+from .reply_selection import (
+    EMPTY_REPLY,
+    ReplyContext,
+    best_reply,
+    failure_text,
+    reports_results,
+    result_texts,
+)
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
 MAX_NOTES = 2  # memories that the note of a prompt has
 _NOBODY = "user"  # the person of a chat that names none
+_ORDER = re.compile(r"\b(?:can|could|will|would|may) (?:you|I have)\b|\bplease\b", re.IGNORECASE)
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # Alternatives to a tool call. Of 20 lines of small talk SmolLM2 called the clock for 2 with one of
@@ -73,8 +94,9 @@ TALK_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueReply:
-    """The reply of a turn with its basis: cited records, tool calls, and ``held``, the probability
-    that memory contains the answer (None: not estimated). If there is no reply, the text is
+    """The reply of a turn with its basis: cited records, tool calls, the records that answer a
+    question (``based_on``), and ``held``, the probability that memory contains the answer
+    (None: not estimated). If there is no reply, the text is
     empty, ``resolve`` is "failed" and ``failure`` has the reason."""
 
     text: str
@@ -84,6 +106,7 @@ class DialogueReply:
     understood: Understanding = field(default_factory=Understanding)
     held: float | None = None
     failure: Failed | None = None
+    based_on: tuple[RecordId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +131,9 @@ class Dialogue:
     no sentence of the persona and of the recalled records answers, and the probability that memory
     contains the answer is lower, the reply is that the agent does not know. 0: never, and drafts
     are not checked against what the agent knows, for a model with knowledge of its own.
+    ``known_only``: every question but small talk is answered from persona, memory and tools, or
+    with not knowing: also one for yes or no ("Do you sell bicycles?"), which a person in a town
+    may answer as it likes. For an agent that must not make anything up.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -123,6 +149,7 @@ class Dialogue:
     handing: str = ""
     margin: float = 0.6
     unknown: float = 0.1
+    known_only: bool = False
     cite: bool = False
     recalled: int = 8
     shown: int = 12
@@ -185,13 +212,8 @@ class Dialogue:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
         line = heard.line
-        cue = Cue(
-            text=line.text[:_MAX_CUE_CHARS],
-            at=line.at,
-            limit=self.recalled,
-            rules="hybrid",
-            person=line.who,
-        )
+        text = line.text[:_MAX_CUE_CHARS]
+        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
         answer = yield from recall(Recall(cue=cue))
         records: tuple[Record, ...] = ()
         held: float | None = None
@@ -201,29 +223,33 @@ class Dialogue:
         understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
-        basis = ReplyBasis()
-        text: str | Failed = ""
+        basis, text = ReplyBasis(), ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve, text = "hand_over", self.handing
         elif understood.missing:
             resolve = "ask"
         else:
             basis = yield from self._basis(builder, heard, records)
-            called = yield from self._use_tool(builder, line, understood, bool(basis.answer))
+            called = yield from self._use_tool(builder, heard, understood, bool(basis.answer))
             if isinstance(called, IncompleteCall):
                 resolve, text = "ask", called.question
             else:
                 calls = called
             if any(record.ok for record in calls):
                 basis = ReplyBasis()
+            elif calls:
+                basis, text = ReplyBasis(), "; ".join(map(failure_text, calls))
             elif not text and self._is_unknown(basis, records, held):
                 resolve = "unknown"
         if not text:
             basis = self._instructed(basis, resolve, understood, calls)
             shown = () if resolve == "unknown" else records
-            text = yield from self._speak(builder, heard, shown, calls, basis)
-        if isinstance(text, Failed):
-            return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
+            spoken = yield from self._speak(builder, heard, shown, calls, basis)
+            if isinstance(spoken, Failed):
+                return DialogueReply(
+                    text="", resolve="failed", calls=calls, held=held, failure=spoken
+                )
+            text = spoken
         wants_fact = basis.question is not None and basis.question.wants_fact
         if resolve == "answer" and self.unknown and wants_fact and not basis.answer:
             resolve = "unknown" if says_unknown(text) else resolve
@@ -232,7 +258,13 @@ class Dialogue:
             cited = yield from self._choose_citations(builder, text, records)
         builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
-            text=text, resolve=resolve, cited=cited, calls=calls, understood=understood, held=held
+            text=text,
+            resolve=resolve,
+            cited=cited,
+            calls=calls,
+            understood=understood,
+            held=held,
+            based_on=basis.records,
         )
 
     def _basis(
@@ -253,12 +285,18 @@ class Dialogue:
             question=question,
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
+            of_document=any(one.record and one.record.kind == "document" for one in answers),
+            says_yes=all(one.share >= YES_NO_SHARE for one in answers if one.is_passage),
             memories=tuple(memories[:MAX_NOTES]),
+            records=tuple(dict.fromkeys(one.record.id for one in answers if one.record)),
             searched=bool(records),
+            known_only=self.known_only,
         )
 
     def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
         """Whether the line asks for a fact that neither persona nor memory has."""
+        if self.known_only and basis.question is not None and not basis.answer:
+            return basis.question.kind != "talk"
         if held is None or held >= self.unknown or basis.answer or not records:
             return False
         return basis.question is not None and basis.question.wants_fact
@@ -275,28 +313,36 @@ class Dialogue:
         )
 
     def _use_tool(
-        self, builder: StepBuilder, line: Utterance, understood: Understanding, known: bool
+        self, builder: StepBuilder, heard: DialogueInput, understood: Understanding, known: bool
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
         """Call the tool of the intent; without intents the tool that the line means, if any.
         ``known``: persona or memory has the answer, so a tool must be meant more clearly."""
-        tools = builder.situation.tools
+        tools, line = builder.situation.tools, heard.line
         if self.intents:
             name = next((i.tool for i in self.intents if i.name == understood.intent.name), "")
             spec = next((tool for tool in tools if name and tool.name == name), None)
             return () if spec is None else (yield from _call_tool(spec, understood.slots, line))
         if not tools:
             return ()
-        proposed = yield from propose_call(
-            line.text,
-            tools,
-            seed=builder.situation.seed.child("tool"),
-            others=TALK_OPTIONS,
-            none=False,
-            margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
-            now=line.at,
+        seed = builder.situation.seed.child("tool")
+        proposed: ProposedCall | IncompleteCall | None = yield from _continued_call(
+            builder.situation.persona.name, heard, tools, seed
         )
+        if proposed is None:
+            proposed = yield from propose_call(
+                line.text,
+                tools,
+                seed=seed,
+                others=TALK_OPTIONS,
+                none=False,
+                margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
+                now=line.at,
+            )
+            proposed = _without_invented_numbers(proposed, line.text)
         if isinstance(proposed, ProposedCall):
             return (yield from _call_tool(proposed.tool, proposed.arguments, line))
+        if isinstance(proposed, IncompleteCall) and not _is_ordered(proposed, line.text, known):
+            return ()
         return proposed or ()
 
     def _speak(
@@ -400,7 +446,8 @@ class Dialogue:
                 for name in understood.missing
             ]
             return ReplyBasis(resolve=resolve, intent=f"I want to know: {', '.join(slots)}?")
-        return replace(basis, intent=_results_text(calls))
+        results = [f"The {record.tool} says: {record.text}" for record in calls if record.ok]
+        return replace(basis, intent=" ".join(results))
 
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
@@ -416,20 +463,59 @@ class Dialogue:
         return tuple(record_id for record_id, p in pairs if p > choice.probabilities[-1])
 
 
+def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
+    """Whether a line that lacks arguments of a call orders it all the same. "How long do I have to
+    return something?" asks for knowledge: it orders no refund. A tool that reads may answer a
+    question, if memory cannot."""
+    if asked_question(line) is None or _ORDER.search(line):
+        return True
+    return not known and proposed.tool.effect != "acts"
+
+
+def _without_invented_numbers(
+    proposed: ProposedCall | IncompleteCall | None, line: str
+) -> ProposedCall | IncompleteCall | None:
+    """A call of a tool that reads, incomplete if a required number is not in the line: an invented
+    order number finds nothing, or another order. (For a tool that acts it is asked for anyway.)"""
+    if not isinstance(proposed, ProposedCall) or proposed.tool.effect != "reads":
+        return proposed
+    schema, arguments = proposed.tool.parameters, proposed.arguments
+    fields = {
+        name: schema.get("properties", {}).get(name, {}) for name in schema.get("required", ())
+    }
+    missing = tuple(
+        name
+        for name, field in fields.items()
+        if field.get("type") in ("integer", "number") and "enum" not in field
+        if not is_stated(arguments.get(name), line, field)
+    )
+    return IncompleteCall(proposed.tool, missing, proposed.probability) if missing else proposed
+
+
+def _continued_call(
+    name: str, heard: DialogueInput, tools: Sequence[ToolSpec], seed: Seed
+) -> Thought[ProposedCall | None]:
+    """The call for which the speaker asked a moment ago ("For refund: which number?"), if the
+    line states what was missing; None for any other line."""
+    *earlier, line = (*heard.before, heard.line)
+    if len(earlier) < 2 or earlier[-1].who != name or asked_question(line.text):
+        return None
+    question = earlier[-1].text
+    spec = next((tool for tool in tools if question.startswith(call_question(tool))), None)
+    request = next((said.text for said in reversed(earlier[:-1]) if said.who == line.who), "")
+    if spec is None or not request:
+        return None
+    arguments = yield from fill_arguments(
+        spec, line.text, seed=seed.child("continued"), context=request, now=line.at
+    )
+    return None if isinstance(arguments, Failed) else ProposedCall(spec, arguments, 1.0)
+
+
 def _call_tool(
     spec: ToolSpec, arguments: object, line: Utterance
 ) -> Thought[tuple[ToolCallRecord, ...]]:
     result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
     return (ToolCallRecord.from_answer(spec.name, arguments, result),)
-
-
-def _results_text(calls: Sequence[ToolCallRecord]) -> str:
-    return " ".join(
-        f"The {record.tool} says: {record.text}"
-        if record.ok
-        else f"The {record.tool} did not work, and nothing was done."
-        for record in calls
-    )
 
 
 def _keeping_line(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:

@@ -8,7 +8,7 @@ from ...agents import Agent
 from ...agents.chat import ReplyStream, ReplyWork, TextPiece
 from ...core import Reply, Time, Utterance
 from ...tools import ToolProgress
-from .api_error import ApiError, failed_error
+from .api_error import api_error, failed_error
 from .chat_task import ChatTask
 from .reply_parts import AnswerEnd, AnswerPart, AnswerParts, AnswerText
 
@@ -20,7 +20,7 @@ REFUSED_FIELDS = (
 
 
 async def agent_answer(agent: Agent, task: ChatTask, person: str) -> AnswerParts:
-    """The parts of an agent's answer. Raises ApiError."""
+    """The parts of an agent's answer. Raises RequestRefused."""
     check_agent_task(agent, task)
     now = datetime.now().replace(microsecond=0)
     message, session = conversation(agent, task, person, now)
@@ -42,7 +42,7 @@ async def agent_answer(agent: Agent, task: ChatTask, person: str) -> AnswerParts
 
 
 def check_agent_task(agent: Agent, task: ChatTask) -> None:
-    """Raises ApiError for what an agent cannot be asked."""
+    """Raises RequestRefused for what an agent cannot be asked."""
     refused = [name for name in REFUSED_FIELDS if name in task.fields]
     if task.top_p not in (None, 1.0):
         refused.append("top_p")
@@ -51,14 +51,14 @@ def check_agent_task(agent: Agent, task: ChatTask) -> None:
     if task.n > 1:
         refused.append("n")
     if refused:
-        raise ApiError(
+        raise api_error(
             f"'{refused[0]}' is not supported by '{task.model}', which is an agent; leave it out, "
             "or ask the plain model",
             param=refused[0],
             code="unsupported_parameter",
         )
     if task.lines[-1].role != "user":
-        raise ApiError("the last message must be a user's", param="messages")
+        raise api_error("the last message must be a user's", param="messages")
 
 
 def conversation(
@@ -75,7 +75,7 @@ def conversation(
 
 
 def _end_parts(reply: Reply) -> list[AnswerPart]:
-    """The end of a reply; a reply that waits says for what. Raises ApiError for a failed one."""
+    """The end of a reply; one that waits says for what. Raises RequestRefused for a failed one."""
     if reply.failure is not None:
         raise failed_error(reply.failure)
     answers = [asked.answer for asked in reply.step.asks]
