@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent, AskRouter
-from denizens.agents.chat.chat_turn import _situation_outside_world
+from denizens.agents.chat.responder import situation_outside_world
 from denizens.core import (
     Action,
     AgentState,
@@ -423,7 +423,7 @@ def test_a_confidence_is_kept(private: bool) -> None:
 def test_what_follows_from_a_confidence_is_one() -> None:
     """A thought is for those for whom all its evidence is; for its owner alone when that is
     nobody."""
-    situation = _situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
+    situation = situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
     draft = StepBuilder(situation)
 
     def basis(*circles: tuple[str, ...]) -> tuple[Record, ...]:

@@ -38,8 +38,9 @@ from ...core import (
 )
 from ...planners import ConversationPlanner, DailySettings
 from ..thoughts import AskRouter, ToolExecutor
-from .chat_turn import ChatAgent, _renumbered, validate_utterance
+from .chat_turn import ChatAgent, renumbered_step
 from .reply_stream import ReplyStream, ReplyWork
+from .responder import validate_utterance
 from .state_merge import merge_state
 
 _TEXT_FIELDS = {
@@ -361,7 +362,7 @@ class Conversation:
             state = replace(step.state, talk_seen=before.talk_seen)
             with store.transaction():
                 step = replace(step, state=merge_state(state, before, agent.state))
-                step = _renumbered(step, agent.memory.next_id)
+                step = renumbered_step(step, agent.memory.next_id)
                 agent.commit(step, number=agent.memory.index.last_step, at=now)
             self._heard[agent.id] = heard
         return step

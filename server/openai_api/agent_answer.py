@@ -27,7 +27,7 @@ async def agent_answer(agent: Agent, task: ChatTask, person: str) -> AnswerParts
 
     def work(reply: ReplyWork) -> Reply:
         turn = agent.new_turn(message, person, session, now)
-        return turn.run(on_text=reply.on_text, listener=reply.listener, check=reply.check)
+        return turn.run(reply.callbacks())
 
     stream = ReplyStream(work, name=f"reply of {agent.id}")
     try:
