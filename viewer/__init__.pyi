@@ -13,6 +13,7 @@ from .page_data import TalkData as TalkData
 from .page_data import TextTable as TextTable
 from .page_data import memory_entry as memory_entry
 from .page_data import persona_fields as persona_fields
+from .run_collector import RunCollector as RunCollector
 from .run_collector import collect_page_data as collect_page_data
 from .sample_data import sample_page as sample_page
 from .terrain import MapLayers as MapLayers
