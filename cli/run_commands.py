@@ -35,6 +35,18 @@ from .application import (
 )
 from .approval_commands import print_requests
 from .cost_tables import forecast_lines, usage_lines
+from .live_commands import (
+    DEFAULT_PACE,
+    DEFAULT_PORT,
+    HostOption,
+    LiveOptions,
+    PaceOption,
+    PausedOption,
+    PortOption,
+    ServeOption,
+    require_serving,
+    serve_simulation,
+)
 
 if TYPE_CHECKING:
     from ..simulation import Scenario, Simulation
@@ -88,9 +100,15 @@ def run(
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing.")
     ] = False,
+    serve: ServeOption = False,
+    port: PortOption = DEFAULT_PORT,
+    host: HostOption = "127.0.0.1",
+    pace: PaceOption = DEFAULT_PACE,
+    paused: PausedOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a scenario from its beginning and record it in a folder."""
+    """Run a scenario from its beginning and record it in a folder; with --serve as a live town,
+    on a page into which one can walk."""
     from ..interop import load_scenario
 
     settings = load_scenario(scenario).with_overrides(
@@ -109,6 +127,11 @@ def run(
         _print_forecast(settings, end, steps, json)
         return
     target = folder or _free_folder(f"{settings.scenario.name or 'run'}-{settings.scenario.seed}")
+    if serve:
+        require_serving(steps, json)
+        town = LiveOptions(host, port, pace, not paused)
+        serve_simulation(_begin_run(settings, target, keep_going), target, end, town)
+        return
     _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
 
 

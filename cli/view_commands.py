@@ -11,7 +11,28 @@ from typing import Annotated
 import typer
 
 from ..core import RECORDED_LIBRARIES, Json, SettingError, did_you_mean, library_versions
-from .application import FolderArgument, JsonOption, app, print_json, print_line
+from .application import (
+    CodeOption,
+    FolderArgument,
+    JsonOption,
+    app,
+    console,
+    print_json,
+    print_line,
+)
+from .live_commands import (
+    DEFAULT_PACE,
+    DEFAULT_PORT,
+    HostOption,
+    LiveOptions,
+    PaceOption,
+    PausedOption,
+    PortOption,
+    ServeOption,
+    require_serving,
+    serve_run,
+    serve_simulation,
+)
 
 
 @app.command()
@@ -20,11 +41,34 @@ def view(
     html: Annotated[
         Path | None, typer.Option("--html", help="Where to write the page (default DIR/run.html).")
     ] = None,
+    serve: ServeOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --serve: go on with the run, as a live town.")
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help='With --resume: the new end, "2023-02-13 12:00".'),
+    ] = None,
+    port: PortOption = DEFAULT_PORT,
+    host: HostOption = "127.0.0.1",
+    pace: PaceOption = DEFAULT_PACE,
+    paused: PausedOption = False,
+    allow_code: CodeOption = False,
 ) -> None:
-    """Write a run, or a finished Smallville run, as one HTML page."""
+    """Write a run, or a finished Smallville run, as one HTML page; or serve it with --serve."""
     from ..interop import load_smallville_page
     from ..viewer import collect_page_data, write_page
 
+    if serve:
+        if html:
+            raise SettingError("--serve shows the page instead of writing it; leave --html out")
+        options = LiveOptions(host, port, pace, not paused, allow_code)
+        require_serving(None, False)
+        if resume:
+            _serve_resumed(folder, until, options)
+        else:
+            serve_run(folder, options)
+        return
     is_run = (folder / "run.db").is_file() or folder.is_file()
     if not is_run and not (folder / "master_movement.json").is_file():
         raise SettingError(
@@ -40,6 +84,18 @@ def view(
     if len(data.headlines) > shown:
         print_line(f"  ... and {len(data.headlines) - shown} more")
     print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _serve_resumed(folder: Path, until: str | None, options: LiveOptions) -> None:
+    from ..simulation import Run, parse_scenario_time
+    from ..simulation import resume as take_up
+    from .live_progress import loading_line
+
+    with Run(folder) as run:
+        end = parse_scenario_time(until, "--until") if until else run.scenario.end
+    with loading_line(console()) as show:
+        simulation = take_up(folder, progress=show, allow_code=options.allow_code)
+    serve_simulation(simulation, folder, end, options)
 
 
 @app.command()

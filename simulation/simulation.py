@@ -41,6 +41,7 @@ from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
 from .record import SNAPSHOT_EVERY, FailureMonitor, Journal, Recorder, TokenBudget, UsageCollector
 from .run_header import is_started, record_models, start_of_run
 from .tick import Tick
+from .walk_ins import Intent
 from .world_session import WorldSession, action_to_json
 
 _INPUTS_FOR_AGENT = ("whisper", "line", "document", "memories")
@@ -222,6 +223,16 @@ class Simulation:
     def _step_has_begun(self) -> bool:
         """Whether answers of the next step may already rest on its inputs."""
         return self._session.applied_step >= self.step or self.journal.has_pending
+
+    @property
+    def people(self) -> Mapping[AgentId, Intent]:
+        """What each person who walked in wants to do next."""
+        return self._session.visitors.walk_ins.intents
+
+    @property
+    def unsaid(self) -> Mapping[AgentId, Sequence[tuple[str, str]]]:
+        """The lines, with the reason, that people can no longer say since the last step."""
+        return self._session.visitors.walk_ins.unsaid
 
     # -- approvals -------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core import (
@@ -45,8 +45,9 @@ class WaitingLine:
 class Intent:
     """What a person wants: to walk to ``goal`` (x and y, or a place), to talk to ``partner``, to
     say ``lines``, to end its conversation (``parting``). ``tries`` counts the steps for which it
-    has looked for ``partner``."""
+    has looked for ``partner``; ``patience`` is that of its body."""
 
+    patience: int
     goal: Json = None
     partner: AgentId = ""
     tries: int = 0
@@ -69,12 +70,10 @@ class WalkIns:
     def __contains__(self, who: object) -> bool:
         return who in self._intents
 
-    def __iter__(self) -> Iterator[AgentId]:
-        return iter(self._intents)
-
-    def intent(self, who: AgentId) -> Intent:
-        """What a person wants now."""
-        return self._intents[who]
+    @property
+    def intents(self) -> Mapping[AgentId, Intent]:
+        """What each person wants now."""
+        return self._intents
 
     # -- inputs ----------------------------------------------------------------------------
 
@@ -94,10 +93,10 @@ class WalkIns:
         elif given.kind == "move":
             goal = self._goal(given)
             self._drop_lines(given.who, intent, "you walked away")
-            self._intents[given.who] = Intent(goal=goal)
+            self._intents[given.who] = Intent(intent.patience, goal)
         elif given.kind == "end_talk":
             self._drop_lines(given.who, intent, "you took leave")
-            self._intents[given.who] = Intent(parting=True)
+            self._intents[given.who] = Intent(intent.patience, parting=True)
         else:
             self._address(given, intent)
 
@@ -118,7 +117,7 @@ class WalkIns:
         self._world.enter(body)
         position = self._world.observe(given.who).position
         goal = None if position is None else {"x": position[0], "y": position[1]}
-        self._intents[given.who] = Intent(goal=goal)
+        self._intents[given.who] = Intent(patience, goal)
 
     def _goal(self, given: Input) -> Json:
         tile = _tile(given.fields or {}, "move")
@@ -148,11 +147,11 @@ class WalkIns:
             self._check_partner(given.who, to, seen)
         if talk is not None and (not to or to in talk.members):
             line = WaitingLine(given.text.strip(), talk=talk.id)
-            intent = Intent(lines=intent.lines)
+            intent = Intent(intent.patience, lines=intent.lines)
         else:
             line = WaitingLine(given.text.strip(), to)
             lines = [waiting for waiting in intent.lines if waiting.to == to]
-            intent = Intent(partner=to, parting=talk is not None, lines=lines)
+            intent = Intent(intent.patience, partner=to, parting=talk is not None, lines=lines)
         if given.kind == "say":
             intent.lines.append(line)
         self._intents[given.who] = intent
@@ -213,7 +212,7 @@ class WalkIns:
 
     def _drop_late_lines(self, who: AgentId, intent: Intent) -> None:
         """Give up the lines for a conversation that has ended."""
-        late = Intent(lines=[line for line in intent.lines if line.talk])
+        late = Intent(intent.patience, lines=[line for line in intent.lines if line.talk])
         intent.lines = [line for line in intent.lines if not line.talk]
         self._drop_lines(who, late, "the conversation has ended")
 
@@ -230,7 +229,7 @@ class WalkIns:
         if there is None or intent.tries > GIVE_UP_AFTER:
             reason = f"{intent.partner} could not be reached"
             self._drop_lines(who, intent, reason)
-            self._intents[who] = Intent()
+            self._intents[who] = Intent(intent.patience)
             return Action("continue")
         fields: Json = {"doing": f"looking for {intent.partner}"}
         if ("walk", "") in pairs and there.position is not None:

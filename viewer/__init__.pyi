@@ -1,4 +1,6 @@
 from .headlines import select_headlines as select_headlines
+from .html_page import PageParts as PageParts
+from .html_page import page_parts as page_parts
 from .html_page import render_page as render_page
 from .html_page import unpack_page as unpack_page
 from .html_page import write_page as write_page

@@ -277,8 +277,8 @@ class _PersonRows:
 
     def lengths(self) -> dict[str, int]:
         """How many rows there are of each kind."""
-        rows = (self._track, self._acts, self._plans, self._memories, self.asks)
-        return {**dict(zip(_ROWS, map(len, rows))), "presence": hash(tuple(self._presence))}
+        lengths = {name: len(getattr(self.data, name)) for name in _ROWS}
+        return {**lengths, "presence": hash(tuple(self._presence))}
 
     def rows_after(self, lengths: Mapping[str, int]) -> dict[str, Json]:
         """The rows that are new since ``lengths`` were taken."""

@@ -127,6 +127,11 @@ class LiveFeed:
             self._sleepers.pop(sleeper, None)
 
     @property
+    def steps(self) -> int:
+        """How many steps were read."""
+        return self._collector.steps
+
+    @property
     def readers(self) -> int:
         """How many readers there are."""
         return len(self._sleepers)
@@ -149,6 +154,16 @@ class LiveFeed:
             if missing > len(self._events):
                 return None
             return list(self._events)[-missing:]
+
+    @property
+    def number(self) -> int:
+        """The number of the last event."""
+        return self._number
+
+    @property
+    def last_id(self) -> str:
+        """The id of the last event."""
+        return self._id(self._number)
 
     def _id(self, number: int) -> str:
         return f"{self.epoch}.{number}"
