@@ -192,7 +192,7 @@ class Simulation:
         """The inputs of people that come before ``given``: it may follow on "enter"."""
         if given.kind not in PERSON_INPUT_KINDS:
             return ()
-        steps = range(self._session.applied_step + 1, step + 1)
+        steps = range(max(self.step, self._session.applied_step + 1), step + 1)
         return tuple(
             earlier
             for later_step in steps

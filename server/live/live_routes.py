@@ -132,10 +132,10 @@ class LiveHosts:
             return self.town
         raise SettingError("this run is only being read; to go on with it, serve it with --resume")
 
-    def shared(self) -> Json:
+    def shared(self) -> dict[str, Json]:
         """What belongs to the first paint beside the run."""
         town = self.town
-        return {"visitors": town.views.all()} if isinstance(town, LiveTown) else {}
+        return {"visitors": town.views.latest} if isinstance(town, LiveTown) else {}
 
 
 def live_router(hosts: LiveHosts) -> APIRouter:
@@ -234,7 +234,8 @@ def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
             who, secret = hosts.desk.enter(given.name, set(people))
             if who in people:
                 # The server was started anew: the person is still there.
-                return JSONResponse({"name": who, "secret": secret, "back": True})
+                back = {"back": True, **hosts.shared()}
+                return JSONResponse({"name": who, "secret": secret, **back})
         except DenizensError as error:
             return refusal(error)
         try:

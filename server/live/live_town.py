@@ -89,7 +89,7 @@ class LiveTown:
 
     def start(self) -> None:
         """Start the thread."""
-        self.feed.advance({"visitors": self.views.all()})
+        self.feed.advance({"visitors": self.views.update()})
         self._thread.start()
 
     def stop(self, seconds: float | None = None) -> bool:
@@ -288,7 +288,7 @@ class LiveTown:
     def _observe(self, tick: Tick) -> None:
         """Publish a committed step. Called by the simulation in this thread."""
         self.views.note(tick)
-        self.feed.advance({"visitors": self.views.all()})
+        self.feed.advance({"visitors": self.views.update()})
         for who, texts in self.views.notices(tick).items():
             for text in texts:
                 self.feed.publish("notice", {"who": who, "text": text})

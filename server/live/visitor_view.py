@@ -18,11 +18,13 @@ class _Floor:
 
 
 class VisitorViews:
-    """The views of all people who walked in, read between two steps by the simulation's thread."""
+    """The views of all people who walked in. ``update`` and ``note`` are called between two steps
+    by the simulation's thread; any thread may read ``latest``."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._floors: dict[AgentId, _Floor] = {}
+        self.latest: dict[AgentId, Json] = {}
 
     def note(self, tick: Tick) -> None:
         """Take over who has got the floor in a step."""
@@ -37,9 +39,10 @@ class VisitorViews:
         for who in [who for who in self._floors if who not in self._simulation.people]:
             del self._floors[who]
 
-    def all(self) -> dict[str, Json]:
-        """The view of each person by name."""
-        return {who: self._view(who) for who in self._simulation.people}
+    def update(self) -> dict[AgentId, Json]:
+        """The view of each person by name, as of now."""
+        self.latest = {who: self._view(who) for who in self._simulation.people}
+        return self.latest
 
     def _view(self, who: AgentId) -> Json:
         seen = self._simulation.world.observe(who)

@@ -230,7 +230,7 @@ class Stage {
       if (x < -60 || y < -60 || x > this.width + 60 || y > this.height + 90) continue;
       const { index } = figure.person;
       const look = this.looks[index];
-      if (state.who === figure.person) this.ring(x, y, s, look, state);
+      if (state.who === figure.person || state.me === figure.person) this.ring(x, y, s, look, state);
       if (figure.asleep) drawSleeper(ctx, look, x, y, s, state.calm ? 0 : performance.now() / 1000);
       else {
         drawPerson(ctx, look, x, y, s, {

@@ -56,7 +56,7 @@ class Dock {
     const { walker } = app;
     const { view, talk, person } = walker;
     const look = person ? app.stage.looks[person.index] : null;
-    fill(this.who, look ? portrait(look, 34) : null,
+    fill(this.who, look ? h('button', { type: 'button', class: 'find', 'aria-label': 'Find me on the map', title: 'Find me on the map', onclick: () => app.findMe() }, portrait(look, 34)) : null,
       h('div', {}, h('b', {}, walker.name), h('small', {}, view ? last(view.place) : 'on the way in…')),
       h('button', { type: 'button', class: 'small', onclick: () => walker.act('leave') }, 'Leave town'));
     this.showLines(talk, view);

@@ -15,6 +15,7 @@ class LiveApp extends App {
     this.walker = new Walker(this);
     this.dock = new Dock(this, document.getElementById('dock'));
     this.walker.see(first.visitors || {});
+    this.escorted = Boolean(this.walker.view);
     this.listenToServer();
   }
 
@@ -121,6 +122,8 @@ class LiveApp extends App {
   advance(seconds) {
     const { state, run, town } = this;
     state.goal = state.live ? this.walker.goal : null;
+    state.me = this.walker.person;
+    this.escort();
     if (!state.live) { super.advance(seconds); return; }
     this.hush.hidden = true;
     const lag = run.last - state.t;
@@ -129,6 +132,31 @@ class LiveApp extends App {
     const rate = Math.max(1 / Math.min(step, 4), lag > 2 ? lag / 1.2 : 0);
     state.rate = rate;
     state.t = state.calm ? run.last : Math.min(run.last, state.t + rate * seconds);
+  }
+
+  /* The camera goes with you until you look elsewhere. */
+  escort() {
+    const { state, walker, stage } = this;
+    const figure = walker.view && walker.person && stage.figures[walker.person.index];
+    if (!this.escorted || !figure || figure.absent || state.who) return;
+    const zoom = stage.goal ? stage.goal.zoom : Math.max(stage.camera.zoom, stage.ample());
+    stage.goTo(figure.x, figure.y, zoom);
+  }
+
+  findMe() {
+    if (this.state.who) this.select(null);
+    this.toNow();
+    this.escorted = true;
+  }
+
+  follow(on) {
+    this.escorted = false;
+    super.follow(on);
+  }
+
+  select(person) {
+    super.select(person);
+    if (!person && this.walker.here) this.escorted = true;
   }
 
   play(on) {
@@ -175,6 +203,9 @@ class LiveApp extends App {
   entered(answer) {
     this.notice(answer.back ? `Welcome back, ${answer.name}.` : `Welcome, ${answer.name}.`);
     this.toNow();
+    if (this.state.who) this.select(null);
+    if (answer.visitors) this.walker.see(answer.visitors);
+    this.escorted = true;
     this.dock.refresh(true);
   }
 
@@ -210,6 +241,7 @@ class LiveApp extends App {
   /* The dock covers the lower part of the stage: people are followed above it. */
   insets() {
     const dock = document.getElementById('dock');
+    document.body.classList.toggle('walking', this.walker.here && this.town.live);
     this.stage.inset.bottom = this.walker.here && this.town.live ? Math.min(dock.offsetHeight, this.stage.height * 0.5) : 0;
   }
 }

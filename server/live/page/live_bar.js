@@ -1,6 +1,6 @@
 /* The bar of a live town: now or earlier, play for all, one step, the pace of its clock. */
 
-const PACES = [[30, '1 min in 30 s'], [10, '1 min in 10 s'], [5, '1 min in 5 s'], [3, '1 min in 3 s'], [1, '1 min in 1 s'], [0.5, '2 min a second'], [0.1, '10 min a second'], [0, 'as fast as minds think']];
+const PACES = [[30, '1 min = 30 s'], [10, '1 min = 10 s'], [5, '1 min = 5 s'], [3, '1 min = 3 s'], [1, '1 min = 1 s'], [0.5, '2 min = 1 s'], [0.1, '10 min = 1 s'], [0, 'no waiting']];
 
 class LiveTimeline extends Timeline {
   constructor(app, root) {
@@ -47,8 +47,8 @@ class LiveTimeline extends Timeline {
   showPace(pace) {
     if (pace === undefined || document.activeElement === this.pace || Number(this.pace.value) === pace) return;
     if (!PACES.some(([value]) => value === pace)) {
-      PACES.push([pace, `1 min in ${pace} s`]);
-      this.pace.appendChild(h('option', { value: pace }, `1 min in ${pace} s`));
+      PACES.push([pace, `1 min = ${pace} s`]);
+      this.pace.appendChild(h('option', { value: pace }, `1 min = ${pace} s`));
     }
     this.pace.value = String(pace);
   }
