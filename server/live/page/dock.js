@@ -36,7 +36,7 @@ class Dock {
   refresh(force = false) {
     const { app } = this;
     const { walker, town } = app;
-    const key = JSON.stringify([walker.name, walker.waiting, walker.view, town.live, town.state, town.state === 'thinking', app.link.lost]);
+    const key = JSON.stringify([walker.name, walker.waiting, walker.view, town.live, town.state, app.state.live, app.link.lost]);
     if (!force && key === this.key) return;
     const mode = !town.live ? 'closed' : walker.here ? 'here' : 'out';
     if (mode !== this.mode) {
@@ -63,8 +63,9 @@ class Dock {
     this.turn.textContent = this.turnText(view, talk);
     this.turn.classList.toggle('yours', Boolean(talk && talk.floor === walker.name));
     const partner = talk ? talk.members.filter((name) => name !== walker.name).map(firstName).join(' and ') : this.hearer(view);
-    this.input.placeholder = partner ? `Say something to ${partner}…` : 'Nobody is near; walk up to somebody…';
+    this.input.placeholder = partner ? `Say something to ${partner}…` : 'Nobody is near…';
     this.input.disabled = !view;
+    this.root.classList.toggle('earlier', !app.state.live);
     fill(this.chips, this.actions(view, talk));
   }
 
@@ -93,6 +94,7 @@ class Dock {
   turnText(view, talk) {
     const { app } = this;
     if (app.link.lost) return 'The connection is lost; trying again…';
+    if (!app.state.live) return 'You are looking at an earlier time.';
     if (!view) return app.town.playing ? 'You are on the way in.' : 'You walk in as soon as the town goes on.';
     const others = talk ? talk.members.filter((name) => name !== app.walker.name) : [];
     if (talk && talk.floor === app.walker.name) {

@@ -1,6 +1,6 @@
 /* The page of a live town: the viewer's page, fed by the server. */
 
-TABS.push(['speak', 'Speak with']);
+TABS.splice(1, 0, ['speak', 'Ask']);
 ICONS.door = 'M6 20V4.8L14 4v16M14 6h4v14M4 20h16M11 12v.3';
 
 class LiveApp extends App {
@@ -169,6 +169,7 @@ class LiveApp extends App {
     this.state.live = step >= this.run.last;
     if (!this.state.live && this.town.live) this.state.playing = false;
     super.seek(step);
+    this.dock.refresh();
   }
 
   toNow() {
@@ -176,6 +177,7 @@ class LiveApp extends App {
     this.state.t = Math.max(this.state.t, this.run.last - 1);
     this.state.playing = this.town.playing;
     history.replaceState(null, '', location.pathname);
+    this.dock.refresh();
   }
 
   remember() { if (!this.state.live) super.remember(); }
@@ -232,6 +234,7 @@ class LiveApp extends App {
   }
 
   notice(text) {
+    if ([...this.notices.children].some((note) => note.textContent === text)) return;
     const note = h('p', {}, text);
     this.notices.appendChild(note);
     while (this.notices.children.length > 3) this.notices.firstChild.remove();
