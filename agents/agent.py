@@ -56,11 +56,19 @@ from ..memory import (
     memories_input,
     write_log_line,
 )
-from ..memory.documents import IMAGES_SUFFIX
+from ..memory.storage import IMAGES_SUFFIX
 from ..planners import Daily, Dialogue
 from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
-from .ask_router import AskRouter, warn_of_failed_recall
-from .chat_turn import ChatTurn, Responder, learn_thought, reply_thought, validate_utterance
+from .chat import (
+    ChatTurn,
+    ReplyStream,
+    Responder,
+    Session,
+    TurnQueue,
+    learn_thought,
+    reply_thought,
+    validate_utterance,
+)
 from .declassification import RELEASE_LOG, log_release, release_record
 from .maintenance import (
     Maintenance,
@@ -71,17 +79,23 @@ from .maintenance import (
     learn_facts,
     with_maintenance,
 )
-from .skill_runner import run_skills
-from .state_labels import label_heard_goals, label_state, trusted_state
-from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
-from .thought_labels import (
+from .thoughts import (
+    AskRouter,
+    StoppedThought,
+    ThoughtGuard,
     activity_labels,
     find_listeners,
     label_decision,
+    label_heard_goals,
+    label_state,
     labelled_inputs,
     labelled_session,
     redact_observation,
+    run_guarded,
+    run_skills,
+    trusted_state,
     visible_people,
+    warn_of_failed_recall,
     withheld_utterances,
 )
 
@@ -156,8 +170,9 @@ class Agent:
         )
         self.step_seconds = step_seconds
         self._bootstrapped = False
-        self.in_chat = False
-        """Whether a chat is going on: a tool of the agent cannot begin another one."""
+        self.turns = TurnQueue(persona.name)
+        """The turns of its chats: those of one person run one after the other."""
+        self._sessions: dict[tuple[str, str], Session] = {}
         self.state = state or AgentState(
             currently=persona.currently, reflect_left=persona.reflect_after, records=len(memory)
         )
@@ -181,7 +196,7 @@ class Agent:
     ) -> Thought[Step]:
         """One step in a world: the planner decides on what is seen. Writes nothing; the Step says
         what ``commit`` will write."""
-        self._sync_record_count()
+        self.sync_record_count()
         listeners = find_listeners(seen, can)
         full, seen = seen, redact_observation(seen, listeners)
         own = self.state
@@ -263,7 +278,7 @@ class Agent:
         asks: list[AnsweredAsk] = []
         message = validate_utterance(message, "reply")
         message = replace(message, who=validate_person_name(self.id, message.who))
-        self._sync_record_count()
+        self.sync_record_count()
         listeners = (message.who,)
         own_words_only = not getattr(self.dialogue, "reads_state", True)
         own = self.state
@@ -403,7 +418,7 @@ class Agent:
             calls, tokens = max(calls, self.state.calls), max(tokens, self.state.tokens)
             self.state = replace(self.state, calls=calls, tokens=tokens)
 
-    def _sync_record_count(self) -> None:
+    def sync_record_count(self) -> None:
         """Count the records of the memory again: some may have been added outside of a step."""
         count = len(self.memory)
         if self.state.records != count:
@@ -428,7 +443,7 @@ class Agent:
 
     def _ingest(self, given: Input, at: Time | None) -> None:
         now = at or datetime.now().replace(microsecond=0)
-        self._sync_record_count()
+        self.sync_record_count()
         thought = with_maintenance(
             idle_step(self.state), self.memory, (given,), now, self._due_compaction(now)
         )
@@ -484,7 +499,7 @@ class Agent:
             return
         now = at or datetime.now().replace(microsecond=0)
         asks: list[AnsweredAsk] = []
-        self._sync_record_count()
+        self.sync_record_count()
         people = parse_audience(audience)
         # The audience sees the ratings, so they rest on nothing that is not for it.
         shown = trusted_state(self.state, people or (EVERYBODY,), self.memory)
@@ -498,7 +513,6 @@ class Agent:
     # -- chats -------------------------------------------------------------------------------
 
     @check_arguments
-    @exclusive(_store_lock)
     def chat(
         self,
         text: str,
@@ -514,8 +528,9 @@ class Agent:
 
         ``session`` are the utterances before the message. ``on_text`` receives the reply piece by
         piece, and empty pieces while drafts are generated; an exception that it raises stops the
-        reply. ``listener`` receives the progress of tools. Chats of agents in one store run one
-        after the other, from any thread.
+        reply. ``listener`` receives the progress of tools. Chats may run in any number of
+        threads: different persons are answered at once, in one batch of the model, the messages
+        of one person in their order.
 
         If no reply could be made, its ``resolve`` is "failed", its text empty, and ``failure``
         says why; the message is recorded. If the policy wants a person's approval of a tool call,
@@ -525,14 +540,27 @@ class Agent:
         Raises SettingError for an invalid text, person, time or session.
         """
         now = datetime.now().replace(microsecond=0) if at is None else at
-        before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
-        message = Utterance(validate_person_name(self.id, person), text, now)
-        turn = ChatTurn(self, validate_utterance(message, "chat"), before)
-        self.bootstrap(at=at)
+        turn = self.new_turn(text, person, session, now)
         return turn.run(on_text=on_text, approve=approve, listener=listener)
 
+    def new_turn(self, text: str, person: str, session: Sequence[Utterance], at: Time) -> ChatTurn:
+        """A turn of a chat, which ``run`` answers. Raises the errors of ``chat``."""
+        before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
+        message = Utterance(validate_person_name(self.id, person), text, at)
+        turn = ChatTurn(self, validate_utterance(message, "chat"), before)
+        self.bootstrap(at=at)
+        return turn
+
+    def session(self, person: str = "user", name: str = "main") -> Session:
+        """The conversation of a person with this agent; ``name`` distinguishes several of them."""
+        person = validate_person_name(self.id, person)
+        return self._sessions.setdefault((person, name), Session(self, person, name=name))
+
+    def stream(self, text: str, person: str = "user") -> ReplyStream:
+        """Reply to a message of a person's main session as a stream of events."""
+        return self.session(person).stream(text)
+
     @check_arguments
-    @exclusive(_store_lock)
     def answer(
         self,
         key: str,

@@ -27,7 +27,7 @@ from ..core import (
 )
 from ..memory import Memory, ToolCallLog, read_vector
 from ..tools import Policy, is_trusted, validate_patterns, validate_source_patterns
-from .thought_guard import SPOKEN_LINE, ReleasedRecord
+from .thoughts import SPOKEN_LINE, ReleasedRecord
 
 RELEASE_LOG = "releases"
 """The log in ``Step.beside`` for records that were released by rules of the policy."""

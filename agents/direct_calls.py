@@ -20,10 +20,7 @@ from ..core import (
 from ..memory import ToolCallLog
 from ..tools import ProgressListener
 from .agent import Agent
-from .ask_router import AskRouter
-from .skill_runner import run_skills
-from .thought_guard import StoppedThought, ThoughtGuard, run_guarded
-from .tool_executor import ToolExecutor
+from .thoughts import AskRouter, StoppedThought, ThoughtGuard, ToolExecutor, run_guarded, run_skills
 
 
 def run_tool(

@@ -32,7 +32,7 @@ from ..core import (
 )
 from ..core.text import terms
 from ..memory import Compaction, CompactionBudget, Documents, Facts, Memory, records_of_input
-from .thought_labels import utterance_label
+from .thoughts import utterance_label
 
 UNRATED_IMPORTANCE = 3.0
 """Importance of an utterance that no thought has rated."""

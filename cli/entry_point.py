@@ -21,11 +21,11 @@ from . import view_commands  # noqa: F401
 from . import chat_commands  # noqa: F401
 from . import mcp_commands  # noqa: F401
 from . import memory_commands  # noqa: F401
+from . import card_commands  # noqa: F401
 from . import model_commands  # noqa: F401
 from . import training_commands  # noqa: F401
 from . import critic_commands  # noqa: F401
 from . import bench_commands  # noqa: F401
-from . import blind_commands  # noqa: F401
 # isort: on
 
 # The common base of all usage errors; typer exports only this child of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,12 @@ CapOption = Annotated[
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on though most asks of a role fail.")
 ]
+AddOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--add", metavar="CARD", help="A character card whose character joins; may be repeated."
+    ),
+]
 
 
 @app.command()
@@ -97,6 +104,7 @@ def run(
     ] = None,
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
+    add: AddOption = None,
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing.")
     ] = False,
@@ -107,11 +115,16 @@ def run(
     paused: PausedOption = False,
     json: JsonOption = False,
 ) -> None:
+<<<<<<< HEAD
     """Run a scenario from its beginning and record it in a folder; with --serve as a live town,
     on a page into which one can walk."""
     from ..interop import load_scenario
 
     settings = load_scenario(scenario).with_overrides(
+=======
+    """Run a scenario from its beginning and record it in a folder."""
+    settings = _scenario_with_cards(scenario, add or []).with_overrides(
+>>>>>>> main
         seed=seed,
         model=model,
         voice=voice,
@@ -133,6 +146,17 @@ def run(
         serve_simulation(_begin_run(settings, target, keep_going), target, end, town)
         return
     _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
+
+
+def _scenario_with_cards(name: str, cards: Sequence[Path]) -> Scenario:
+    """A scenario, and the characters of cards among its people."""
+    from ..interop import load_scenario
+    from ..interop.cards import add_card, load_character_card
+
+    scenario = load_scenario(name)
+    for path in cards:
+        scenario = add_card(scenario, load_character_card(path))
+    return scenario
 
 
 def _begin_run(scenario: Scenario, folder: Path, keep_going: bool) -> Simulation:

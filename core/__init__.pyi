@@ -17,6 +17,7 @@ from .codec import from_json as from_json
 from .codec import read_as as read_as
 from .codec import schema_of as schema_of
 from .codec import to_json as to_json
+from .context_lock import LOCK_TIMEOUT as LOCK_TIMEOUT
 from .context_lock import ContextLock as ContextLock
 from .context_lock import exclusive as exclusive
 from .errors import ArgumentError as ArgumentError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
@@ -73,12 +74,31 @@ class ContextLock:
 
     def __exit__(self, *failure: object) -> None:
         """Release the lock when the outermost block ends."""
+        if not self.held:
+            # ``released`` could not acquire it again: it is another context's now.
+            return
         self._depth -= 1
         if self._depth:
             return
         _held_tokens.set(tuple(mark for mark in _held_tokens.get() if mark is not self._token))
         self._token = None
         self._lock.release()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Release the lock inside the block, so that others use the store while this context waits
+        for something else.
+
+        Only if the context holds it once: who holds it more than once, for a transaction or by a
+        ``with`` of its own, has a reason to keep the others out, and goes on holding it."""
+        if not self.held or self._depth != 1:
+            yield
+            return
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
 
 def exclusive(

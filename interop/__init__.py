@@ -1,5 +1,6 @@
 """Foreign file formats, read and written: Smallville (generative agents) folders as scenarios and
-viewer pages, finished runs as Smallville folders, and CSV tables of a run.
+viewer pages, finished runs as Smallville folders, and CSV tables of a run. ``cards``: character
+cards.
 """
 
 import lazy_loader

@@ -5,6 +5,9 @@ from .documents import DocumentImport as DocumentImport
 from .documents import Documents as Documents
 from .documents import Images as Images
 from .documents import document_input as document_input
+from .extractive_summary import LinesSummary as LinesSummary
+from .extractive_summary import SummarySentence as SummarySentence
+from .extractive_summary import summarize_lines as summarize_lines
 from .facts import Fact as Fact
 from .facts import Facts as Facts
 from .facts import Statement as Statement
@@ -25,6 +28,7 @@ from .record_import import load_smallville_memories as load_smallville_memories
 from .record_import import memories_input as memories_input
 from .record_import import records_of_input as records_of_input
 from .storage import EmbedFunction as EmbedFunction
+from .storage import Snapshot as Snapshot
 from .storage import Stopwatch as Stopwatch
 from .storage import ToolCallEntry as ToolCallEntry
 from .storage import ToolCallLog as ToolCallLog

@@ -1,14 +1,30 @@
-"""Summary texts: central sentences, or a model's text if it adds no names or numbers."""
+"""Summary texts: central sentences, or a model's text if it adds no names or numbers; and summaries
+of the older lines of a session, with their sources."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core import Completion, Generate, Message, Part, Record, Thought, generate, sentences, words
+from ..core import (
+    AgentId,
+    Completion,
+    Generate,
+    Message,
+    Part,
+    Record,
+    RecordId,
+    Thought,
+    Utterance,
+    generate,
+    sentences,
+    words,
+)
 from ..core.text import name_key, ungrounded_terms
 from .storage import embed_texts
 
@@ -19,6 +35,8 @@ if TYPE_CHECKING:
 
 SUMMARY_SENTENCES = 4
 _ENDS = (".", "!", "?", '"', "”", "…", "。", "！", "？", "」", "』", "؟", "۔", "।", "॥", "։", "።")
+BLOCK_LINES = 16
+"""Lines of a session that are summarized together: a line more computes one block anew."""
 MAX_COMPARED_SENTENCES = 500
 """Of more sentences an evenly spaced sample is compared."""
 _MAX_SENTENCE_WORDS = 60
@@ -40,10 +58,18 @@ def central_sentences(
     'Ada baked rye. Rain fell.'
     """
     candidates = list(dict.fromkeys(_sentences(texts)))
+    return " ".join(candidates[place] for place in _central_places(candidates, embed, count))
+
+
+def _central_places(
+    candidates: Sequence[str], embed: EmbedFunction | None, count: int
+) -> list[int]:
+    """The places of at most ``count`` sentences that represent all candidates, in order."""
     if len(candidates) <= count:
-        return " ".join(candidates)
-    candidates = candidates[:: -(-len(candidates) // MAX_COMPARED_SENTENCES)]
-    rows = np.asarray(embed_texts(embed, candidates)) if embed else _word_vectors(candidates)
+        return list(range(len(candidates)))
+    stride = -(-len(candidates) // MAX_COMPARED_SENTENCES)
+    compared = candidates[::stride]
+    rows = np.asarray(embed_texts(embed, compared)) if embed else _word_vectors(compared)
     similarity = rows @ rows.T
     centrality = similarity.mean(axis=1)
     chosen: list[int] = [int(centrality.argmax())]
@@ -51,7 +77,7 @@ def central_sentences(
         relevance = centrality - similarity[:, chosen].max(axis=1)
         relevance[chosen] = -np.inf
         chosen.append(int(relevance.argmax()))
-    return " ".join(candidates[place] for place in sorted(chosen))
+    return [stride * place for place in sorted(chosen)]
 
 
 def _sentences(texts: Sequence[str]) -> list[str]:
@@ -105,3 +131,90 @@ def is_grounded_summary(summary: str, texts: Sequence[str]) -> bool:
     openers = {word.lower() for word in re.findall(r"(?:^|[.!?] )([A-Z]\w+)", summary)}
     unknown = openers - _COMMON_OPENERS - set(words(source))
     return not unknown and not ungrounded_terms(summary, source)
+
+
+# -- the older lines of a session -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SummarySentence:
+    """A sentence of a session's summary: who said it, in their words, and the numbers of the
+    records that it rests on."""
+
+    who: AgentId
+    text: str
+    records: tuple[RecordId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinesSummary:
+    """The sentences that represent the older lines of a session, in their order."""
+
+    sentences: tuple[SummarySentence, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentences, a line for each speaker in turn, such as 'Ada: "I bake rye."'."""
+        turns: list[tuple[AgentId, list[str]]] = []
+        for sentence in self.sentences:
+            if not turns or turns[-1][0] != sentence.who:
+                turns.append((sentence.who, []))
+            turns[-1][1].append(sentence.text)
+        return "\n".join(f'{who}: "{" ".join(texts)}"' for who, texts in turns)
+
+    @property
+    def records(self) -> tuple[RecordId, ...]:
+        """The numbers of all records that it rests on, in order."""
+        return tuple(sorted({n for sentence in self.sentences for n in sentence.records}))
+
+
+def summarize_lines(
+    lines: Sequence[tuple[Utterance, Sequence[RecordId]]], *, limit: int = 6
+) -> LinesSummary:
+    """At most ``limit`` sentences that represent the older lines of a session, in their own words,
+    each with the records of its line. ``lines`` are utterances, oldest first, each with the
+    numbers of its records.
+
+    Equal lines have equal summaries; no model is asked. Blocks of ``BLOCK_LINES`` lines are
+    summarized and kept, so that a session that grows computes its last block only.
+
+    >>> from datetime import datetime
+    >>> nine = datetime(2023, 2, 13, 9)
+    >>> said = [(Utterance("Ada", "I bake rye. It rains.", nine), (4,))]
+    >>> summarize_lines(said, limit=1).sentences
+    (SummarySentence(who='Ada', text='I bake rye.', records=(4,)),)
+    """
+    plain = [(line.who, " ".join(line.text.split()), tuple(records)) for line, records in lines]
+    blocks = [
+        _block_summary(tuple(plain[start : start + BLOCK_LINES]), limit)
+        for start in range(0, len(plain), BLOCK_LINES)
+    ]
+    return LinesSummary(_most_central([s for block in blocks for s in block], limit))
+
+
+@lru_cache(maxsize=512)
+def _block_summary(
+    lines: tuple[tuple[AgentId, str, tuple[RecordId, ...]], ...], limit: int
+) -> tuple[SummarySentence, ...]:
+    return _most_central(
+        [
+            SummarySentence(who, sentence, records)
+            for who, text, records in lines
+            for sentence in _sentences([text])
+        ],
+        limit,
+    )
+
+
+def _most_central(candidates: Sequence[SummarySentence], limit: int) -> tuple[SummarySentence, ...]:
+    """The most representative sentences; one that was said twice rests on the records of both
+    lines."""
+    merged: dict[tuple[AgentId, str], SummarySentence] = {}
+    for sentence in candidates:
+        earlier = merged.get((sentence.who, sentence.text))
+        before = earlier.records if earlier else ()
+        records = tuple(dict.fromkeys((*before, *sentence.records)))
+        merged[sentence.who, sentence.text] = SummarySentence(sentence.who, sentence.text, records)
+    distinct = list(merged.values())
+    places = _central_places([sentence.text for sentence in distinct], None, limit)
+    return tuple(distinct[place] for place in places)

@@ -76,7 +76,8 @@ def export_lines(memory: Memory, path: Path | str, *, person: AgentId = "") -> i
       null. A record from before labels existed has no "sources".
     - ``{"step", "at", "touch": [ids]}``: an access.
     - ``{"step", "log", "data"}``: an entry of the audit log.
-    - ``{"step", "book", "line"}``: a line of facts, documents, summaries or notes (null: erased).
+    - ``{"step", "book", "line"}``: a line of facts, documents, summaries, notes, sessions or
+      corrections (null: erased).
 
     For a ``person`` only the records visible to them are written, numbered from 1. Raises
     MemoryFault for an invalid person or path.

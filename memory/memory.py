@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ..core import (
     ContextLock,
     Cue,
     Hit,
+    Json,
     MemoryFault,
     Record,
     RecordId,
@@ -26,6 +28,7 @@ from ..core import (
     parse_audience,
     replace_surrogates,
     same_name,
+    time_error,
 )
 from ..store import Store
 from .index import IndexLoader, MemoryIndex
@@ -44,21 +47,29 @@ from .recall import (
 from .record_writer import RecordWriter
 from .storage import (
     ACCESS_CHAIN,
+    IMAGES_SUFFIX,
     RECORD_CHAIN,
     AuditEntry,
     EmbedFunction,
+    Snapshot,
     Vector,
     agents_in,
     check_cue,
+    delete_snapshot,
     embed_texts,
     is_erased,
     kinds_fault,
+    memory_generation,
     name_fault,
     number_fault,
     numbers_fault,
     prepare_store,
     read_audit_log,
+    read_snapshots,
     record_fault,
+    restore_snapshot,
+    take_snapshot,
+    text_fault,
     validated_trust,
 )
 
@@ -247,6 +258,79 @@ class Memory:
     def release(self, who: AgentId, *, why: str = "") -> None:
         """End the quarantine of ``who``. Raises MemoryFault if there is none."""
         self._writer.release(who, why)
+
+    # -- snapshots ------------------------------------------------------------------
+
+    @check_arguments
+    @exclusive(_owner)
+    def snapshot(self, label: str = "", *, at: Time | None = None, state: Json = None) -> Snapshot:
+        """Take a snapshot for ``restore``: of the records with their accesses, facts, documents,
+        summaries, notes, corrections, chat sessions, quarantines and pictures. It is kept in the
+        same file and takes no room of its own until the memory is restored to another one.
+        ``state`` is any JSON to be kept with it; ``at`` is its time (default: now).
+
+        Raises MemoryFault in a view of the past, and in the file of a run, which is forked
+        instead."""
+        self._check_restorable()
+        self.loader.refuse(text_fault("label", label))
+        now = datetime.now().replace(microsecond=0) if at is None else at
+        self.loader.refuse(time_error(now, "at"))
+        return take_snapshot(self.store, self._with_images, label, now, state)
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The snapshots of this memory, oldest first."""
+        return read_snapshots(self.store, self.agent)
+
+    @exclusive(_owner)
+    def restore(self, snapshot: Snapshot | int) -> Snapshot:
+        """Make the memory what it was in a snapshot (or its number), an earlier or a later one; all
+        or nothing. What is in no snapshot is lost. What was erased since the snapshot stays erased;
+        calls of tools stay logged, and replies that wait for an approval since then are dropped.
+
+        Raises MemoryFault, and changes nothing, if there is no such snapshot or it is damaged."""
+        self._check_restorable()
+        restored = restore_snapshot(self.store, self.agent, self._snapshot_number(snapshot))
+        self.store.on_rollback(self.store.cache.clear)
+        return restored
+
+    @exclusive(_owner)
+    def delete_snapshot(self, snapshot: Snapshot | int) -> None:
+        """Delete a snapshot (also a damaged one), with the rows that it alone needed. Raises
+        MemoryFault if there is none."""
+        self._check_restorable()
+        delete_snapshot(self.store, self.agent, self._snapshot_number(snapshot))
+
+    def _snapshot_number(self, snapshot: object) -> int:
+        if type(snapshot) is int:
+            return snapshot
+        if not isinstance(snapshot, Snapshot):
+            raise self.loader.fault(f"{snapshot!r:.60} is no Snapshot; see Memory.snapshots()")
+        known = [one for one in self.snapshots() if one.id == snapshot.id]
+        if snapshot.agent != self.agent or (known and known[0].at != snapshot.at):
+            raise self.loader.fault(
+                f"snapshot {snapshot.id} of {snapshot.agent} at {snapshot.at} is of another memory"
+            )
+        return snapshot.id
+
+    def _check_restorable(self) -> None:
+        if self.as_of_step is not None:
+            raise self.loader.fault(
+                f"is seen as of step {self.as_of_step} and read-only; use the memory itself"
+            )
+        if self.store.get("start") is not None:
+            raise self.loader.fault(
+                "is part of a run, which replays as it was lived; fork the run at an earlier step"
+            )
+
+    @property
+    def _with_images(self) -> tuple[AgentId, ...]:
+        return (self.agent, f"{self.agent}{IMAGES_SUFFIX}")
+
+    @property
+    def generation(self) -> int:
+        """How often records were taken back: restored, corrected or forgotten. What was thought
+        out at an earlier generation may rest on records that are gone."""
+        return memory_generation(self.store, self.agent)
 
     # -- recall ---------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from ..core import (
     Model,
     ModelError,
     Planner,
+    Record,
     SettingError,
     ToolError,
     World,
@@ -29,6 +30,7 @@ from ..core import (
     build_settings,
     did_you_mean,
     foreign_code_allowed,
+    from_json,
     load_object,
     missing_methods,
     require_class,
@@ -226,7 +228,6 @@ def make_agents(scenario: Scenario, store: Store, model: Model, read: bool = Fal
     agents = []
     for person in scenario.people:
         persona, minds = person.persona, scenario.minds
-        has_memories = read and person.memories
         agent = Agent(
             persona,
             model=model,
@@ -236,11 +237,17 @@ def make_agents(scenario: Scenario, store: Store, model: Model, read: bool = Fal
             policy=policy_of(scenario, person),
             step_seconds=scenario.scenario.step_seconds,
             documents=person.documents if read else (),
-            memories=load_smallville_memories(person.memories)[0] if has_memories else (),
+            memories=_first_memories(person) if read else (),
             maintenance=maintenance_of(scenario, person),
         )
         agents.append(agent)
     return agents
+
+
+def _first_memories(person: PersonEntry) -> tuple[Record, ...]:
+    if person.records:
+        return tuple(from_json(Record, record) for record in person.records)
+    return load_smallville_memories(person.memories)[0] if person.memories else ()
 
 
 def _planner(scenario: Scenario, person: PersonEntry) -> Planner:

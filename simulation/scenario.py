@@ -95,6 +95,8 @@ class PersonEntry:
     starts with, and its settings in place of those of [minds].
 
     ``voice_folder``: the folder that the persona's ``voice`` names; empty where it names none.
+    ``records`` are first memories as JSON, and ``card_json`` the text of the character card that
+    they and the persona are from; no file sets them.
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
@@ -103,7 +105,10 @@ class PersonEntry:
         "memories",
         "memory",
         "voice_folder",
+        "records",
+        "card_json",
     )
+    NOT_IN_FILES: ClassVar[tuple[str, ...]] = ("persona", "records", "card_json")
 
     persona: Persona
     planner: str = ""
@@ -114,6 +119,8 @@ class PersonEntry:
     memories: str = ""
     memory: Json = None
     voice_folder: str = ""
+    records: tuple[Json, ...] = ()
+    card_json: str = ""
 
     @property
     def name(self) -> AgentId:

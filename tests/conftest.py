@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from denizens.core import replace_surrogates
 from denizens.models import use_passive_waiting
+from denizens.tests.support.browser import chromium as chromium
+from denizens.tests.support.browser import new_page as new_page
 from denizens.tests.support.fake_openai_server import FakeOpenAIServer
 from hypothesis import settings
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 from denizens import Agent, Memory, Persona
 from denizens.agents import AskRouter, ThoughtGuard, find_listeners
-from denizens.agents.thought_labels import activity_labels, label_decision
+from denizens.agents.thoughts import activity_labels, label_decision
 from denizens.core import (
     EVERYBODY,
     Action,

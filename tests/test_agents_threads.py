@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from denizens import Agent, Memory, Persona, Toolbox
-from denizens.agents import run_tool
-from denizens.core import Choose, ModelAsk, Rate, RunError
+from denizens.agents import ReplyCancelled, ReplyEnd, TextPiece, run_tool
+from denizens.core import Choose, ContextLock, ModelAsk, Rate, RunError, RunLocked
 from denizens.memory import Documents
 from denizens.models import ImprovisedModel
 from denizens.planners import Dialogue, Intent
@@ -48,7 +48,7 @@ def sender(memory: Memory, sent: list[int]) -> Agent:
     )
 
 
-def test_chats_from_many_threads_go_one_after_the_other(tmp_path: Path) -> None:
+def test_chats_from_many_threads_keep_every_line(tmp_path: Path) -> None:
     """Made in one thread, used in others at once: every line is kept, in a file that is whole."""
     with Memory(tmp_path / "bo.db", "Bo") as memory:
         bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory)
@@ -235,3 +235,105 @@ def test_a_tool_uses_the_memory_of_its_chat(tmp_path: Path, effect: Any) -> None
     assert texts[0] == "A note."
     assert "Write a note." in texts[1]
     assert "Inner" not in str(texts)
+
+
+class MeetingModel(ImprovisedModel):
+    """Answers nothing before asks of two chats have arrived at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meeting = threading.Barrier(2, timeout=20)
+
+    def client(self) -> Any:
+        client, met = super().client(), threading.Event()
+        wait = client.wait
+
+        def wait_for_the_other(timeout: float | None = None) -> Any:
+            if not met.is_set():
+                met.set()
+                self.meeting.wait()
+            return wait(timeout)
+
+        client.wait = wait_for_the_other  # type: ignore[method-assign]
+        return client
+
+
+def test_two_people_are_answered_at_once() -> None:
+    """A chat holds the store only while it reads and writes: the thoughts of two people wait for
+    the model together, and what each leaves in the state is kept."""
+    memory = Memory(":memory:", "Bo")
+    bo = Agent(Persona(name="Bo"), model=MeetingModel(), memory=memory, private_talk=False)
+    bo.bootstrap()
+    before = bo.state.reflect_left
+    with ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda who: bo.chat("Hello!", who, at=NOON), ("Ada", "Cy")))
+    assert all(reply.text for reply in replies)
+    assert bo.state.records == len(memory) == 4
+    lost = sum(record.importance for record in memory.records())
+    assert bo.state.reflect_left == pytest.approx(before - lost)
+
+
+def test_a_persons_messages_are_answered_in_their_order() -> None:
+    """A second call of the same person waits for the first, in whatever thread it is made."""
+    memory = Memory(":memory:", "Bo")
+    bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=memory)
+    streams = [bo.stream(f"line {number}", "Ada") for number in range(4)]
+    replies = [stream.result(20) for stream in streams]
+    lines = bo.session("Ada").lines
+    assert [line.text for line in lines if line.who == "Bo"] == [reply.text for reply in replies]
+    assert len(lines) == 8
+
+
+def test_a_stream_is_read_in_an_event_loop() -> None:
+    """``async for`` gets the pieces and the end, without blocking the loop."""
+    bo = Agent(Persona(name="Bo"), model=ImprovisedModel(), memory=Memory(":memory:", "Bo"))
+
+    async def read() -> list[Any]:
+        return [event async for event in bo.stream("Hello!", "Ada")]
+
+    events = asyncio.run(read())
+    assert isinstance(events[-1], ReplyEnd)
+    pieces = [event.text for event in events if isinstance(event, TextPiece)]
+    assert "".join(pieces).strip() == events[-1].reply.text
+
+
+def test_a_cancelled_stream_ends() -> None:
+    """Cancelled before the first word: the work ends, and the next message is answered."""
+    bo = Agent(Persona(name="Bo"), model=MeetingModel(), memory=Memory(":memory:", "Bo"))
+    stream = bo.stream("Hello!", "Ada")
+    stream.cancel()
+    bo.model.meeting.abort()  # type: ignore[attr-defined]
+    with pytest.raises((ReplyCancelled, threading.BrokenBarrierError)):
+        stream.result(20)
+    bo.model = ImprovisedModel()
+    assert bo.chat("Hello!", "Ada", at=NOON).text
+
+
+def test_a_lock_that_is_not_acquired_again_stays_with_its_holder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever released a lock to wait, and cannot have it back, does not release it again when its
+    block ends: another context holds it by then."""
+    monkeypatch.setattr("denizens.core.context_lock.LOCK_TIMEOUT", 0.05)
+    first, other = ContextLock("a.db"), ContextLock("b.db")
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with first:
+            taken.set()
+            done.wait(20)
+            assert first.held
+
+    holder = threading.Thread(target=hold)
+
+    def wait_for_it() -> None:
+        with other, first, first.released():
+            holder.start()
+            assert taken.wait(20)
+
+    with pytest.raises(RunLocked):
+        wait_for_it()
+    done.set()
+    holder.join()
+    with first:
+        assert first.held

@@ -23,7 +23,7 @@ from denizens.memory.erasure.text_columns import (
     TEXT_COLUMNS,
     TEXT_FREE_COLUMNS,
 )
-from denizens.memory.storage import PersonMatcher, repair_file
+from denizens.memory.storage import CORRECTION_LOG, SESSION_LOG, PersonMatcher, repair_file
 from denizens.simulation import Journal
 from denizens.store import Store
 from denizens.testing import ScriptedModel
@@ -63,13 +63,24 @@ def clerk(path: Path, policy: Policy) -> Agent:
 
 def used(path: Path) -> Path:
     """A file in which everything was used at least once: records, pictures' memory, log, claims,
-    documents, folds, notes, calls, a reply that waits, shared texts."""
-    note = path.with_name("plan.txt")
-    note.write_text("Beds for winter.")
+    documents, folds, notes, sessions, corrections, snapshots, calls, a reply that waits, shared
+    texts."""
     agent = clerk(path, Policy(ask=("@acts",), trusted=("*",)))
     memory = agent.memory
+    start = memory.snapshot("nothing", at=NOW)
+    fill(memory, path.with_name("plan.txt"))
+    memory.snapshot("all of it", at=NOW)
+    memory.restore(start)
     agent.chat("Please cancel booking QX-88121.", "Zed", approve=lambda request: Approval(yes=True))
     agent.chat("Please cancel booking QX-88121 too.", "Zed")
+    fill(memory, path.with_name("plan.txt"))
+    memory.close()
+    return path
+
+
+def fill(memory: Memory, note: Path) -> None:
+    """A line in every log of Iris's memory."""
+    note.write_text("Beds for winter.")
     with memory.store.transaction():
         lines = [say(memory, f"Line {n}", "Ada") for n in range(3)]
         Compaction(memory).summarise(
@@ -78,12 +89,19 @@ def used(path: Path) -> Path:
         Documents(memory).add(note, at=NOW)
         Facts(memory).assert_fact("Ada", "likes", "rye", at=NOW)
         Notes(memory).write("shopping", "rye", at=NOW, person="Ada")
+        SESSION_LOG.append(
+            memory.store,
+            "Iris",
+            {"session": "main", "person": "Ada", "event": "line", "at": NOW.isoformat()}
+            | {"data": {"who": "Ada", "text": "Line 0", "records": [lines[0]]}},
+            step=0,
+        )
+        line = {"withdrawn": lines[2], "with": [], "new": None, "by": "", "why": ""}
+        CORRECTION_LOG.append(memory.store, "Iris", line | {"at": NOW.isoformat()}, step=0)
         memory.quarantine("Eve", why="she lies")
         memory.mark_accessed(lines, step=0, at=NOW)
         memory.store.intern_text("A text that is shared")
         say(Memory(memory.store, "Iris/images"), "A picture")
-    memory.close()
-    return path
 
 
 def columns(path: Path) -> dict[str, set[str]]:
@@ -104,7 +122,7 @@ def test_every_column_of_a_used_file_is_on_the_list(tmp_path: Path) -> None:
     listed: dict[str, set[str]] = {table: set(names) for table, names in TEXT_FREE_COLUMNS.items()}
     for place in TEXT_COLUMNS:
         listed[place.table].add(place.column)
-        assert place.eraser in {*ERASERS, "records", "log"}
+        assert place.eraser in {*ERASERS, "records", "log", "snapshots"}
     for table, names in DERIVED_COLUMNS.items():
         listed[table] |= names
     assert columns(used(tmp_path / "iris.db")) == listed

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from denizens import Clock, Memory, Persona, Places, Simulation
 from denizens.agents import Agent
-from denizens.agents.ask_router import validate_answer
+from denizens.agents.thoughts import validate_answer
 from denizens.cli import main
 from denizens.core import (
     Action,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent
-from denizens.agents.thought_guard import MAX_REFUSALS
+from denizens.agents.thoughts import MAX_REFUSALS
 from denizens.core import (
     Call,
     Choice,

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from ...core import AgentId, Cue, Hit, MemoryFault, Record, Time, parse_audience
 from ..memory import Memory
 from ..recall import PAPER, RuleSet
-from ..storage import read_quarantined
+from ..storage import IMAGES_SUFFIX, read_quarantined
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-IMAGES_SUFFIX = "/images"
 
 
 class ImageEncoder(Protocol):

@@ -12,13 +12,16 @@ from ..facts import Facts
 from ..memory import Memory
 from ..notes import Notes
 from ..storage import (
+    CORRECTION_LOG,
     DOCUMENT_LOG,
     NOTE_LOG,
+    SESSION_LOG,
     SUMMARY_LOG,
     PersonMatcher,
     ToolCallEntry,
     ToolCallLog,
     entry_to_json,
+    record_numbers,
     summaries_in_force,
 )
 from .text_columns import label_leaves, text_leaves
@@ -249,6 +252,54 @@ def _is_note_erased(body: dict[str, Json], request: ErasureRequest) -> bool:
     return only_for_them or theirs or any(map(request.names_person, texts))
 
 
+def erase_sessions(store: Store, request: ErasureRequest) -> int:
+    """Empty the lines of the person's sessions, and lines that rest on erased records (with
+    ``mentions`` also those that name the person); returns how many."""
+    count = 0
+    for agent in request.agents:
+        erased = request.records.get(agent, frozenset())
+        lines = [
+            entry.n
+            for entry in SESSION_LOG.entries(store, agent)
+            if entry.body and _is_session_line_erased(entry.body, erased, request)
+        ]
+        SESSION_LOG.erase(store, agent, lines)
+        count += len(lines)
+    return count
+
+
+def _is_session_line_erased(
+    body: dict[str, Json], erased: frozenset[RecordId], request: ErasureRequest
+) -> bool:
+    person = request.person
+    theirs = any(map(person.matches_name, (body["person"], *label_leaves(body["data"]))))
+    rests = not erased.isdisjoint(record_numbers("sessions", body))
+    return theirs or rests or any(map(request.names_person, text_leaves(body)))
+
+
+def erase_corrections(store: Store, request: ErasureRequest) -> int:
+    """Write the lines of corrections that the person made (with ``mentions`` also those whose
+    reason names them) anew without name and reason; returns how many."""
+    count = 0
+    for agent in request.agents:
+        bodies = {e.n: e.body for e in CORRECTION_LOG.entries(store, agent) if e.body}
+        changed = [n for n, body in bodies.items() if _without_corrector(body, request) != body]
+        # Their order counts, so all lines after the first changed one are written again.
+        lines = [n for n in bodies if changed and n >= changed[0]]
+        CORRECTION_LOG.erase(store, agent, lines)
+        for n in lines:
+            line = _without_corrector(bodies[n], request)
+            CORRECTION_LOG.append(store, agent, line, step=_last_step(store, agent))
+        count += len(changed)
+    return count
+
+
+def _without_corrector(body: dict[str, Json], request: ErasureRequest) -> dict[str, Json]:
+    theirs = request.person.matches_name(body["by"]) or request.names_person(body["by"])
+    reason = "" if request.names_person(body["why"]) else body["why"]
+    return {**body, "by": "" if theirs else body["by"], "why": reason}
+
+
 def erase_texts(store: Store, request: ErasureRequest) -> int:
     """Delete the shared texts that name the person (in a file without a journal nothing refers to
     them); returns how many."""
@@ -265,9 +316,11 @@ def _last_step(store: Store, agent: AgentId) -> int:
 ERASERS: dict[str, Callable[[Store, ErasureRequest], int]] = {
     "calls": erase_calls,
     "claims": erase_claims,
+    "corrections": erase_corrections,
     "documents": erase_documents,
     "folds": erase_summaries,
     "notes": erase_notes,
+    "sessions": erase_sessions,
     "texts": erase_texts,
 }
 """The erasers by the names of ``TextColumn.eraser``; each works inside the caller's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from ...core import (
     EVERYBODY,
     UNKNOWN_SOURCE,
     AgentId,
+    Json,
     MemoryFault,
     Record,
     RecordId,
@@ -20,12 +21,13 @@ from ...core import (
     time_error,
 )
 from ...store import Store
-from ..documents import IMAGES_SUFFIX
 from ..storage import (
     AUXILIARY_LOGS,
     FORGOTTEN,
+    IMAGES_SUFFIX,
     MEMORY_PART,
     RECORD_CHAIN,
+    SNAPSHOT_PART,
     AuditEntry,
     PersonMatcher,
     RecordSources,
@@ -36,15 +38,24 @@ from ..storage import (
     body_of,
     erase_name,
     is_erased,
+    next_generation,
     prepare_store,
     read_records,
     repair_leftovers,
+    rewrite_states,
+    snapshot_agents,
     unlabelled_count,
     write_audit_entry,
 )
 from .byte_search import search_cells, search_name, search_texts
 from .erasers import ERASERS, ErasureRequest
-from .text_columns import RECORD_TEXT_FIELDS, StoredText, stored_texts
+from .text_columns import (
+    RECORD_TEXT_FIELDS,
+    StoredText,
+    label_leaves,
+    stored_texts,
+    text_leaves,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +100,7 @@ def erase_person(
         agents = _chosen_agents(store, person, agent)
         before = list(stored_texts(store))
         matcher = PersonMatcher(person, _known_people(before) | frozenset(agents_in(store)))
-        counts: dict[AgentId, int] = {}
-        beside: dict[str, int] = {}
-        with store.transaction():
-            remarks: list[str] = []
-            records = {
-                name: _records_to_erase(store, name, matcher, mentions, remarks) for name in agents
-            }
-            request = ErasureRequest(matcher, agents, mentions, records, remarks)
-            for part, erase in ERASERS.items():
-                if count := erase(store, request):
-                    beside[part] = count
-            for name in agents:
-                counts[name] = _erase_records(store, request, name, now)
+        counts, beside, remarks = _erase_everywhere(store, agents, matcher, mentions, now)
         store.cache.clear()
         store.scrub()
         after = list(stored_texts(store))
@@ -120,6 +119,50 @@ def erase_person(
         alone = not agent or len(theirs) == len(after)
         found += bool(named or cells or (alone and search_name(Path(path), matcher, schema)))
     return ErasureReport(counts, searched, found, shared, beside, named, unclear, tuple(remarks))
+
+
+def _erase_everywhere(
+    store: Store, agents: tuple[AgentId, ...], matcher: PersonMatcher, mentions: bool, now: datetime
+) -> tuple[dict[AgentId, int], dict[str, int], list[str]]:
+    """Erase a person from the present memories and from their snapshots; returns the erased
+    records of each agent, what was erased beside them, and remarks, all of the present."""
+    counts: dict[AgentId, int] = {}
+    beside: dict[str, int] = {}
+    remarks: list[str] = []
+
+    def rewrite(covered: tuple[AgentId, ...]) -> None:
+        names = tuple(name for name in agents if name in covered) if covered else agents
+        notes: list[str] = [] if covered else remarks
+        records = {name: _records_to_erase(store, name, matcher, mentions, notes) for name in names}
+        request = ErasureRequest(matcher, names, mentions, records, notes)
+        erased = {part: erase(store, request) for part, erase in ERASERS.items()}
+        gone = {name: erase_records(store, request, name, now) for name in names}
+        if not covered:
+            beside.update({part: count for part, count in erased.items() if count})
+            counts.update(gone)
+
+    with store.transaction():
+        owners = [name for name in agents if name in snapshot_agents(store)]
+        rewrite_states(store, owners, rewrite, _snapshot_cleaner(matcher, mentions))
+        for name in agents:
+            next_generation(store, name)
+    return counts, beside, remarks
+
+
+def _snapshot_cleaner(
+    matcher: PersonMatcher, mentions: bool
+) -> Callable[[str, Json], tuple[str, Json]]:
+    """Label and saved state of a snapshot as they may stay: without a label that names the person,
+    and without a state that rests on their words or names them."""
+
+    def clean(label: str, state: Json) -> tuple[str, Json]:
+        labels = label_leaves(state)
+        theirs = any(matcher.matches_name(one) or matcher.matches_source(one) for one in labels)
+        if theirs or any(map(matcher.is_named_in, text_leaves(state))):
+            state = None
+        return ("" if mentions and matcher.is_named_in(label) else label), state
+
+    return clean
 
 
 def _check_call(path: Path | str, person: AgentId, now: datetime) -> None:
@@ -164,7 +207,7 @@ def _chosen_agents(store: Store, person: AgentId, agent: AgentId) -> tuple[Agent
     logged = {name for log in AUXILIARY_LOGS for name in log.agents(store)}
     known = tuple(sorted({*agents_in(store), *logged, *ToolCallLog(store).agents()}))
     parts = [row[0] for row in store.rows("SELECT part FROM parts ORDER BY part")]
-    if foreign := [part for part in parts if part != MEMORY_PART and part not in ERASERS]:
+    if foreign := [part for part in parts if part not in {MEMORY_PART, SNAPSHOT_PART, *ERASERS}]:
         raise MemoryFault(
             f"{store.name}: holds more than memories ({', '.join(foreign)}), which would go on "
             f"naming {person}; forget works on memory files: export the memory and import it "
@@ -231,7 +274,9 @@ def _mentions(record: Record, matcher: PersonMatcher) -> bool:
     return any(map(matcher.is_named_in, (*texts, *(record.sources or ()))))
 
 
-def _erase_records(store: Store, request: ErasureRequest, agent: AgentId, now: datetime) -> int:
+def erase_records(store: Store, request: ErasureRequest, agent: AgentId, now: datetime) -> int:
+    """Blank the records of a request in an agent's memory, remove the person from the audiences of
+    the others, and log how many were forgotten; returns that."""
     person, erased = request.person, request.records[agent]
     first, changed = 0, []
     for row in read_records(store, agent):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ...core import AgentId, Json
 from ...store import Store
-from ..storage import TEXT_FIELDS
+from ..storage import AUXILIARY_LOGS, KEPT_TABLES, SNAPSHOT_TABLE, TEXT_FIELDS
 
 TextReader: TypeAlias = Callable[[Json], Iterator[str]]
 
@@ -30,6 +30,19 @@ def text_leaves(value: Json) -> Iterator[str]:
             yield part
         elif isinstance(part, dict):
             rest += [*part, *part.values()]
+        elif isinstance(part, list):
+            rest += part
+
+
+def values(value: Json) -> Iterator[str]:
+    """Every text in a JSON value, without field names and labels."""
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            rest += [inner for name, inner in part.items() if name not in _LABELS]
         elif isinstance(part, list):
             rest += part
 
@@ -88,6 +101,25 @@ def _talk_words(body: Json) -> Iterator[str]:
                 yield from _fields(*RECORD_TEXT_FIELDS)(record)
 
 
+def _session_words(body: Json) -> Iterator[str]:
+    yield body["session"]
+    yield from values(body["data"])
+
+
+def _session_labels(body: Json) -> Iterator[str]:
+    yield body["person"]
+    yield from label_leaves(body["data"])
+
+
+def _snapshot_words(body: Json) -> Iterator[str]:
+    yield body["label"]
+    yield from text_leaves(body["state"])
+
+
+def _snapshot_labels(body: Json) -> Iterator[str]:
+    yield from label_leaves(body["state"])
+
+
 @dataclass(frozen=True, slots=True)
 class TextColumn:
     """A column that holds people's words: ``words`` reads the texts in one value, ``labels`` the
@@ -100,7 +132,7 @@ class TextColumn:
     labels: TextReader = lambda body: iter(())
 
 
-TEXT_COLUMNS = (
+_LIVE_COLUMNS = (
     TextColumn(
         "memory_records",
         "body",
@@ -125,28 +157,40 @@ TEXT_COLUMNS = (
         _fields("note", "removed", "text"),
         _fields("person", "sources", "audience"),
     ),
+    TextColumn("sessions_lines", "body", "sessions", _session_words, _session_labels),
+    TextColumn("corrections_lines", "body", "corrections", _fields("why"), _fields("by")),
+)
+
+TEXT_COLUMNS = (
+    *_LIVE_COLUMNS,
+    *(
+        replace(column, table=kept)
+        for column in _LIVE_COLUMNS
+        if (kept := KEPT_TABLES[column.table])
+    ),
+    TextColumn(SNAPSHOT_TABLE, "body", "snapshots", _snapshot_words, _snapshot_labels),
     TextColumn("calls", "body", "calls", _call_words, _call_labels),
     TextColumn("suspended", "body", "calls", _talk_words, label_leaves),
     TextColumn("texts", "text", "texts", text_leaves),
 )
-"""Every column that holds text. Images are records of a memory of their own, "Bo/images"; plans,
+"""Every column that holds text; those of rows that only snapshots need are erased with the rest, by
+``storage.rewrite_states``. Images are records of a memory of their own, "Bo/images"; plans,
 summaries and thoughts are records too."""
 
 _LINES = frozenset({"agent", "n", "step", "digest", "link"})
 _HEADS = frozenset({"agent", "lines", "link"})
-TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
+_LOG_COLUMNS = {
     "memory_records": frozenset({"agent", "id", "step", "digest", "link"}),
     "memory_touches": frozenset({"agent", "n", "step", "at", "records", "link"}),
-    "memory_heads": frozenset({"agent", "records", "link", "touches", "touch_link"}),
     "memory_log": frozenset({"agent", "n", "step", "what", "link"}),
-    "claims_lines": _LINES,
-    "claims_heads": _HEADS,
-    "documents_lines": _LINES,
-    "documents_heads": _HEADS,
-    "folds_lines": _LINES,
-    "folds_heads": _HEADS,
-    "notes_lines": _LINES,
-    "notes_heads": _HEADS,
+    **{log.tables[0]: _LINES for log in AUXILIARY_LOGS},
+}
+TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
+    **_LOG_COLUMNS,
+    **{kept: _LOG_COLUMNS[table] | {"parent"} for table, kept in KEPT_TABLES.items()},
+    "memory_heads": frozenset({"agent", "records", "link", "touches", "touch_link"}),
+    **{log.tables[1]: _HEADS for log in AUXILIARY_LOGS},
+    SNAPSHOT_TABLE: frozenset({"agent", "id", "digest"}),
     "calls": frozenset({"key", "step", "agent", "path", "state", "mark"}),
     "suspended": frozenset({"scope", "agent", "mark"}),
     "texts": frozenset({"digest"}),
@@ -156,7 +200,9 @@ TEXT_FREE_COLUMNS: dict[str, frozenset[str]] = {
 """Columns of numbers, digests, times and owners' names, which cannot be erased from their own
 files."""
 
-DERIVED_COLUMNS = {"memory_records": frozenset({"vector"})}
+DERIVED_COLUMNS = {
+    table: frozenset({"vector"}) for table in ("memory_records", KEPT_TABLES["memory_records"])
+}
 """Columns computed from text, which are emptied with it."""
 
 REFUSED_TABLES = {

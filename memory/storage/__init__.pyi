@@ -5,9 +5,11 @@ from .audit_log import read_audit_log as read_audit_log
 from .audit_log import read_quarantined as read_quarantined
 from .audit_log import write_audit_entry as write_audit_entry
 from .auxiliary_logs import AUXILIARY_LOGS as AUXILIARY_LOGS
+from .auxiliary_logs import CORRECTION_LOG as CORRECTION_LOG
 from .auxiliary_logs import DOCUMENT_LOG as DOCUMENT_LOG
 from .auxiliary_logs import FACT_LOG as FACT_LOG
 from .auxiliary_logs import NOTE_LOG as NOTE_LOG
+from .auxiliary_logs import SESSION_LOG as SESSION_LOG
 from .auxiliary_logs import SUMMARY_LOG as SUMMARY_LOG
 from .auxiliary_logs import LogEntry as LogEntry
 from .auxiliary_logs import document_contents as document_contents
@@ -17,6 +19,8 @@ from .auxiliary_logs import hiding_log_sizes as hiding_log_sizes
 from .auxiliary_logs import line_fault as line_fault
 from .auxiliary_logs import record_numbers as record_numbers
 from .auxiliary_logs import summaries_in_force as summaries_in_force
+from .auxiliary_logs import withdrawals_in_force as withdrawals_in_force
+from .auxiliary_logs import withdrawn_ids as withdrawn_ids
 from .auxiliary_logs import write_log_line as write_log_line
 from .embeddings import EmbedFunction as EmbedFunction
 from .embeddings import Vector as Vector
@@ -39,6 +43,7 @@ from .record_sources import has_source as has_source
 from .record_sources import name_forms as name_forms
 from .record_sources import with_evidence_labels as with_evidence_labels
 from .record_table import ACCESS_CHAIN as ACCESS_CHAIN
+from .record_table import IMAGES_SUFFIX as IMAGES_SUFFIX
 from .record_table import MEMORY_PART as MEMORY_PART
 from .record_table import RECORD_CHAIN as RECORD_CHAIN
 from .record_table import RecordAccess as RecordAccess
@@ -55,6 +60,18 @@ from .record_table import unlabelled_count as unlabelled_count
 from .record_table import write_unlabelled_counts as write_unlabelled_counts
 from .recovery import repair_file as repair_file
 from .recovery import repair_leftovers as repair_leftovers
+from .snapshots import KEPT_TABLES as KEPT_TABLES
+from .snapshots import SNAPSHOT_PART as SNAPSHOT_PART
+from .snapshots import SNAPSHOT_TABLE as SNAPSHOT_TABLE
+from .snapshots import Snapshot as Snapshot
+from .snapshots import delete_snapshot as delete_snapshot
+from .snapshots import memory_generation as memory_generation
+from .snapshots import next_generation as next_generation
+from .snapshots import read_snapshots as read_snapshots
+from .snapshots import restore_snapshot as restore_snapshot
+from .snapshots import rewrite_states as rewrite_states
+from .snapshots import snapshot_agents as snapshot_agents
+from .snapshots import take_snapshot as take_snapshot
 from .tool_call_log import Stopwatch as Stopwatch
 from .tool_call_log import ToolCallEntry as ToolCallEntry
 from .tool_call_log import ToolCallLog as ToolCallLog

@@ -1,5 +1,6 @@
-"""The chained logs of facts, documents, summaries and notes, the schemas of their lines, and the
-records that recall leaves out by them: summarized ones, and older versions of documents."""
+"""The chained logs of facts, documents, summaries, notes, sessions and corrections, the schemas
+of their lines, and the records that recall leaves out by them: summarized and withdrawn ones, and
+older versions of documents."""
 
 from __future__ import annotations
 
@@ -54,6 +55,10 @@ def _numbered_places(value: Json) -> bool:
     )
 
 
+def _session_data(value: Json) -> bool:
+    return isinstance(value, dict) and _numbers(value.get("records", []))
+
+
 _STATEMENT: dict[str, FieldCheck] = {
     "subject": _nonempty_text,
     "relation": _nonempty_text,
@@ -77,6 +82,25 @@ LINE_SCHEMAS: dict[str, tuple[dict[str, FieldCheck], ...]] = {
         {"unfold": _number, "at": _moment},
     ),
     "notes": ({"note": _text, "text": _text, **_NOTE}, {"removed": _text, **_NOTE}),
+    "sessions": (
+        {
+            "session": _text,
+            "person": _nonempty_text,
+            "event": _nonempty_text,
+            "at": _moment,
+            "data": _session_data,
+        },
+    ),
+    "corrections": (
+        {
+            "withdrawn": _number,
+            "with": _numbers,
+            "new": lambda value: value is None or _number(value),
+            "by": _text,
+            **_REASON,
+        },
+        {"returned": _number, "by": _text, **_REASON},
+    ),
 }
 """The fields of each kind of line, by part of the store; the first field identifies the kind."""
 
@@ -137,6 +161,13 @@ def record_numbers(part: str, body: Json) -> Iterable[RecordId]:
         return tuple(number for number, _ in body["records"])
     if part == "folds":
         return (body.get("summary", body.get("unfold")), *body.get("records", ()))
+    if part == "sessions":
+        return tuple(body["data"].get("records", ()))
+    if part == "corrections" and "returned" in body:
+        return (body["returned"],)
+    if part == "corrections":
+        new = () if body["new"] is None else (body["new"],)
+        return (body["withdrawn"], *body["with"], *new)
     return ()
 
 
@@ -178,8 +209,8 @@ def _body_digest(body: object) -> str | None:
 
 
 class AuxiliaryLog:
-    """The chained log of JSON lines that one part of memory (facts, documents, summaries, notes)
-    keeps in a store, agent by agent.
+    """The chained log of JSON lines that one part of memory (facts, documents, summaries, notes,
+    sessions, corrections) keeps in a store, agent by agent.
 
     Lines are checked against the part's schema before they are written and after they are read.
     They are only ever appended; erasing empties a line and leaves its digest in place. The tables
@@ -362,7 +393,14 @@ def _record_count(store: Store, agent: AgentId) -> int | None:
 FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG = map(
     AuxiliaryLog, ("claims", "documents", "folds", "notes")
 )
-AUXILIARY_LOGS = (FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG)
+SESSION_LOG = AuxiliaryLog("sessions")
+"""What happened in the chats with each person. ``data`` of a line is free; its "records" are the
+numbers of the records that the line rests on."""
+CORRECTION_LOG = AuxiliaryLog("corrections")
+"""Records that were corrected or forgotten with their history kept: "withdrawn", the records
+"with" it that rested on it, and the "new" one in its place (None: forgotten); and those that were
+"returned"."""
+AUXILIARY_LOGS = (FACT_LOG, DOCUMENT_LOG, SUMMARY_LOG, NOTE_LOG, SESSION_LOG, CORRECTION_LOG)
 
 
 # -- records that recall leaves out -----------------------------------------------------
@@ -376,11 +414,40 @@ def hidden_ids(
     tainted: Callable[[RecordId], bool] | None = None,
 ) -> list[RecordId]:
     """The numbers of the records that are not recalled as of the end of ``step`` (None: now), in
-    order. Each can return: by expanding its summary, or with a document's older version.
+    order. Each can return: by expanding its summary, or with a document's older version; a
+    withdrawn one by restoring a snapshot only.
 
     A summary of a ``tainted`` record is itself hidden, instead of what it summarizes."""
     summarized = _summarized(store, agent, step, tainted)
-    return sorted(summarized | _superseded(store, agent, step))
+    withdrawn = withdrawn_ids(store, agent, step=step)
+    return sorted(summarized | withdrawn | _superseded(store, agent, step))
+
+
+def withdrawn_ids(store: Store, agent: AgentId, *, step: int | None = None) -> set[RecordId]:
+    """The records that were corrected or forgotten by the end of ``step`` (None: now) with their
+    history kept, and what rested on them."""
+    withdrawals = withdrawals_in_force(store, agent, step=step)
+    return {number for body in withdrawals for number in (body["withdrawn"], *body["with"])}
+
+
+def withdrawals_in_force(
+    store: Store, agent: AgentId, *, step: int | None = None
+) -> list[dict[str, Any]]:
+    """The lines of withdrawals that were not taken back by the end of ``step`` (None: now). A
+    "returned" record takes back what was withdrawn for the same reason without a new record."""
+    withdrawals: list[dict[str, Any]] = []
+    for _, _, body in CORRECTION_LOG.as_of(store, agent, step):
+        if "withdrawn" in body:
+            withdrawals.append(body)
+            continue
+        undone = (body["returned"], None, body["why"])
+        withdrawals = [
+            one for one in withdrawals if (one["withdrawn"], one["new"], one["why"]) != undone
+        ]
+    return withdrawals
+
+
+_HIDING_LOGS = (SUMMARY_LOG, DOCUMENT_LOG, CORRECTION_LOG)
 
 
 def write_log_line(store: Store, agent: AgentId, log: str, line: Json, *, step: int) -> None:
@@ -394,7 +461,7 @@ def write_log_line(store: Store, agent: AgentId, log: str, line: Json, *, step: 
 
 def hiding_log_sizes(store: Store) -> dict[AgentId, tuple[int, ...]]:
     """The number of lines in each log that hides records, for agents that have any."""
-    sizes = [log.sizes(store) for log in (SUMMARY_LOG, DOCUMENT_LOG)]
+    sizes = [log.sizes(store) for log in _HIDING_LOGS]
     return {agent: tuple(each.get(agent, 0) for each in sizes) for agent in set().union(*sizes)}
 
 
@@ -462,7 +529,7 @@ def hidden_id_array(
 ) -> NDArray[np.int64]:
     """``hidden_ids`` as an array, the same object until a log grows or other sources are
     ``quarantined``; records of these are ``tainted``."""
-    sizes = tuple(len(log.entries(store, agent)) for log in (SUMMARY_LOG, DOCUMENT_LOG))
+    sizes = tuple(len(log.entries(store, agent)) for log in _HIDING_LOGS)
     key = ("hidden", agent, step)
     state = (sizes, quarantined)
     cached: tuple[object, NDArray[np.int64]] | None = store.cache.get(key)

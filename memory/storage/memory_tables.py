@@ -19,6 +19,7 @@ from .record_table import (
     unlabelled_count,
     write_unlabelled_counts,
 )
+from .snapshots import drop_damaged_snapshots, register_snapshot_check
 from .tool_call_log import ToolCallLog
 
 VERSION = 3
@@ -44,7 +45,7 @@ MIGRATIONS = (
 
 def prepare_store(store: Store) -> None:
     """Create the memory tables if they are missing, and register the checks of these tables, of
-    the auxiliary logs and of the tool-call log for ``store.verify``."""
+    the auxiliary logs, snapshots and the tool-call log for ``store.verify``."""
     have = store.version(MEMORY_PART)
     # An older file opened for reading only lacks the audit log at most, which is empty then.
     version = min(have, VERSION) if have and not store.write else VERSION
@@ -57,12 +58,13 @@ def prepare_store(store: Store) -> None:
     store.migrate(MEMORY_PART, version, MIGRATIONS[:version], check_memories)
     for log in AUXILIARY_LOGS:
         log.register_check(store)
+    register_snapshot_check(store)
     ToolCallLog(store)
 
 
 def rewind_memories(store: Store, step: int) -> None:
-    """Delete, for all agents, everything later than the end of ``step``: what a fork does with
-    its copy of the file."""
+    """Delete, for all agents, everything later than the end of ``step``, with the snapshots that
+    have it: what a fork does with its copy of the file."""
     prepare_store(store)
     with store.transaction():
         for chain in (RECORD_CHAIN, ACCESS_CHAIN, AUDIT_CHAIN):
@@ -73,6 +75,7 @@ def rewind_memories(store: Store, step: int) -> None:
                 write_unlabelled_counts(store, {agent: count})
         for log in AUXILIARY_LOGS:
             log.truncate(store, step)
+        drop_damaged_snapshots(store)
     store.cache.clear()
 
 

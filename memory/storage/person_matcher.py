@@ -30,7 +30,7 @@ class PersonMatcher:
     Names are compared in any script, case and Unicode form. A longer name of another person does
     not match: with Ada Pell among the others, "Ada Pell came" does not name Ada. A name that is
     also a stop word (Will, May) or another word (Rose, Mark) counts only as it is written; one of a
-    single character, in a script without blanks, only by itself.
+    single character, in a script without blanks, only by itself. The empty name is nobody's.
 
     >>> ada = PersonMatcher("Ada", ("Ada Pell", "Bo"))
     >>> ada.matches_name("ADA"), ada.is_named_in("Ada came"), ada.is_named_in("Ada Pell came")
@@ -45,18 +45,20 @@ class PersonMatcher:
 
     def matches_name(self, label: str) -> bool:
         """Whether a label is this person's whole name."""
-        return self._key in (label, fold_name(label))
+        return bool(self.name) and self._key in (label, fold_name(label))
 
     def matches_source(self, source: str) -> bool:
         """Whether a source of a label is this person; documents and tools never are, whatever their
         names."""
+        if not self.name:
+            return False
         if ":" not in source:
             return self.matches_name(source)
         return fold_name(source_name(self.name)) == fold_name(source)
 
     def is_named_in(self, text: str) -> bool:
         """Whether a text names the person."""
-        if not self._test(text):
+        if not self.name or not self._test(text):
             return False
         if self._is_word and not self._as_written.search(_composed(text)):
             return False

@@ -16,6 +16,8 @@ from ...store import ChainedLog, Store
 from .record_codec import body_of, read_body
 
 MEMORY_PART = "memory"
+IMAGES_SUFFIX = "/images"
+"""The pictures of an agent are a memory of their own, named as the agent with this ending."""
 _AGENTS = "memory.agents"
 _UNLABELLED = "memory.unlabelled"
 _READ_BATCH = 4096

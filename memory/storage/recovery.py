@@ -28,6 +28,7 @@ from .record_table import (
     append_records,
     write_unlabelled_counts,
 )
+from .snapshots import SNAPSHOT_TABLES, drop_damaged_snapshots
 from .tool_call_log import ToolCallLog
 
 _MEMORY_TABLES = ("memory_records", "memory_touches", "memory_heads", "memory_log")
@@ -202,11 +203,14 @@ class DamagedFile:
             store.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES ({marks})", self.rows(name, columns)
             )
+            if name in SNAPSHOT_TABLES:
+                continue
             how = "as far as it can be read" if name in self._torn else "as it is"
             lost.append(f"table {name}: carried over {how}; check it with its own command")
         for part, version in self.rows("parts", ("part", "version")):
             store.execute("INSERT OR IGNORE INTO parts VALUES (?, ?)", (part, version))
         store.reset_schema_digest()
+        lost += drop_damaged_snapshots(store)
         if count := ToolCallLog(store).restore():
             lost.append(f"calls: {count} of them; calls that had begun may be executed again")
         return lost

@@ -6,8 +6,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from ..core import (
+from ...core import (
     AgentId,
     Answer,
     AnsweredAsk,
@@ -18,7 +19,7 @@ from ..core import (
     Choose,
     Client,
     Completion,
-    Delta,
+    Done,
     Embed,
     Failed,
     Generate,
@@ -30,11 +31,13 @@ from ..core import (
     ToolResult,
     Vectors,
 )
-from ..memory import recall_many
-from .agent_protocol import AgentResources
+from ...memory import recall_many
+from .agent_resources import AgentResources
 from .tool_executor import ToolExecutor
 
 log = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 0.1
 
 _ANSWER_TYPES: dict[str, type] = {
     "generate": Completion,
@@ -114,6 +117,9 @@ class AskRouter:
     generated at once. Asks with a lower ``priority`` run first. ``executor`` makes the tool calls
     (None: one without a call log). The time limit of a thought (``policy.thought.seconds``) is
     measured here, from its first ask; later asks are answered with reason "budget".
+
+    While it waits for models it is inside a context of ``waiting``, which may release a lock.
+    ``check`` is called at least every ``_CHECK_SECONDS`` meanwhile; what it raises ends the wait.
     """
 
     def __init__(
@@ -124,8 +130,12 @@ class AskRouter:
         on_text: Callable[[str], None] | None = None,
         priority: int = 0,
         executor: ToolExecutor | None = None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._agents = agents
+        self._while_waiting = waiting
+        self._check = check
         self._executor = executor or ToolExecutor(agents, at)
         self._started: dict[AgentId, float] = {}
         self._expired: list[tuple[AskId, Answer]] = []
@@ -167,13 +177,7 @@ class AskRouter:
         recalls: list[tuple[AskId, Recall, Vectors]] = []
         while not done and not recalls and self._waiting:
             for key in sorted({key for key, _ in self._waiting}):
-                for event in self._clients[key].wait():
-                    if isinstance(event, Delta):
-                        if self._on_text:
-                            where, _ = self._waiting[key, event.ticket]
-                            drafts = self._drafts[_round_key(where)]
-                            self._on_text("" if drafts > 1 else event.text)
-                        continue
+                for event in self._finished(key):
                     where, ask = self._waiting.pop((key, event.ticket))
                     answer = validate_answer(ask, event.answer)
                     if isinstance(ask, Recall) and isinstance(answer, Vectors):
@@ -183,6 +187,28 @@ class AskRouter:
         if not done and not recalls and self._executor.pending:
             raise self._executor.approval_required()
         return done + self._recall(recalls)
+
+    def close(self) -> None:
+        """Cancel the asks that are not answered yet, which frees their rows in the batch."""
+        for key, ticket in self._waiting:
+            self._clients[key].cancel(ticket)
+        self._waiting.clear()
+
+    def _finished(self, key: int) -> list[Done]:
+        """The final answers of one model that have arrived, after passing on streamed text."""
+        done: list[Done] = []
+        with self._while_waiting():
+            timeout = _CHECK_SECONDS if self._check else None
+            for event in self._clients[key].wait(timeout):
+                if isinstance(event, Done):
+                    done.append(event)
+                elif self._on_text:
+                    where, _ = self._waiting[key, event.ticket]
+                    drafts = self._drafts[_round_key(where)]
+                    self._on_text("" if drafts > 1 else event.text)
+            if self._check:
+                self._check()
+        return done
 
     def _deadline_answer(self, who: AgentId, ask: Ask) -> Answer | None:
         """The answer to an ask after the time limit of its thought; None before it, and always

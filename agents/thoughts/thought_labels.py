@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..core import (
+from ...core import (
     EVERYBODY,
     REDACTED_TEXT,
     UNKNOWN_SOURCE,
@@ -33,8 +33,8 @@ from ..core import (
     record_label,
     source_name,
 )
-from ..memory import Memory
-from ..planners import idle_action
+from ...memory import Memory
+from ...planners import idle_action
 from .thought_guard import SPOKEN_LINE, ReleasedRecord, ThoughtGuard
 
 INVISIBLE_VERBS = frozenset({"wait", "continue", "listen", "leave"})

@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
-from ..core import AgentId, Answer, Ask, Call, Label, Thought, Time, ToolResult, all_of, call
-from ..planners import call_key
-from ..tools import TERMINATION_ERRORS, AnyTool, Skill, Toolbox, ToolContext, skill_of, with_labels
+from ...core import AgentId, Answer, Ask, Call, Label, Thought, Time, ToolResult, all_of, call
+from ...planners import call_key
+from ...tools import TERMINATION_ERRORS, AnyTool, Skill, Toolbox, ToolContext, skill_of, with_labels
 from .thought_guard import ThoughtGuard, answer_summary, repeated_call
 
 T = TypeVar("T")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from ..core import (
+from ...core import (
     Action,
+    AgentId,
     AgentState,
     Answer,
     Approval,
@@ -41,14 +44,32 @@ from ..core import (
     time_error,
     to_json,
 )
-from ..memory import Memory, ToolCallLog
-from ..memory.storage import has_source, name_forms
-from ..planners import DialogueInput, DialogueReply, StepBuilder
-from ..tools import ProgressListener
-from .agent_protocol import ChatAgent
-from .ask_router import AskRouter
-from .thought_guard import tokens_used
-from .tool_executor import ToolExecutor
+from ...memory import Memory, ToolCallLog
+from ...memory.storage import has_source, name_forms
+from ...planners import DialogueInput, DialogueReply, StepBuilder
+from ...tools import ProgressListener
+from ..thoughts import AgentResources, AskRouter, ToolExecutor, tokens_used
+from .state_merge import merge_state
+from .turn_queue import NESTED_TIMEOUT, TurnQueue
+
+_chatting: ContextVar[tuple[object, ...]] = ContextVar("denizens_chatting", default=())
+
+
+@contextmanager
+def _not_nested(agent: ChatAgent) -> Iterator[None]:
+    """Marks a turn of an agent. Raises SettingError inside of another one: of a tool that calls
+    it, also in a thread of its own."""
+    agents = _chatting.get()
+    if any(one is agent for one in agents):
+        raise SettingError(
+            f"{agent.id}: is answering somebody, and what is called meanwhile cannot talk "
+            "with it too; let a tool use its memory, or talk with another agent"
+        )
+    token = _chatting.set((*agents, agent))
+    try:
+        yield
+    finally:
+        _chatting.reset(token)
 
 
 class TextStreamer:
@@ -85,6 +106,31 @@ class UsageCount:
 
     def __add__(self, other: UsageCount) -> UsageCount:
         return UsageCount(self.calls + other.calls, self.tokens + other.tokens)
+
+
+class ChatAgent(AgentResources, Protocol):
+    """An agent that a chat turn can drive."""
+
+    state: AgentState
+    turns: TurnQueue
+
+    @property
+    def id(self) -> AgentId:
+        """The agent's name."""
+
+    def sync_record_count(self) -> None:
+        """Count the records of the memory again."""
+
+    def reply(
+        self, message: Utterance, session: Sequence[Utterance] = (), *, seed: Seed | None = None
+    ) -> Thought[Reply]:
+        """The thought that answers a message."""
+
+    def commit(self, step: Step, *, number: int = 0, at: Time) -> None:
+        """Write a step."""
+
+    def charge_usage(self, calls: int, tokens: int, *, persist: bool = True) -> None:
+        """Add calls and tokens to the lifetime usage."""
 
 
 @dataclass
@@ -139,29 +185,31 @@ class ChatTurn:
         on_text: Callable[[str], None] | None = None,
         approve: Approver | None = None,
         listener: ProgressListener | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Reply:
         """Drive the thought to a reply, which is committed, or to a call that waits for approval.
 
-        Raises SettingError if the agent is in a chat already."""
-        agent = self.agent
-        if agent.in_chat:
-            raise SettingError(
-                f"{agent.id}: is answering somebody, and what is called meanwhile cannot talk "
-                "with it too; let a tool use its memory, or talk with another agent"
-            )
-        agent.in_chat = True
-        # The whole thought is charged at its end; take back what was charged while it waited.
-        agent.charge_usage(-self.charged_usage.calls, -self.charged_usage.tokens, persist=False)
-        try:
-            return self._run(on_text, approve, listener)
-        finally:
-            agent.in_chat = False
+        Waits for the earlier turns of the same person. The store's lock is released while the
+        thought waits for models, tools and approvals, so that other chats go on. ``check`` is
+        called meanwhile; what it raises ends the turn. Raises SettingError if a tool calls it in
+        a turn of the same agent."""
+        agent, lock = self.agent, self.agent.memory.store.owner
+        timeout = NESTED_TIMEOUT if lock.held else None
+        with (
+            _not_nested(agent),
+            agent.turns.hold(self.message.who, timeout=timeout, check=check),
+            lock,
+        ):
+            # The whole thought is charged at its end; take back what was charged while it waited.
+            agent.charge_usage(-self.charged_usage.calls, -self.charged_usage.tokens, persist=False)
+            return self._run(on_text, approve, listener, check)
 
     def _run(
         self,
         on_text: Callable[[str], None] | None,
         approve: Approver | None,
         listener: ProgressListener | None,
+        check: Callable[[], None] | None,
     ) -> Reply:
         agent = self.agent
         store = agent.memory.store
@@ -175,12 +223,21 @@ class ChatTurn:
             self.scope,
             in_chat=True,
             person=self.message.who,
+            waiting=store.owner.released,
         )
         streamer = TextStreamer(on_text)
         router = AskRouter(
-            {agent.id: agent}, at=self.message.at, on_text=streamer, priority=-1, executor=executor
+            {agent.id: agent},
+            at=self.message.at,
+            on_text=streamer,
+            priority=-1,
+            executor=executor,
+            waiting=store.owner.released,
+            check=check,
         )
         handler = _RecordedAnswers(router, self.answers)
+        agent.sync_record_count()
+        before = agent.state
         thought = agent.reply(self.message, self.session)
         try:
             reply = drive({agent.id: thought}, handler)[agent.id]
@@ -196,8 +253,11 @@ class ChatTurn:
                 call_log.save_suspended(executor.scope, agent.id, self._suspended_json())
             step = Step(action=Action("wait"), state=agent.state, why=str(error))
             return Reply(text="", step=step, waits=error.requests, resolve="waiting")
+        finally:
+            router.close()
         with store.transaction():
-            reply = replace(reply, step=_renumbered(reply.step, agent.memory.next_id))
+            step = replace(reply.step, state=merge_state(reply.step.state, before, agent.state))
+            reply = replace(reply, step=_renumbered(step, agent.memory.next_id))
             agent.commit(reply.step, number=agent.memory.index.last_step, at=self.message.at)
             if call_log:
                 call_log.flush()

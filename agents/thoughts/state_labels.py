@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ..core import (
+from ...core import (
     AgentId,
     AgentState,
     Event,
@@ -26,9 +26,9 @@ from ..core import (
     source_name,
     to_json,
 )
-from ..memory import Memory
-from ..memory.storage import has_source, name_forms
-from ..planners.goals import accept_goals
+from ...memory import Memory
+from ...memory.storage import has_source, name_forms
+from ...planners.goals import accept_goals
 from .thought_guard import ThoughtGuard
 
 _UNLABELLED_FIELDS = frozenset(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, cast
 
-from ..core import (
+from ...core import (
     EVERYBODY,
     AgentId,
     Answer,
@@ -30,8 +30,8 @@ from ..core import (
     join_labels,
     record_sources,
 )
-from ..planners import call_key
-from ..tools import Toolbox, matches
+from ...planners import call_key
+from ...tools import Toolbox, matches
 
 T = TypeVar("T")
 

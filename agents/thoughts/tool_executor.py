@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from ..core import (
+from ...core import (
     AgentId,
     Approval,
     ApprovalRequest,
@@ -18,10 +19,10 @@ from ..core import (
     Time,
     ToolResult,
 )
-from ..memory import Stopwatch, ToolCallEntry, ToolCallLog
-from ..planners import call_key
-from ..tools import ProgressListener, ToolContext, ToolProgress
-from .agent_protocol import AgentResources
+from ...memory import Stopwatch, ToolCallEntry, ToolCallLog
+from ...planners import call_key
+from ...tools import ProgressListener, ToolContext, ToolProgress
+from .agent_resources import AgentResources
 
 INTERRUPTED_CALL = (
     "it had begun when its process ended, and nobody knows whether it was done: yes does it"
@@ -38,7 +39,8 @@ class ToolExecutor:
 
     The key of a call is agent/step/path, with ``scope`` in place of the step if it is set. In a
     chat (``in_chat``) the first call that acts or needs approval sets it to a new conversation id
-    of the log.
+    of the log. Tools and the approver run inside a context of ``waiting``, which may release a
+    lock.
     """
 
     agents: Mapping[AgentId, AgentResources]
@@ -49,6 +51,7 @@ class ToolExecutor:
     scope: str = ""
     in_chat: bool = False
     person: AgentId = ""
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     pending: dict[AskId, ApprovalRequest] = field(default_factory=dict)
 
     def execute(self, where: AskId, call: Call) -> ToolResult | None:
@@ -158,7 +161,10 @@ class ToolExecutor:
                 f"approve is {self.approver!r}; give a function of an ApprovalRequest that "
                 "returns True, False or None"
             )
-        answer = self.approver(request) if self.approver else None
+        answer = None
+        if self.approver:
+            with self.waiting():
+                answer = self.approver(request)
         if answer is None:
             if self.call_log and entry.request != request:
                 self.call_log.request_approval(where, request)
@@ -216,9 +222,10 @@ class ToolExecutor:
             label=Label(call.read, call.audience),
         )
         toolbox = self.agents[where.agent].tools
-        return toolbox.call(
-            call.tool, call.arguments, context=context, key=key, why=call.why, allowed=allowed
-        )
+        with self.waiting():
+            return toolbox.call(
+                call.tool, call.arguments, context=context, key=key, why=call.why, allowed=allowed
+            )
 
     def _key(self, where: AskId) -> str:
         return f"{where.agent}/{self.scope or where.step}/{where.path}"

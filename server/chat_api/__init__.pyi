@@ -1,0 +1,3 @@
+from .router import chat_router as chat_router
+
+__all__: list[str]

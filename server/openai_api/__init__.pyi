@@ -1,0 +1,3 @@
+from .router import openai_router as openai_router
+
+__all__: list[str]
