@@ -115,16 +115,9 @@ def run(
     paused: PausedOption = False,
     json: JsonOption = False,
 ) -> None:
-<<<<<<< HEAD
     """Run a scenario from its beginning and record it in a folder; with --serve as a live town,
     on a page into which one can walk."""
-    from ..interop import load_scenario
-
-    settings = load_scenario(scenario).with_overrides(
-=======
-    """Run a scenario from its beginning and record it in a folder."""
     settings = _scenario_with_cards(scenario, add or []).with_overrides(
->>>>>>> main
         seed=seed,
         model=model,
         voice=voice,
