@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from denizens.core import Body, Input, SettingError, Situation
@@ -170,7 +171,7 @@ def test_lines_that_will_not_be_said_are_named(crossroads: Simulation) -> None:
     assert crossroads.unsaid == {}
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown place": ({"kind": "enter", "place": "nowhere"}, "no place 'nowhere'"),
     "half a tile": ({"kind": "enter", "fields": {"x": 3}}, "whole numbers"),
     "not here": ({"kind": "say", "text": "Hello"}, "has not walked in"),
@@ -185,7 +186,7 @@ def test_what_cannot_happen_is_refused_at_once(crossroads: Simulation, case: str
     """The error says what is wrong, and nothing is recorded."""
     fields, message = REFUSED[case]
     with pytest.raises(SettingError, match=message):
-        crossroads.add(Input(**{"who": "Sam", **fields}))  # type: ignore[arg-type]
+        crossroads.add(Input(**{"who": "Sam", **fields}))
     assert crossroads.journal.inputs(crossroads.step) == ()
 
 

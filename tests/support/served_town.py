@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from denizens.core import Generate, Json, Model, ModelAsk
+from denizens.core import Json, Model
 from denizens.models import ImprovisedModel
 from denizens.server.live import (
     LiveHosts,
@@ -22,7 +22,6 @@ from denizens.server.live import (
     live_server,
 )
 from denizens.simulation import Run, begin, read_scenario, resume
-from denizens.testing import ScriptedModel
 
 PATIENT = 60.0
 """Seconds after which a test gives up waiting; no verdict depends on it."""
@@ -67,7 +66,8 @@ class ServedTown:
 
     def step(self, count: int = 1) -> None:
         """Make steps, and wait until they are made."""
-        goal = self.town.simulation.step + count
+        town = self.town
+        goal = min(town.simulation.step + count, town.status()["end"])
         self.post("control", {"action": "step", "value": count}).raise_for_status()
         self.wait_for(lambda status: status["step"] >= goal and status["state"] != "playing")
 
@@ -110,20 +110,6 @@ def read_events(lines: Iterator[str]) -> Iterator[Event]:
             data += line[6:]
         elif line.startswith("id: "):
             id = line[4:]
-
-
-def talkative_model() -> Model:
-    """A model that answers as the improvised one does, but says the same line to everybody."""
-    improvised = ImprovisedModel()
-
-    def answer(ask: ModelAsk) -> Any:
-        if isinstance(ask, Generate) and ask.role == "speech":
-            return "I bake bread for the lantern supper, and you are welcome to it."
-        client = improvised.client()
-        client.submit(ask)
-        return next(iter(client.wait())).answer
-
-    return ScriptedModel(answer)
 
 
 @contextmanager
