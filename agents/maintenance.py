@@ -3,7 +3,7 @@ learning facts by rule."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from ..core import (
     Step,
     Thought,
     Time,
+    ToolResult,
     Utterance,
     Vectors,
     all_of,
@@ -184,26 +185,37 @@ def learn_facts(memory: Memory, now: Time, step: int) -> int:
 
 
 def cited_places(
-    asks: Sequence[AnsweredAsk], text: str, question: str, memory: Memory
+    asks: Sequence[AnsweredAsk],
+    text: str,
+    question: str,
+    memory: Memory,
+    based_on: Collection[RecordId] = (),
 ) -> tuple[str, ...]:
-    """At most two places in recalled documents that a reply took words from, most words first.
+    """At most two places in recalled documents that a reply took words from: first pieces that it
+    is ``based_on``, then those with most words.
 
     A word counts if it is in the reply and in the piece of the document, but neither in the
-    question nor in another recalled record."""
-    records = [
-        hit.record
-        for answered in asks
-        if isinstance(answered.answer, Recalled)
-        for hit in answered.answer.hits
-    ]
+    question nor in another recalled record, nor in a piece that it is based on."""
+    recalls = [one.answer for one in asks if isinstance(one.answer, Recalled)]
+    if any(isinstance(one.answer, ToolResult) for one in asks):
+        # The reply reports a tool's result, so that only what the tool recalled counts, and not
+        # the recall for the message, which comes first.
+        recalls = recalls[1:]
+    records = [hit.record for recalled in recalls for hit in recalled.hits]
     pieces = [record for record in records if record.kind == "document"]
     if not pieces:
         return ()
+    basis = [piece for piece in pieces if piece.id in based_on]
     others = {
-        term for record in records if record.kind != "document" for term in terms(record.text)
+        term
+        for record in records
+        if record.kind != "document" or record in basis
+        for term in terms(record.text)
     }
+    # "Yes, it is possible." has no word of its own, and yet it was read there.
+    basis = [piece for piece in basis if set(terms(text)) & set(terms(piece.text))]
     new_terms = set(terms(text)) - set(terms(question)) - others
     counts = [(len(new_terms & set(terms(piece.text))), piece) for piece in pieces]
-    ranked = sorted(counts, key=lambda pair: -pair[0])
+    ranked = [piece for count, piece in sorted(counts, key=lambda pair: -pair[0]) if count > 1]
     cite = Documents(memory).cite
-    return tuple(dict.fromkeys(cite(piece) for count, piece in ranked if count))[:2]
+    return tuple(dict.fromkeys(cite(piece) for piece in (*basis, *ranked)))[:2]

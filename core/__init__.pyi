@@ -105,6 +105,7 @@ from .protocols import Embed as Embed
 from .protocols import Event as Event
 from .protocols import Failed as Failed
 from .protocols import Generate as Generate
+from .protocols import GeneratedToken as GeneratedToken
 from .protocols import Input as Input
 from .protocols import Message as Message
 from .protocols import Model as Model
@@ -126,6 +127,7 @@ from .protocols import StepResult as StepResult
 from .protocols import Thought as Thought
 from .protocols import ThoughtInput as ThoughtInput
 from .protocols import Ticket as Ticket
+from .protocols import TokenLogprob as TokenLogprob
 from .protocols import ToolErrorReason as ToolErrorReason
 from .protocols import ToolResult as ToolResult
 from .protocols import ToolSpec as ToolSpec
@@ -137,8 +139,10 @@ from .protocols import all_of as all_of
 from .protocols import answer_all as answer_all
 from .protocols import answer_from_json as answer_from_json
 from .protocols import ask_from_json as ask_from_json
+from .protocols import cache_owner as cache_owner
 from .protocols import call as call
 from .protocols import choose as choose
+from .protocols import current_cache_owner as current_cache_owner
 from .protocols import drive as drive
 from .protocols import drop_order as drop_order
 from .protocols import embed as embed

@@ -5,6 +5,9 @@ from .documents import DocumentImport as DocumentImport
 from .documents import Documents as Documents
 from .documents import Images as Images
 from .documents import document_input as document_input
+from .erasure import Corrections as Corrections
+from .erasure import ForgetReport as ForgetReport
+from .erasure import MemoryVersion as MemoryVersion
 from .extractive_summary import LinesSummary as LinesSummary
 from .extractive_summary import SummarySentence as SummarySentence
 from .extractive_summary import summarize_lines as summarize_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -177,7 +177,7 @@ class Replica:
     def _forward_event(self, event: Delta | Done) -> None:
         request = self._running[event.ticket]
         if isinstance(event, Delta):
-            request.inbox.deliver(request.ticket, Delta(request.ticket, event.text))
+            request.inbox.deliver(request.ticket, replace(event, ticket=request.ticket))
             return
         del self._running[event.ticket]
         self._finish(request, Done(request.ticket, event.answer))

@@ -133,5 +133,5 @@ class RouterClient:
                         self._ledger.enter(Usage.from_answer(owner, ask, event.answer))
                     events.append(Done(ticket, event.answer))
                 else:
-                    events.append(Delta(ticket, event.text))
+                    events.append(replace(event, ticket=ticket))
         return events

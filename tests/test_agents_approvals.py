@@ -138,7 +138,8 @@ def test_talks_that_wait_are_kept_apart(tmp_path: Path) -> None:
         (second,) = bo.chat("send rye", "Ada", at=NINE).waits
         assert first.key != second.key
         assert bo.chat("hello", "Ada", at=NINE + timedelta(minutes=1)).waits == ()
-        assert bo.answer(second.key, False, note="once is enough").text == "Done."
+        denied = bo.answer(second.key, False, note="once is enough").text
+        assert denied == "I may not do that: it was not approved, and nothing was done."
         assert bo.answer(first.key, True).text == "sent send rye"
         assert len(bo.memory) == 6
         assert store.verify() == ()

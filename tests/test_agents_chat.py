@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from denizens.agents import Agent, AskRouter
-from denizens.agents.chat.chat_turn import _situation_outside_world
+from denizens.agents.chat.responder import situation_outside_world
 from denizens.core import (
     Action,
     AgentState,
@@ -342,10 +342,10 @@ def test_a_tool_that_cannot_be_called_spoils_no_answer(arguments: str) -> None:
 
 
 def test_a_tool_that_raises_spoils_no_answer() -> None:
-    """What a tool raises is kept in the step, and the person gets an answer."""
+    """What a tool raises is kept in the step, and the person is told that it failed."""
     model, _ = answering(tool_choice=(0.0, 0.0, 1.0))
     reply = mind(model, tools=[fail]).chat("Do it!", "Ada", at=NINE)
-    assert reply.text == "Good morning!"
+    assert reply.text == "That did not work."
     (result,) = [one.answer for one in reply.step.asks if isinstance(one.answer, ToolResult)]
     assert (result.ok, "KeyError" in result.error) == (False, True)
 
@@ -423,7 +423,7 @@ def test_a_confidence_is_kept(private: bool) -> None:
 def test_what_follows_from_a_confidence_is_one() -> None:
     """A thought is for those for whom all its evidence is; for its owner alone when that is
     nobody."""
-    situation = _situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
+    situation = situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
     draft = StepBuilder(situation)
 
     def basis(*circles: tuple[str, ...]) -> tuple[Record, ...]:

@@ -15,7 +15,7 @@ from denizens.core import Failed, Json, Seed
 from denizens.models import ImprovisedModel
 from denizens.planners import Intent, understand
 from denizens.planners.dialogue import LANGUAGES
-from denizens.planners.dialogue.intents import _is_stated, fill_slots
+from denizens.planners.dialogue.intents import fill_slots, is_stated
 from denizens.testing import (
     Answerer,
     RandomAnswerer,
@@ -124,12 +124,12 @@ ROOM: Json = {
 )
 def test_what_stands_in_a_text(value: Json, text: str, stands: bool) -> None:
     """Words and numbers, in figures or spelt, count as said; others as made up."""
-    assert _is_stated(value, text, {}) == stands
+    assert is_stated(value, text, {}) == stands
 
 
 def test_one_of_given_values_need_not_be_said_word_for_word() -> None:
     """What was chosen among a schema's values was not made up."""
-    assert _is_stated("tomorrow", "the day after today", {"enum": ["today", "tomorrow"]})
+    assert is_stated("tomorrow", "the day after today", {"enum": ["today", "tomorrow"]})
 
 
 @given(st.text(min_size=1, max_size=40), st.integers(0, 2**32))
@@ -147,7 +147,7 @@ def test_any_answers_are_understood(text: str, seed: int) -> None:
         found = ThoughtDriver(answer).think(thought, 40)
         assert found.intent.name in ("", "train", "bye")
         station = found.slots.get("station")
-        assert station is None or _is_stated(station, text, {})
+        assert station is None or is_stated(station, text, {})
 
 
 def test_a_failed_choice_is_no_guess() -> None:

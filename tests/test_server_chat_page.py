@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 from denizens.agents import Agent
-from denizens.core import Answer, Choose, ModelAsk, Persona, Rate
+from denizens.core import Answer, Choose, ModelAsk, Persona, Rate, RecordKind
 from denizens.memory import Memory
 from denizens.planners import Dialogue
 from denizens.server.hosting import AgentHosts
@@ -20,6 +22,24 @@ from denizens.tests.support.slow_speaker import SlowSpeaker
 pytest.importorskip("fastapi")
 expect = pytest.importorskip("playwright.sync_api").expect
 SAID = "The rye is warm and waits for you."
+YESTERDAY = datetime(2026, 5, 3, 9)
+SAID_BY_VISITOR: tuple[str, RecordKind, tuple[str, ...]] = (
+    "a visitor",
+    "utterance",
+    ("a visitor",),
+)
+REMEMBERED: tuple[tuple[str, str, RecordKind, tuple[str, ...]], ...] = (
+    ("The oven was mended in April", "Bo Lind", "thought", ()),
+    ("The market is on Saturday", "Bo Lind", "observation", ()),
+    (
+        'a visitor said to Bo Lind: "My daughter is called Runa"',
+        "a visitor",
+        "utterance",
+        ("a visitor",),
+    ),
+    ('a visitor said to Bo Lind: "I cannot eat nuts"', "a visitor", "utterance", ("a visitor",)),
+    ('Eve said to Bo Lind: "I hide the xylograph in the barn"', "Eve", "utterance", ("Eve",)),
+)
 PEOPLE = (
     ("Bo Lind", 34, "warm, patient, proud of his bread"),
     ("Ada Rehn", 29, "curious, quick"),
@@ -41,9 +61,9 @@ def speaker() -> SlowSpeaker:
 
 
 @pytest.fixture
-def address(speaker: SlowSpeaker) -> Iterator[str]:
+def address(speaker: SlowSpeaker, tmp_path: Path) -> Iterator[str]:
     """The address of a server with three agents."""
-    store = Store(":memory:")
+    store = Store(tmp_path / "town.db")
     agents = {
         name.split()[0].lower(): Agent(
             Persona(name=name, age=age, traits=traits),
@@ -53,6 +73,9 @@ def address(speaker: SlowSpeaker) -> Iterator[str]:
         )
         for name, age, traits in PEOPLE
     }
+    bo = agents["bo"].memory
+    for text, who, kind, audience in REMEMBERED:
+        bo.remember(text, at=YESTERDAY, who=who, kind=kind, audience=audience, importance=4)
     with running_app(create_app(AgentHosts(agents, speaker, "scripted"))) as address:
         yield address
 
@@ -74,4 +97,29 @@ def test_the_page_answers_and_streams(new_page: NewPage, address: str) -> None:
     assert page.locator("#announce").text_content() == f"Bo Lind: {SAID}"
     page.locator(".foot").get_by_role("button", name="Why").click()
     screenshots(page, "chat-why")
+    assert axe_faults(page) == []
+
+
+def test_memory_is_corrected_and_forgotten(new_page: NewPage, address: str) -> None:
+    """The person sees what is for them or for everybody, finds it, corrects it and forgets it;
+    what somebody else confided never reaches the page."""
+    page = new_page(f"{address}/#bo/main")
+    page.get_by_role("button", name="Memory").click()
+    rows = page.locator(".memory")
+    expect(rows).to_have_count(2)
+    screenshots(page, "chat-memory")
+    rows.filter(has_text="Runa").get_by_role("button", name="Correct").click()
+    page.get_by_label("What is right").fill("My daughter is called Runa Maj")
+    screenshots(page, "chat-correct")
+    page.get_by_role("button", name="Correct", exact=True).last.click()
+    expect(rows.filter(has_text='"My daughter is called Runa Maj"')).to_have_count(1)
+    rows.filter(has_text="nuts").get_by_role("button", name="Forget").click()
+    assert axe_faults(page) == []
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.locator(".gone")).to_have_text("Forgotten.")
+    page.get_by_role("button", name="All you may see").click()
+    expect(rows).to_have_count(3)
+    page.get_by_label("Search what Bo Lind remembers").fill("daughter")
+    expect(page.locator(".memories li").first).to_contain_text("Runa Maj")
+    assert "xylograph" not in page.content()
     assert axe_faults(page) == []

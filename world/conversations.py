@@ -15,7 +15,7 @@ INAUDIBLE = "(says something that is not for you)"
 
 
 @dataclass(slots=True)
-class Conversation:
+class OpenConversation:
     """An open conversation. ``floor`` is the member who may say the next line;
     ``floor_silence`` counts the steps since the floor last moved, ``total_silence`` those
     since the last line."""
@@ -49,31 +49,31 @@ class Conversations:
         self.most_lines = most_lines
         self.patience = patience
         self.own_patience: dict[AgentId, int] = {}
-        self._open: dict[str, Conversation] = {}
+        self._open: dict[str, OpenConversation] = {}
         self._conversation_ids: dict[AgentId, str] = {}
         self._opened = 0
 
-    def conversation_of(self, who: AgentId) -> Conversation | None:
+    def conversation_of(self, who: AgentId) -> OpenConversation | None:
         """The conversation that ``who`` is a member of."""
         conversation_id = self._conversation_ids.get(who)
         return None if conversation_id is None else self._open[conversation_id]
 
-    def open(self, opener: AgentId, other: AgentId) -> Conversation:
+    def open(self, opener: AgentId, other: AgentId) -> OpenConversation:
         """Open a conversation of two who are in none; the opener gets the floor."""
         self._opened += 1
-        conversation = Conversation(f"talk-{self._opened}", [opener, other], opener)
+        conversation = OpenConversation(f"talk-{self._opened}", [opener, other], opener)
         self._open[conversation.id] = conversation
         self._conversation_ids[opener] = self._conversation_ids[other] = conversation.id
         return conversation
 
-    def join(self, who: AgentId, conversation: Conversation) -> None:
+    def join(self, who: AgentId, conversation: OpenConversation) -> None:
         """Append ``who`` to the members of a conversation."""
         conversation.members.append(who)
         self._conversation_ids[who] = conversation.id
 
     def speak(
         self,
-        conversation: Conversation,
+        conversation: OpenConversation,
         lines: Mapping[AgentId, Utterance],
         order: tuple[AgentId, ...],
     ) -> Utterance | None:
@@ -97,7 +97,7 @@ class Conversations:
             conversation.floor_silence = 0
         return None
 
-    def is_over(self, conversation: Conversation) -> bool:
+    def is_over(self, conversation: OpenConversation) -> bool:
         """Whether a conversation must be closed."""
         return (
             len(conversation.members) < 2
@@ -117,7 +117,7 @@ class Conversations:
             conversation.floor_silence = 0
         conversation.members.remove(who)
 
-    def close(self, conversation: Conversation) -> None:
+    def close(self, conversation: OpenConversation) -> None:
         """End a conversation for all its members."""
         for who in conversation.members:
             del self._conversation_ids[who]
@@ -144,7 +144,7 @@ class Conversations:
         """Restore what ``save`` returned."""
         self._opened = state["made"]
         self._open = {
-            saved["id"]: Conversation(
+            saved["id"]: OpenConversation(
                 saved["id"],
                 list(saved["members"]),
                 saved["floor"],

@@ -27,7 +27,7 @@ from ..core import (
     did_you_mean,
 )
 from .body_state import Activity, BodyState, activity_error, join_names, parse_activity
-from .conversations import Conversation, Conversations, heard_by
+from .conversations import Conversations, OpenConversation, heard_by
 from .geometry import Geometry
 from .perception import Perception
 from .world_state import IDLE, WorldState
@@ -192,9 +192,9 @@ class EmbodiedWorld:
         body.notices.append(event)
         body.version += 1
 
-    def _conversations_of(self, bodies: list[BodyState]) -> list[Conversation]:
+    def _conversations_of(self, bodies: list[BodyState]) -> list[OpenConversation]:
         """The distinct conversations of some bodies, in the order of the bodies."""
-        conversations: dict[str, Conversation] = {}
+        conversations: dict[str, OpenConversation] = {}
         for body in bodies:
             conversation = self._conversations.conversation_of(body.who)
             if conversation is not None:
@@ -292,7 +292,7 @@ class EmbodiedWorld:
 
     def _advance_conversations(
         self,
-        conversations: list[Conversation],
+        conversations: list[OpenConversation],
         allowed: list[tuple[BodyState, Action]],
         order: tuple[AgentId, ...],
         at: Time,
@@ -318,7 +318,9 @@ class EmbodiedWorld:
                     body.ended_conversation = _final_view(body.who, conversation, members)
             self._close_if_over(conversation, members, events)
 
-    def _announce(self, line: Utterance, conversation: Conversation, events: list[Event]) -> None:
+    def _announce(
+        self, line: Utterance, conversation: OpenConversation, events: list[Event]
+    ) -> None:
         """Add the event of a line, and let those nearby overhear it."""
         speaker = self._state.body(line.who)
         others = join_names([who for who in conversation.members if who != line.who])
@@ -332,7 +334,7 @@ class EmbodiedWorld:
                 self._notify(hearer, event)
 
     def _leave_conversation(
-        self, body: BodyState, conversation: Conversation, events: list[Event]
+        self, body: BodyState, conversation: OpenConversation, events: list[Event]
     ) -> None:
         """Take a member out of a conversation; all members notice."""
         others = join_names([who for who in conversation.members if who != body.who])
@@ -346,7 +348,7 @@ class EmbodiedWorld:
         self._conversations.leave(body.who)
 
     def _close_if_over(
-        self, conversation: Conversation, members: tuple[AgentId, ...], events: list[Event]
+        self, conversation: OpenConversation, members: tuple[AgentId, ...], events: list[Event]
     ) -> None:
         """Close a conversation that is over; its members observe all of it once more."""
         if not self._conversations.is_over(conversation):
@@ -436,7 +438,7 @@ def _utterance(who: AgentId, action: Action, at: Time) -> Utterance:
 
 
 def _final_view(
-    who: AgentId, conversation: Conversation, members: tuple[AgentId, ...]
+    who: AgentId, conversation: OpenConversation, members: tuple[AgentId, ...]
 ) -> ConversationView:
     """An ended conversation as ``who`` sees it, with all who were members in its last step."""
     return ConversationView(conversation.id, members, "", heard_by(who, conversation.lines), True)

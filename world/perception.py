@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..core import Affordance, AgentId, Event, Observation, VisibleAgent
 from .body_state import BodyState, join_names, place_phrase
-from .conversations import Conversation
+from .conversations import OpenConversation
 from .geometry import WALK_SCHEMA
 from .world_state import IDLE, WorldState
 
@@ -168,7 +168,7 @@ class Perception:
         ]
         return (WAIT, CONTINUE, *partners, *destinations)
 
-    def overhearers(self, speaker: BodyState, conversation: Conversation) -> list[BodyState]:
+    def overhearers(self, speaker: BodyState, conversation: OpenConversation) -> list[BodyState]:
         """Those awake who see the speaker and are not in its conversation, by name."""
         distance_of = self._state.geometry.distance
         return [

@@ -21,6 +21,7 @@ from .asks import Completion as Completion
 from .asks import Embed as Embed
 from .asks import Failed as Failed
 from .asks import Generate as Generate
+from .asks import GeneratedToken as GeneratedToken
 from .asks import Message as Message
 from .asks import ModelAsk as ModelAsk
 from .asks import Option as Option
@@ -29,6 +30,7 @@ from .asks import Rate as Rate
 from .asks import Rating as Rating
 from .asks import Recall as Recall
 from .asks import Recalled as Recalled
+from .asks import TokenLogprob as TokenLogprob
 from .asks import ToolErrorReason as ToolErrorReason
 from .asks import ToolResult as ToolResult
 from .asks import Vectors as Vectors
@@ -38,6 +40,8 @@ from .asks import drop_order as drop_order
 from .asks import identifier_to_words as identifier_to_words
 from .asks import tool_option as tool_option
 from .asks import without_parts as without_parts
+from .cache_scope import cache_owner as cache_owner
+from .cache_scope import current_cache_owner as current_cache_owner
 from .direct_asks import answer_all as answer_all
 from .direct_asks import run_thoughts as run_thoughts
 from .model_protocol import Client as Client

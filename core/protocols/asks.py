@@ -104,6 +104,8 @@ class Generate:
     to the most likely token; Nguyen et al. 2024). ``repetition_penalty`` as in CTRL (Keskar et
     al. 2019); None: the model's own. ``stop`` are texts that end the generation. With ``stream``
     the client returns text as it is generated. ``voice``: see ``DEFAULT_VOICE``.
+    ``top_logprobs``: the completion has the log-probability of each token, and of so many of the
+    likeliest tokens at its place (None: no log-probabilities).
     """
 
     messages: tuple[Message, ...]
@@ -120,12 +122,14 @@ class Generate:
     role: str = "speech"
     kind: Literal["generate"] = "generate"
     voice: str = ""
+    top_logprobs: int | None = None
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "top_k",
         "min_p",
         "repetition_penalty",
         "voice",
+        "top_logprobs",
     )
 
 
@@ -221,9 +225,35 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """A token: its text ("\ufffd" for a part of a character), its bytes, and the natural logarithm
+    of its probability."""
+
+    token: str
+    logprob: float
+    data: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedToken:
+    """A token of a completion, and ``top``, the likeliest tokens at its place, best first.
+
+    The probability is the model's, among the tokens that a schema allows, before penalties and
+    temperature. A token without an alternative under the schema has the probability 1."""
+
+    token: str
+    logprob: float
+    data: tuple[int, ...]
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """Generated text; ``data`` is the parsed JSON if a schema was given. ``dropped`` are the
-    parts of the prompt that did not fit the context."""
+    parts of the prompt that did not fit the context, ``logprobs`` the tokens of the text, if the
+    ask wants them."""
+
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("logprobs",)
 
     text: str
     data: Json = None
@@ -232,6 +262,7 @@ class Completion:
     stopped: Literal["end", "stop", "limit"] = "end"
     dropped: tuple[str, ...] = ()
     kind: Literal["completion"] = "completion"
+    logprobs: tuple[GeneratedToken, ...] = ()
 
     def read(self, model: type[T]) -> T | Failed:
         """``data`` as an instance of the type whose schema was given; Failed if it violates a rule

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from ..types import AgentId, Json
-from .asks import Answer, ModelAsk
+from .asks import Answer, GeneratedToken, ModelAsk
 
 Ticket: TypeAlias = int
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the text of a streamed Generate."""
+    """A piece of the text of a streamed Generate, and the log-probabilities of its tokens, if the
+    ask wants them."""
 
     ticket: Ticket
     text: str
+    logprobs: tuple[GeneratedToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Erasing a person from a memory file, and the byte search that proves it."""
+"""Correcting and forgetting records, erasing a person, and the byte search that proves it."""
 
 import lazy_loader
 

@@ -3,6 +3,7 @@ summaries, notes, tool calls and shared texts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -26,22 +27,36 @@ from ..storage import (
 )
 from .text_columns import label_leaves, text_leaves
 
+_LONG_QUOTE = 8
+"""Characters from which on a text is looked for inside of others: a shorter one, such as "Yes.",
+says nothing there."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
     """The person to erase, the agents from whose memories, and the numbers of each one's erased
-    records; with ``mentions`` also whatever names the person. ``remarks`` collects what could not
-    be erased, and other notes."""
+    records; with ``mentions`` also whatever names the person or repeats erased texts: ``quotes``
+    are whole ones, ``terms`` names and numbers that nothing else has. An empty name is nobody's.
+    ``remarks`` collects what could not be erased, and other notes."""
 
     person: PersonMatcher
     agents: tuple[AgentId, ...]
     mentions: bool
     records: dict[AgentId, frozenset[RecordId]]
     remarks: list[str] = field(default_factory=list)
+    quotes: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
     def names_person(self, text: str) -> bool:
-        """Whether a text is erased because it names the person."""
-        return self.mentions and self.person.is_named_in(text)
+        """Whether a text is erased because it names the person or repeats an erased text."""
+        return self.mentions and (self.person.is_named_in(text) or self.repeats(text))
+
+    def repeats(self, text: str) -> bool:
+        """Whether a text is one of the quotes, or has a long one or a term in it."""
+        long = (quote for quote in self.quotes if len(quote) >= _LONG_QUOTE and quote in text)
+        return text in self.quotes or any(
+            re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) for part in (*long, *self.terms)
+        )
 
 
 def erase_claims(store: Store, request: ErasureRequest) -> int:
@@ -273,8 +288,13 @@ def _is_session_line_erased(
 ) -> bool:
     person = request.person
     theirs = any(map(person.matches_name, (body["person"], *label_leaves(body["data"]))))
-    rests = not erased.isdisjoint(record_numbers("sessions", body))
-    return theirs or rests or any(map(request.names_person, text_leaves(body)))
+    basis = record_numbers("sessions", body)
+    if theirs or not erased.isdisjoint(basis):
+        return True
+    texts = list(text_leaves(body))
+    # A line that rests on other records may say the same again.
+    repeats = not basis and any(map(request.repeats, texts))
+    return repeats or (request.mentions and any(map(person.is_named_in, texts)))
 
 
 def erase_corrections(store: Store, request: ErasureRequest) -> int:
@@ -301,10 +321,14 @@ def _without_corrector(body: dict[str, Json], request: ErasureRequest) -> dict[s
 
 
 def erase_texts(store: Store, request: ErasureRequest) -> int:
-    """Delete the shared texts that name the person (in a file without a journal nothing refers to
-    them); returns how many."""
+    """Delete the shared texts that name the person or repeat an erased one (in a file without a
+    journal nothing refers to them); returns how many."""
     rows = store.rows("SELECT digest, text FROM texts")
-    named = [(digest,) for digest, text in rows if request.person.is_named_in(text)]
+    named = [
+        (digest,)
+        for digest, text in rows
+        if request.person.is_named_in(text) or request.repeats(text)
+    ]
     store.executemany("DELETE FROM texts WHERE digest = ?", named)
     return len(named)
 

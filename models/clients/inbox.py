@@ -96,7 +96,7 @@ class BatchClient:
         for ticket, answer in zip(tickets, answers):
             ask = queue[ticket][2]
             if isinstance(ask, Generate) and ask.stream and isinstance(answer, Completion):
-                events.append(Delta(ticket, answer.text))
+                events.append(Delta(ticket, answer.text, answer.logprobs))
             events.append(Done(ticket, answer))
         return events
 

@@ -106,6 +106,21 @@ class Embedder:
             self._cache.popitem(last=False)
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
 
+    @property
+    def max_tokens(self) -> int | None:
+        """The tokens of a text that are read, its rest is cut; None if that is not known."""
+        if self._pooling is None:
+            length = getattr(self._model, "max_seq_length", None)
+            return None if length is None else int(length)
+        return int(self._max_tokens)
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, with those that mark its beginning and end, uncut."""
+        tokenizer = self._model.tokenizer if self._pooling is None else self._tokenizer
+        with silence_libraries():
+            encoded = tokenizer([replace_surrogates(text) for text in texts], truncation=False)
+        return [len(ids) for ids in encoded.input_ids]
+
     def clear_cache(self) -> None:
         """Empty the cache of vectors."""
         self._cache.clear()

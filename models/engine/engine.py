@@ -41,7 +41,7 @@ from .request import (
     prefix_key,
     shared_prefixes,
 )
-from .sampling import apply_penalties, sample_tokens
+from .sampling import apply_penalties, sample_tokens, sampled_logprobs
 from .scheduler import BatchLimits, Scheduler
 from .voices import VoiceTable
 
@@ -376,9 +376,18 @@ class Engine:
         matchers = [(row, s.matcher) for row, s in enumerate(states) if s.matcher is not None]
         if matchers:
             apply_grammar_masks(logits, matchers)
+        wanted = [row for row, state in enumerate(states) if state.ask.top_logprobs is not None]
+        logprobs = torch.log_softmax(logits[wanted], dim=1) if wanted else logits[:0]
         free = [(row, state) for row, state in enumerate(states) if state.matcher is None]
         apply_penalties(logits, [(row, state.token_penalties()) for row, state in free])
-        return sample_tokens(logits, [state.sampling_params for state in states])
+        tokens = sample_tokens(logits, [state.sampling_params for state in states])
+        if wanted:
+            counts = [states[row].ask.top_logprobs or 0 for row in wanted]
+            # A row without a token fails; its log-probabilities are of no use.
+            chosen = [token if (token := tokens[row]) is not None else 0 for row in wanted]
+            for row, sampled in zip(wanted, sampled_logprobs(logprobs, chosen, counts)):
+                states[row].sampled = sampled
+        return tokens
 
     def _extend_score(
         self, sequence: TokenSequence, job: ScoringJob, hidden: Tensor, events: ModelEvents

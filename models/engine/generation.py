@@ -7,10 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core import Answer, Completion, ContextTooLong, Delta, Failed, Generate, Ticket
+from ...core import (
+    Answer,
+    Completion,
+    ContextTooLong,
+    Delta,
+    Failed,
+    Generate,
+    GeneratedToken,
+    Ticket,
+    TokenLogprob,
+)
 from ..grammar import GrammarCompiler, GrammarMatcher
 from .prompt import Prompt, PromptBuilder
-from .sampling import NGramIndex, RepetitionLimits, SamplingParams, TokenPenalties
+from .sampling import (
+    NGramIndex,
+    RepetitionLimits,
+    SampledLogprobs,
+    SamplingParams,
+    TokenPenalties,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,12 @@ class GenerationConfig:
         """The decoded text without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
+    def token_logprob(self, token: int, logprob: float) -> TokenLogprob:
+        """A token with its log-probability."""
+        data = self.grammars.token_bytes(token)
+        text = data.decode("utf-8", "replace")
+        return TokenLogprob(token=text, logprob=logprob, data=tuple(data))
+
 
 @dataclass(slots=True)
 class GenerationState:
@@ -39,7 +61,8 @@ class GenerationState:
 
     ``text`` grows by what the last few tokens add to it (``settled`` and ``decoded`` are the
     token counts of the incremental decoding); the whole is decoded at the end only. ``sent`` is
-    the number of characters streamed so far.
+    the number of characters streamed so far, ``logprobs_sent`` that of their tokens. ``sampled``
+    are the log-probabilities of the next token, which ``logprobs`` has once it is appended.
     """
 
     ask: Generate
@@ -54,6 +77,9 @@ class GenerationState:
     used_tokens: set[int] = field(default_factory=set)
     decoded: int = 0
     settled: int = 0
+    sampled: SampledLogprobs | None = None
+    logprobs: list[GeneratedToken] = field(default_factory=list)
+    logprobs_sent: int = 0
 
     @classmethod
     def begin(
@@ -66,6 +92,8 @@ class GenerationState:
         matcher = None
         if ask.schema is not None:
             matcher = config.grammars.matcher(ask.schema, ask.max_tokens)
+        if ask.top_logprobs is not None:
+            config.grammars.token_bytes(0)  # raises SchemaError where tokens have no bytes
         size = config.repetition_limits.ngram
         return cls(ask, prompt, matcher, config, own_ngrams=NGramIndex(size) if size else None)
 
@@ -118,6 +146,8 @@ class GenerationState:
             self.used_tokens.add(token)
             if self.own_ngrams is not None:
                 self.own_ngrams.add(token)
+            if self.ask.top_logprobs is not None:
+                self._append_logprob(token)
         if self.matcher is not None:
             ended = self.matcher.accept_token(token) or ended
         if not ended and (self.ask.stop or self.ask.stream):
@@ -133,6 +163,7 @@ class GenerationState:
         finished = finished or cut >= 0
         if cut >= 0:
             self.text = self.text[:cut]
+            self.logprobs = self._logprobs_within(self.text)
         if self.ask.stream:
             self._stream(ticket, finished, events)
         if not finished:
@@ -157,9 +188,35 @@ class GenerationState:
         ready = len(self.text)
         if not finished:
             ready -= max((len(stop) for stop in self.ask.stop if stop), default=1) - 1
-        if ready > self.sent:
-            events.append(Delta(ticket, self.text[self.sent : ready]))
-            self.sent = ready
+        logprobs: tuple[GeneratedToken, ...] = ()
+        if self.ask.top_logprobs is not None:
+            count = len(self._logprobs_within(self.text[:ready], whole=not finished))
+            logprobs = tuple(self.logprobs[self.logprobs_sent : count])
+            self.logprobs_sent = max(count, self.logprobs_sent)
+        if ready > self.sent or logprobs:
+            events.append(Delta(ticket, self.text[self.sent : ready], logprobs))
+            self.sent = max(ready, self.sent)
+
+    def _append_logprob(self, token: int) -> None:
+        """Add the log-probability of an appended token: that which it was sampled with, 0 if the
+        grammar forced it."""
+        forced = SampledLogprobs(0.0, ((token, 0.0),)[: self.ask.top_logprobs])
+        sampled, self.sampled = self.sampled or forced, None
+        own = self.config.token_logprob(token, sampled.logprob)
+        top = tuple(self.config.token_logprob(*pair) for pair in sampled.top)
+        self.logprobs.append(
+            GeneratedToken(token=own.token, logprob=own.logprob, data=own.data, top=top)
+        )
+
+    def _logprobs_within(self, text: str, *, whole: bool = False) -> list[GeneratedToken]:
+        """The tokens that a beginning of the text consists of; with ``whole`` without the last
+        one if only a part of it is in the text."""
+        left = len(text.encode("utf-8", "replace"))
+        for count, one in enumerate(self.logprobs):
+            if left <= 0 or (whole and left < len(one.data)):
+                return self.logprobs[:count]
+            left -= len(one.data)
+        return self.logprobs
 
     def _answer(self, stopped: Any) -> Answer:
         data = None
@@ -178,4 +235,5 @@ class GenerationState:
             tokens_out=len(self.token_ids),
             stopped=stopped,
             dropped=self.prompt.dropped,
+            logprobs=tuple(self.logprobs),
         )

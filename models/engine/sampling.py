@@ -83,6 +83,15 @@ class NGramIndex:
         return self._next_tokens.get(tail, set())
 
 
+@dataclass(frozen=True, slots=True)
+class SampledLogprobs:
+    """The log-probability of a sampled token, and of the likeliest tokens at its place, best
+    first, each with its id."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
 @dataclass(slots=True)
 class TokenPenalties:
     """Limits on the next token of one row: ``banned`` tokens get no probability, the logits of
@@ -151,6 +160,29 @@ def sample_tokens(logits: Tensor, params: Sequence[SamplingParams]) -> list[int 
         if not len(rows):
             break
     return sampled
+
+
+def sampled_logprobs(
+    logprobs: Tensor, tokens: Sequence[int], counts: Sequence[int]
+) -> list[SampledLogprobs]:
+    """For each row of ``logprobs`` (rows, vocabulary) that of its token, and those of the
+    ``counts`` likeliest tokens, equals in order of their ids; impossible tokens are left out."""
+    most = min(max(counts, default=0), logprobs.shape[1])
+    own = logprobs.gather(1, torch.tensor(tokens, device=logprobs.device).unsqueeze(1))
+    ids = stable_top_k_indices(logprobs, most) if most else logprobs.new_zeros((len(tokens), 0))
+    values = logprobs.gather(1, ids.long()).tolist()
+    rows = zip(own.squeeze(1).tolist(), ids.long().tolist(), values, counts)
+    return [
+        SampledLogprobs(
+            logprob,
+            tuple(
+                pair
+                for pair in sorted(zip(row_ids, row), key=lambda pair: (-pair[1], pair[0]))[:count]
+                if np.isfinite(pair[1])
+            ),
+        )
+        for logprob, row_ids, row, count in rows
+    ]
 
 
 def top_k_indices(values: Tensor, count: int, block: int = 64) -> Tensor:

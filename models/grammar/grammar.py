@@ -116,6 +116,11 @@ class GrammarCompiler:
             self._tokenized[text] = self.table.tokenize_str(text)
         return self._tokenized[text]
 
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for. Raises SchemaError for an unsupported tokenizer."""
+        data: bytes = self.table.decode_bytes([token])
+        return data
+
     def token_count(self, text: str) -> int:
         """The number of tokens of a text."""
         return len(self.tokenize(text))

@@ -74,6 +74,9 @@ class RemoteAskHandler:
     async def _generate(
         self, ask: Generate, on_text: Callable[[str], None], usage: RequestUsage
     ) -> Answer:
+        if ask.top_logprobs is not None:
+            problem = "log-probabilities of a server's tokens are not passed on"
+            return Failed(reason="refused", detail=f"{problem}; ask without top_logprobs")
         if ask.schema is not None and (problem := schema_problem(ask.schema)):
             return Failed(reason="schema", detail=problem)
         try:

@@ -11,6 +11,7 @@ from .tool_calls import FillMode as FillMode
 from .tool_calls import IncompleteCall as IncompleteCall
 from .tool_calls import ProposedCall as ProposedCall
 from .tool_calls import call_key as call_key
+from .tool_calls import call_question as call_question
 from .tool_calls import fill_arguments as fill_arguments
 from .tool_calls import forbids_action as forbids_action
 from .tool_calls import propose_call as propose_call

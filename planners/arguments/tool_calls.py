@@ -50,7 +50,16 @@ class IncompleteCall:
         """The question to the person. Its wording is fixed: a small model would answer its own
         question."""
         named = " and ".join(identifier_to_words(name.rpartition(".")[2]) for name in self.missing)
-        return f"For {identifier_to_words(self.tool.name)}: which {named}?"
+        return f"{call_question(self.tool)} {named}?"
+
+
+def call_question(tool: ToolSpec) -> str:
+    """How the question for missing fields of a call begins.
+
+    >>> call_question(ToolSpec("book_train", "Book a train.", {}))
+    'For book train: which'
+    """
+    return f"For {identifier_to_words(tool.name)}: which"
 
 
 # A request not to do something: an opening, then a negated imperative other than "don't forget".

@@ -120,8 +120,9 @@ def talk_options(
     ), f"{me} is {own_activity} and sees {partner}, who is {their_activity}. {known}"
 
 
-def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
-    """The action in the present conversation: listen, wait, say a line, or leave."""
+def converse(builder: StepBuilder, settings: DailySettings, about: str = "") -> Thought[Action]:
+    """The action in the present conversation: listen, wait, say a line, or leave. ``about`` is what
+    the first line is about, if anything is given."""
     situation = builder.situation
     talk = situation.seen.talk
     assert talk is not None, "only called in a conversation"
@@ -139,7 +140,12 @@ def converse(builder: StepBuilder, settings: DailySettings) -> Thought[Action]:
         builder.update_state(drafts=drafts)
     earlier = yield from _earlier_lines(builder, talk)
     plan = yield from plan_line(
-        builder, talk, earlier, min_lines=settings.min_lines, max_lines=settings.max_lines
+        builder,
+        talk,
+        earlier,
+        min_lines=settings.min_lines,
+        max_lines=settings.max_lines,
+        subject=about,
     )
     line = yield from _next_line(builder, talk, plan, earlier, settings)
     builder.explain(f"({line.summary})")

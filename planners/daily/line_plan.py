@@ -77,8 +77,10 @@ def plan_line(
     *,
     min_lines: int,
     max_lines: int,
+    subject: str = "",
 ) -> Thought[LinePlan]:
-    """What the next line is for; ``earlier`` are own lines of other conversations.
+    """What the next line is for; ``earlier`` are own lines of other conversations. The first line
+    is about ``subject``, if one is given.
 
     A farewell is answered by one. A question is answered with what is remembered of it, before
     anything else is told; news is met with what one knows of it. Else a topic is told, and when
@@ -90,7 +92,9 @@ def plan_line(
         builder.explain("Answers a farewell.")
         return LinePlan(about=last, farewell=True, openings=("", farewell_text(builder, talk)))
     asked = heard and is_question(last) and not is_small_talk(last)
-    if len(talk.lines) < 2 and not asked:
+    if subject and not talk.lines:
+        return (yield from _opening(builder, talk, subject))
+    if len(talk.lines) < 2 and not asked and not subject:
         # One greets before one tells.
         greeting = _greeting(builder, talk)
         about = last or greeting or _currently(builder) or f"{me} meets {talk.members[0]}"
@@ -113,6 +117,23 @@ def plan_line(
         leave = _leave_intent(builder)
         return LinePlan(intent=leave, about=last, farewell=True, openings=openings)
     return LinePlan(about=last)
+
+
+def _opening(builder: StepBuilder, talk: ConversationView, subject: str) -> Thought[LinePlan]:
+    """Begins to talk of a subject: with the subject itself if it is a sentence, else with what is
+    known of it, else with a question."""
+    me, now = builder.situation.persona.name, builder.situation.now
+    builder.explain(f"Begins to talk of: {subject}")
+    if finished_sentences(subject):
+        return _telling(_to_listener(subject, talk, me))
+    fitted = yield from _fitted(builder, talk, Utterance(me, subject, now))
+    known = [one for one in fitted if bears_on(one) and not one.is_quotation]
+    if known:
+        builder.mark_used(one.record for one in known[:1] if one.record is not None)
+        return _telling(_to_listener(known[0].text, talk, me))
+    if not is_english(subject, talk.members):
+        return LinePlan(intent=subject, about=subject)
+    return LinePlan(about=subject, given=(f"What do you think about {subject}?",), tells=subject)
 
 
 def _answer(builder: StepBuilder, talk: ConversationView) -> Thought[LinePlan]:

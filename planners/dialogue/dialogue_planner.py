@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import ClassVar
 
 from ...core import (
     NONE_OF_THESE,
     REDACTED_TEXT,
     Action,
+    AgentId,
     Call,
     Choice,
     Completion,
@@ -27,8 +29,10 @@ from ...core import (
     Record,
     RecordId,
     Resolution,
+    Seed,
     Situation,
     Thought,
+    Time,
     ToolSpec,
     Utterance,
     call,
@@ -37,7 +41,13 @@ from ...core import (
     recall,
     tool_option,
 )
-from ..arguments import IncompleteCall, ProposedCall, propose_call
+from ..arguments import (
+    IncompleteCall,
+    ProposedCall,
+    call_question,
+    fill_arguments,
+    propose_call,
+)
 from ..goals import ToolCallRecord
 from ..speech import DraftContext, Speaker, SpokenLine, speaking_voice, speech_messages
 from ..steps import (
@@ -49,16 +59,32 @@ from ..steps import (
     remember_lines,
 )
 from ..text import excerpt
-from .intents import Intent, Understanding, understand
-from .known_sentences import bears_on, fit_sentences, known_answer, persona_sentences
+from .intents import Intent, Understanding, is_stated, understand
+from .known_sentences import (
+    YES_NO_SHARE,
+    bears_on,
+    fit_sentences,
+    known_answer,
+    persona_sentences,
+)
 from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
-from .reply_selection import EMPTY_REPLY, ReplyContext, best_reply, reports_results, result_texts
+from .reply_selection import (
+    EMPTY_REPLY,
+    MAX_SENTENCES,
+    ReplyContext,
+    best_reply,
+    failure_text,
+    reports_results,
+    result_texts,
+)
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
 MAX_NOTES = 2  # memories that the note of a prompt has
+_TOKENS_PER_SENTENCE = 20  # of a reply whose length is said in tokens
 _NOBODY = "user"  # the person of a chat that names none
+_ORDER = re.compile(r"\b(?:can|could|will|would|may) (?:you|I have)\b|\bplease\b", re.IGNORECASE)
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
 
 # Alternatives to a tool call. Of 20 lines of small talk SmolLM2 called the clock for 2 with one of
@@ -73,8 +99,9 @@ TALK_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueReply:
-    """The reply of a turn with its basis: cited records, tool calls, and ``held``, the probability
-    that memory contains the answer (None: not estimated). If there is no reply, the text is
+    """The reply of a turn with its basis: cited records, tool calls, the records that answer a
+    question (``based_on``), and ``held``, the probability that memory contains the answer
+    (None: not estimated). If there is no reply, the text is
     empty, ``resolve`` is "failed" and ``failure`` has the reason."""
 
     text: str
@@ -84,17 +111,62 @@ class DialogueReply:
     understood: Understanding = field(default_factory=Understanding)
     held: float | None = None
     failure: Failed | None = None
+    based_on: tuple[RecordId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyStyle:
+    """How a reply is written; None and empty: as the dialogue has it. ``max_tokens`` and
+    ``sentences`` bound it, ``manner`` is an instruction in the prompt, ``window`` the number of
+    earlier lines in the prompt."""
+
+    max_tokens: int | None = None
+    sentences: int | None = None
+    temperature: float | None = None
+    manner: str = ""
+    drafts: int | None = None
+    window: int | None = None
+
+    @property
+    def most_sentences(self) -> int | None:
+        """The number of sentences that a reply may have: what so many tokens have room for, if it
+        is not said."""
+        if self.sentences is None and self.max_tokens:
+            return max(MAX_SENTENCES, self.max_tokens // _TOKENS_PER_SENTENCE)
+        return self.sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueInput:
     """A line to answer, and the lines before it. ``private``: the records of the turn are for the
-    two speakers only; ``stream``: the reply may be streamed."""
+    two speakers only; ``stream``: the reply may be streamed.
+
+    ``summary`` stands for lines before ``before``. ``episode`` names the session in the records
+    (empty: by its first line); ``is_recorded``: the line has its record already. ``ahead`` is how
+    far the clock of the speaker is ahead of the agent's. ``show`` is called with the text of the
+    reply as soon as it is chosen, and returns the text that the person was shown of it."""
 
     line: Utterance
     before: tuple[Utterance, ...] = ()
     private: bool = True
     stream: bool = True
+    style: ReplyStyle = field(default_factory=ReplyStyle)
+    summary: str = ""
+    episode: str = ""
+    is_recorded: bool = False
+    ahead: timedelta = timedelta(0)
+    show: Callable[[str], str] = str
+
+    @property
+    def now(self) -> Time:
+        """The speaker's own time, by which "tonight" is meant."""
+        return self.line.at + self.ahead
+
+    def episode_of(self, name: AgentId) -> str:
+        """The episode of the records of the turn: all lines of a session share one, so that a
+        question recalls its answer."""
+        start = self.before[0].at if self.before else self.line.at
+        return self.episode or f"{self.line.who} and {name}, {start.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +180,9 @@ class Dialogue:
     no sentence of the persona and of the recalled records answers, and the probability that memory
     contains the answer is lower, the reply is that the agent does not know. 0: never, and drafts
     are not checked against what the agent knows, for a model with knowledge of its own.
+    ``known_only``: every question but small talk is answered from persona, memory and tools, or
+    with not knowing: also one for yes or no ("Do you sell bicycles?"), which a person in a town
+    may answer as it likes. For an agent that must not make anything up.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -123,6 +198,7 @@ class Dialogue:
     handing: str = ""
     margin: float = 0.6
     unknown: float = 0.1
+    known_only: bool = False
     cite: bool = False
     recalled: int = 8
     shown: int = 12
@@ -162,36 +238,20 @@ class Dialogue:
         decision is ``wait``."""
         builder = StepBuilder(situation)
         reply = yield from self.turn(builder, heard)
-        name, line = situation.persona.name, heard.line
-        audience = (line.who,) if heard.private else ()
-        # All lines of a session share an episode, so that a question recalls its answer.
-        start = heard.before[0].at if heard.before else line.at
-        episode = f"{line.who} and {name}, {start.isoformat()}"
-        builder.add_record(
-            "utterance",
-            format_utterance(line.who, name, line.text),
-            who=line.who,
-            audience=audience,
-            episode=episode,
-            rests_on=(line,),
-        )
         if reply.text:
-            text = format_utterance(name, line.who, reply.text)
-            builder.add_record("utterance", text, audience=audience, episode=episode)
+            # Shown before its records are rated and embedded.
+            reply = replace(reply, text=heard.show(reply.text))
+        add_turn_records(builder, heard, reply.text)
         yield from builder.finalize()
-        return reply, builder.build(Action("wait"), f"{line.who} spoke to {name}.")
+        why = f"{heard.line.who} spoke to {builder.situation.persona.name}."
+        return reply, builder.build(Action("wait"), why)
 
     def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
         line = heard.line
-        cue = Cue(
-            text=line.text[:_MAX_CUE_CHARS],
-            at=line.at,
-            limit=self.recalled,
-            rules="hybrid",
-            person=line.who,
-        )
+        text = line.text[:_MAX_CUE_CHARS]
+        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
         answer = yield from recall(Recall(cue=cue))
         records: tuple[Record, ...] = ()
         held: float | None = None
@@ -201,29 +261,33 @@ class Dialogue:
         understood = yield from self._understand(builder, heard)
         resolve: Resolution = "answer"
         calls: tuple[ToolCallRecord, ...] = ()
-        basis = ReplyBasis()
-        text: str | Failed = ""
+        basis, text = ReplyBasis(), ""
         if understood.intent.name in self.hand_over and understood.intent.name:
             resolve, text = "hand_over", self.handing
         elif understood.missing:
             resolve = "ask"
         else:
             basis = yield from self._basis(builder, heard, records)
-            called = yield from self._use_tool(builder, line, understood, bool(basis.answer))
+            called = yield from self._use_tool(builder, heard, understood, bool(basis.answer))
             if isinstance(called, IncompleteCall):
                 resolve, text = "ask", called.question
             else:
                 calls = called
             if any(record.ok for record in calls):
                 basis = ReplyBasis()
+            elif calls:
+                basis, text = ReplyBasis(), "; ".join(map(failure_text, calls))
             elif not text and self._is_unknown(basis, records, held):
                 resolve = "unknown"
         if not text:
             basis = self._instructed(basis, resolve, understood, calls)
             shown = () if resolve == "unknown" else records
-            text = yield from self._speak(builder, heard, shown, calls, basis)
-        if isinstance(text, Failed):
-            return DialogueReply(text="", resolve="failed", calls=calls, held=held, failure=text)
+            spoken = yield from self._speak(builder, heard, shown, calls, basis)
+            if isinstance(spoken, Failed):
+                return DialogueReply(
+                    text="", resolve="failed", calls=calls, held=held, failure=spoken
+                )
+            text = spoken
         wants_fact = basis.question is not None and basis.question.wants_fact
         if resolve == "answer" and self.unknown and wants_fact and not basis.answer:
             resolve = "unknown" if says_unknown(text) else resolve
@@ -232,7 +296,13 @@ class Dialogue:
             cited = yield from self._choose_citations(builder, text, records)
         builder.explain(f"Decided to {resolve.replace('_', ' ')}." if resolve != "answer" else "")
         return DialogueReply(
-            text=text, resolve=resolve, cited=cited, calls=calls, understood=understood, held=held
+            text=text,
+            resolve=resolve,
+            cited=cited,
+            calls=calls,
+            understood=understood,
+            held=held,
+            based_on=basis.records,
         )
 
     def _basis(
@@ -241,7 +311,8 @@ class Dialogue:
         """What persona and memory have on a line: its answer, else what bears on it."""
         persona, line = builder.situation.persona, heard.line
         # Records of lines that the prompt shows anyway are left out.
-        shown = {earlier.text for earlier in heard.before[-self.shown :]} | {line.text}
+        window = heard.style.window or self.shown
+        shown = {earlier.text for earlier in heard.before[-window:]} | {line.text}
         fresh = [record for record in records if _quoted_words(record) not in shown]
         fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
@@ -253,12 +324,18 @@ class Dialogue:
             question=question,
             answer=answer,
             quoted=any(one.is_quotation for one in answers),
+            of_document=any(one.record and one.record.kind == "document" for one in answers),
+            says_yes=all(one.share >= YES_NO_SHARE for one in answers if one.is_passage),
             memories=tuple(memories[:MAX_NOTES]),
+            records=tuple(dict.fromkeys(one.record.id for one in answers if one.record)),
             searched=bool(records),
+            known_only=self.known_only,
         )
 
     def _is_unknown(self, basis: ReplyBasis, records: Sequence[Record], held: float | None) -> bool:
         """Whether the line asks for a fact that neither persona nor memory has."""
+        if self.known_only and basis.question is not None and not basis.answer:
+            return basis.question.kind != "talk"
         if held is None or held >= self.unknown or basis.answer or not records:
             return False
         return basis.question is not None and basis.question.wants_fact
@@ -270,33 +347,41 @@ class Dialogue:
         seed = builder.situation.seed.child("understand")
         return (
             yield from understand(
-                heard.line.text, seed=seed, intents=self.intents, context=before, now=heard.line.at
+                heard.line.text, seed=seed, intents=self.intents, context=before, now=heard.now
             )
         )
 
     def _use_tool(
-        self, builder: StepBuilder, line: Utterance, understood: Understanding, known: bool
+        self, builder: StepBuilder, heard: DialogueInput, understood: Understanding, known: bool
     ) -> Thought[tuple[ToolCallRecord, ...] | IncompleteCall]:
         """Call the tool of the intent; without intents the tool that the line means, if any.
         ``known``: persona or memory has the answer, so a tool must be meant more clearly."""
-        tools = builder.situation.tools
+        tools, line = builder.situation.tools, heard.line
         if self.intents:
             name = next((i.tool for i in self.intents if i.name == understood.intent.name), "")
             spec = next((tool for tool in tools if name and tool.name == name), None)
             return () if spec is None else (yield from _call_tool(spec, understood.slots, line))
         if not tools:
             return ()
-        proposed = yield from propose_call(
-            line.text,
-            tools,
-            seed=builder.situation.seed.child("tool"),
-            others=TALK_OPTIONS,
-            none=False,
-            margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
-            now=line.at,
+        seed = builder.situation.seed.child("tool")
+        proposed: ProposedCall | IncompleteCall | None = yield from _continued_call(
+            builder.situation.persona.name, heard, tools, seed
         )
+        if proposed is None:
+            proposed = yield from propose_call(
+                line.text,
+                tools,
+                seed=seed,
+                others=TALK_OPTIONS,
+                none=False,
+                margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
+                now=heard.now,
+            )
+            proposed = _without_invented_numbers(proposed, line.text)
         if isinstance(proposed, ProposedCall):
             return (yield from _call_tool(proposed.tool, proposed.arguments, line))
+        if isinstance(proposed, IncompleteCall) and not _is_ordered(proposed, line.text, known):
+            return ()
         return proposed or ()
 
     def _speak(
@@ -316,11 +401,13 @@ class Dialogue:
             person=heard.line.who,
             line=heard.line.text,
             own_lines=tuple(line.text for line in heard.before if line.who == persona.name),
-            prompt_sentences=_prompt_sentences(heard.line.who),
+            prompt_sentences=_prompt_sentences(heard),
             calls=tuple(calls),
             others=_names_in(persona, records),
+            most=heard.style.most_sentences or MAX_SENTENCES,
         )
-        if self.drafts <= 1 and heard.stream:
+        drafts = heard.style.drafts or self.drafts
+        if drafts <= 1 and heard.stream and heard.style.sentences is None:
             answer = yield from generate(replace(ask, seed=seed.number))
             if not isinstance(answer, Completion):
                 return "; ".join(result_texts(calls)) or answer
@@ -341,10 +428,10 @@ class Dialogue:
         # A small model repeats its own lines, so the second prompt leaves them out.
         others = tuple(line for line in heard.before if line.who != persona.name)
         again = self._reply_request(builder, replace(heard, before=others), basis)
-        asks = (ask, replace(again, temperature=0.8))
+        asks = (ask, replace(again, temperature=max(again.temperature, 0.8)))
         return (
             yield from best_reply(
-                builder, asks, context, count=max(1, self.drafts), seed=seed, borne=self.borne
+                builder, asks, context, count=max(1, drafts), seed=seed, borne=self.borne
             )
         )
 
@@ -352,7 +439,8 @@ class Dialogue:
         self, builder: StepBuilder, heard: DialogueInput, basis: ReplyBasis
     ) -> Generate:
         persona, line = builder.situation.persona, heard.line
-        lines = heard.before[-self.shown :]
+        style = heard.style
+        lines = heard.before[-(style.window or self.shown) :]
         others = {earlier.who for earlier in (*lines, line)} - {persona.name}
         shown = [excerpt(earlier.text, line.text, MAX_LINE_CHARS) for earlier in lines]
         spoken = [
@@ -366,16 +454,18 @@ class Dialogue:
                 *persona_sentences(persona.background, persona.name),
             ),
             partner="" if line.who == _NOBODY else line.who,
+            known=(f"Earlier we said: {heard.summary}",) if heard.summary else (),
+            manner=style.manner,
         )
         messages = speech_messages(speaker, spoken, memories=basis.memories, intent=basis.intent)
         return Generate(
             messages=_keeping_line(messages, line.text),
-            max_tokens=64,
-            temperature=0.6,
+            max_tokens=style.max_tokens or 64,
+            temperature=0.6 if style.temperature is None else style.temperature,
             top_p=0.9,
             repetition_penalty=1.0,
             stop=("\n",),
-            stream=heard.stream,
+            stream=heard.stream and style.sentences is None,
             voice=speaking_voice(persona),
         )
 
@@ -400,7 +490,8 @@ class Dialogue:
                 for name in understood.missing
             ]
             return ReplyBasis(resolve=resolve, intent=f"I want to know: {', '.join(slots)}?")
-        return replace(basis, intent=_results_text(calls))
+        results = [f"The {record.tool} says: {record.text}" for record in calls if record.ok]
+        return replace(basis, intent=" ".join(results))
 
     def _choose_citations(
         self, builder: StepBuilder, text: str, records: tuple[Record, ...]
@@ -416,20 +507,84 @@ class Dialogue:
         return tuple(record_id for record_id, p in pairs if p > choice.probabilities[-1])
 
 
+def add_turn_records(
+    builder: StepBuilder, heard: DialogueInput, text: str, *, importance: float | None = None
+) -> None:
+    """Add the records of a turn of a chat: the line, and the reply if it has a text. They are rated
+    when the step is finalized, unless ``importance`` is given."""
+    name, line = builder.situation.persona.name, heard.line
+    audience = (line.who,) if heard.private else ()
+    episode = heard.episode_of(name)
+    if not heard.is_recorded:
+        builder.add_record(
+            "utterance",
+            format_utterance(line.who, name, line.text),
+            who=line.who,
+            importance=importance,
+            audience=audience,
+            episode=episode,
+            rests_on=(line,),
+        )
+    if text:
+        said = format_utterance(name, line.who, text)
+        builder.add_record(
+            "utterance", said, importance=importance, audience=audience, episode=episode
+        )
+
+
+def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
+    """Whether a line that lacks arguments of a call orders it all the same. "How long do I have to
+    return something?" asks for knowledge: it orders no refund. A tool that reads may answer a
+    question, if memory cannot."""
+    if asked_question(line) is None or _ORDER.search(line):
+        return True
+    return not known and proposed.tool.effect != "acts"
+
+
+def _without_invented_numbers(
+    proposed: ProposedCall | IncompleteCall | None, line: str
+) -> ProposedCall | IncompleteCall | None:
+    """A call of a tool that reads, incomplete if a required number is not in the line: an invented
+    order number finds nothing, or another order. (For a tool that acts it is asked for anyway.)"""
+    if not isinstance(proposed, ProposedCall) or proposed.tool.effect != "reads":
+        return proposed
+    schema, arguments = proposed.tool.parameters, proposed.arguments
+    fields = {
+        name: schema.get("properties", {}).get(name, {}) for name in schema.get("required", ())
+    }
+    missing = tuple(
+        name
+        for name, field in fields.items()
+        if field.get("type") in ("integer", "number") and "enum" not in field
+        if not is_stated(arguments.get(name), line, field)
+    )
+    return IncompleteCall(proposed.tool, missing, proposed.probability) if missing else proposed
+
+
+def _continued_call(
+    name: str, heard: DialogueInput, tools: Sequence[ToolSpec], seed: Seed
+) -> Thought[ProposedCall | None]:
+    """The call for which the speaker asked a moment ago ("For refund: which number?"), if the
+    line states what was missing; None for any other line."""
+    *earlier, line = (*heard.before, heard.line)
+    if len(earlier) < 2 or earlier[-1].who != name or asked_question(line.text):
+        return None
+    question = earlier[-1].text
+    spec = next((tool for tool in tools if question.startswith(call_question(tool))), None)
+    request = next((said.text for said in reversed(earlier[:-1]) if said.who == line.who), "")
+    if spec is None or not request:
+        return None
+    arguments = yield from fill_arguments(
+        spec, line.text, seed=seed.child("continued"), context=request, now=heard.now
+    )
+    return None if isinstance(arguments, Failed) else ProposedCall(spec, arguments, 1.0)
+
+
 def _call_tool(
     spec: ToolSpec, arguments: object, line: Utterance
 ) -> Thought[tuple[ToolCallRecord, ...]]:
     result = yield from call(Call(tool=spec.name, arguments=arguments, why=line.text))
     return (ToolCallRecord.from_answer(spec.name, arguments, result),)
-
-
-def _results_text(calls: Sequence[ToolCallRecord]) -> str:
-    return " ".join(
-        f"The {record.tool} says: {record.text}"
-        if record.ok
-        else f"The {record.tool} did not work, and nothing was done."
-        for record in calls
-    )
 
 
 def _keeping_line(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
@@ -454,5 +609,6 @@ def _quoted_words(record: Record) -> str:
     return match[1] if match and record.kind == "utterance" else "\n"
 
 
-def _prompt_sentences(person: str) -> tuple[str, ...]:
-    return (f"I am talking with {person}.", "I want to say: I want to know:")
+def _prompt_sentences(heard: DialogueInput) -> tuple[str, ...]:
+    instructions = (f"I am talking with {heard.line.who}.", "I want to say: I want to know:")
+    return (*instructions, heard.style.manner) if heard.style.manner else instructions

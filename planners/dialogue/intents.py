@@ -161,7 +161,7 @@ def fill_slots(
     stated = {
         name: value
         for name, value in (values.items() if isinstance(values, dict) else ())
-        if _is_stated(value, f"{context}\n{text}", fields.get(name, {}))
+        if is_stated(value, f"{context}\n{text}", fields.get(name, {}))
     }
     return stated, tuple(name for name in schema.get("required", ()) if name not in stated)
 
@@ -178,13 +178,13 @@ def _without_fields(schema: Json, names: set[str]) -> Json:
 _NUMBER_WORDS = SMALL_NUMBER_WORDS[:13]
 
 
-def _is_stated(value: Json, text: str, schema: Json) -> bool:
+def is_stated(value: Json, text: str, schema: Json) -> bool:
     """Whether a value occurs in a text. Values of an enum, booleans and time expressions count
     as stated.
 
-    >>> _is_stated("Basel", "a train to Basel", {}), _is_stated(2, "for two", {})
+    >>> is_stated("Basel", "a train to Basel", {}), is_stated(2, "for two", {})
     (True, True)
-    >>> _is_stated("19:00", "a table, please", {})
+    >>> is_stated("19:00", "a table, please", {})
     False
     """
     if value is None:
@@ -199,6 +199,6 @@ def _is_stated(value: Json, text: str, schema: Json) -> bool:
         return word in words or digits in text
     if isinstance(value, list | dict):
         items = value.values() if isinstance(value, dict) else value
-        return all(_is_stated(item, text, {}) for item in items)
+        return all(is_stated(item, text, {}) for item in items)
     value_words = set(re.findall(r"\w+", str(value).lower()))
     return bool(value_words) and len(value_words & words) * 2 > len(value_words)

@@ -11,18 +11,31 @@ from ...core.text import terms
 from ..speech import is_question
 from ..steps import MAX_MEMORY_CHARS
 from ..text import excerpt, own_words, word_set
+from .document_sentences import document_sentences
 from .questions import Question, asked_question, fits_kind
 
 ANSWERS_FIT = 0.75
 """Lowest fit of a sentence that answers a question. Of 47 questions to the five people of
 Larkspur it separates those that their facts answer (.80 and more but for two) from the others."""
+PASSAGE_FIT = 0.55
+"""Lowest fit of a sentence of a document that is quoted to a question, whether it answers it or
+not. Of 20 questions to a shop's handbook that it answers all have one, of 12 that it does not one
+("Do you deliver to Spain?": the countries)."""
 BEARS_FIT = 0.5
 """Lowest fit of a sentence that is remembered at a line."""
+MAX_QUOTED = 3
+"""Best sentences among which one is quoted."""
 _KIND_GAIN = 0.15
+_ASKER_GAIN = 0.3
+_OF_ASKER = re.compile(r"\b(?:I|my|mine|me)\b", re.IGNORECASE)
+_ABOUT_ASKER = re.compile(
+    r"\bdo I (?:have|own|like|prefer)\b(?! to\b)|\bdid I\b|\bam I\b|\bmy name\b", re.IGNORECASE
+)
+_OF_SPEAKER = re.compile(r"\b(?:you|your|yours)\b", re.IGNORECASE)
 _UNNAMED_LOSS = 0.25  # the question names somebody whom the sentence does not
 _TOLD_LOSS = 0.3  # most that a sentence may fit worse than one that was told already
 _HABIT_LOSS = 0.1  # of the daily routine in prose: a fact of this day comes first
-_MAX_SENTENCES = 40
+_MAX_SENTENCES = 60
 _MAX_LINE_CHARS = 600  # of a line that is embedded
 _NAME = re.compile(r"(?<![.!?] )(?<!^)\b[A-ZÀ-Þ]\w+")
 _BACKWARD = re.compile(r"^(?:It|He|She|They|This|That|These|There|Then|So|But|And)\b")
@@ -35,7 +48,8 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 _MAX_ANSWER_CHARS = 160  # of a record that is told as a whole
-_YES_NO_SHARE = 0.7  # of a yes-or-no question's words that its answer must have
+YES_NO_SHARE = 0.7
+"""Share of a yes-or-no question's words that its answer must have."""
 # Irregular forms, which no stemmer knows.
 _BASE_FORMS = dict(
     pair.split("=", 1)
@@ -57,12 +71,20 @@ _QUOTED = re.compile(r'[^"]+? said to [^"]+?: "(.*)"', re.DOTALL)
 class KnownSentence:
     """A sentence in the first person, the record that it is from (None: the persona), and its
     ``fit`` to a line: cosine plus half of ``share``, the share of the line's words that it has,
-    plus or minus what its kind adds; from about -0.5 to 1.7."""
+    plus or minus what its kind adds; from about -0.5 to 1.7. ``context``: the headings above it
+    in a document, or its table row (``is_row``), whose words count as its own."""
 
     text: str
     record: Record | None = None
     fit: float = 0.0
     share: float = 0.0
+    context: str = ""
+    is_row: bool = False
+
+    @property
+    def is_passage(self) -> bool:
+        """Whether it is prose of a document."""
+        return self.record is not None and self.record.kind == "document" and not self.is_row
 
     @property
     def is_quotation(self) -> bool:
@@ -77,11 +99,16 @@ def fit_sentences(
     earlier: Sequence[Utterance] = (),
 ) -> Thought[tuple[KnownSentence, ...]]:
     """The sentences of the persona and of recalled records, best first. They are compared with
-    the question of the line, else with all of it; a short question that points back ("Who knows
-    about it?") is read with the line before, and what was told already does not answer it."""
+    the question of the line, else with all of it. A short question that points back ("Who knows
+    about it?") is read with what precedes it in the line; at the beginning of a line with the
+    line before, and then what was told already does not answer it."""
     question = asked_question(line.text)
     about = (question.text if question else line.text)[:_MAX_LINE_CHARS]
-    points_back = question is not None and bool(earlier) and _points_back(about)
+    points_back = question is not None and _points_back(about)
+    opening = line.text.partition(question.text)[0].strip() if question else ""
+    if points_back and terms(opening):
+        about, points_back = f"{opening[-_MAX_LINE_CHARS:]} {about}", False
+    points_back = points_back and bool(earlier)
     if points_back:
         about = f"{earlier[-1].text[:_MAX_LINE_CHARS]} {about}"
     about = _GET_UP.sub(r"wake up", about)
@@ -97,15 +124,17 @@ def fit_sentences(
         ]
     if not known:
         return ()
-    answer = yield from embed(Embed(texts=(about, *(sentence.text for sentence, _ in known))))
+    answer = yield from embed(Embed(texts=(about, *(one.text for one, _ in known))))
     cosines = [0.0] * len(known)
     if isinstance(answer, Vectors):
         rows = answer.array()
         cosines = [float(value) for value in rows[1:] @ rows[0]]
     fitted = []
     for (sentence, loss), cosine in zip(known, cosines, strict=True):
-        share = _word_share(sentence.text, about)
-        gain = _kind_gain(sentence.text, about, question)
+        share = _word_share(f"{sentence.text} {sentence.context}", about)
+        gain = _kind_gain(sentence, about, question)
+        if question:
+            gain += _asker_gain(sentence, question.text, line.who)
         fitted.append(replace(sentence, fit=cosine + 0.5 * share + gain - loss, share=share))
     return tuple(sorted(fitted, key=lambda sentence: -sentence.fit))
 
@@ -125,7 +154,8 @@ def known_answer(
     other: str = "",
 ) -> tuple[KnownSentence, ...]:
     """What answers a question, of its fitted sentences: the best one that was not ``told``, with
-    the rest of its record if it needs that. Empty if none fits well enough."""
+    the rest of its record if it needs that; else a sentence of a document that is near enough to
+    be quoted. Empty if none fits well enough."""
     if question is None or question.kind == "talk":
         return ()
     if question.topic:
@@ -139,9 +169,10 @@ def known_answer(
         and (question.kind == "who" or fits_kind(one.text, question.kind) is not False)
     ]
     if question.kind == "yes_no":
-        good = [one for one in good if one.share >= _YES_NO_SHARE]
+        good = [one for one in good if one.share >= YES_NO_SHARE]
     if not good:
-        return ()
+        quoted = (one for one in fitted[:MAX_QUOTED] if one.is_passage and one.fit >= PASSAGE_FIT)
+        return tuple(quoted)[:1]
     # What was told a moment ago is told again only if nothing else answers.
     # A detail may be asked for of what was told.
     known = () if question.kind in _DETAILS else told
@@ -155,7 +186,7 @@ def known_answer(
 
 def _with_context(best: KnownSentence, question: Question, name: str, other: str) -> str:
     """A sentence with the rest of its record, if that is short and the sentence needs it."""
-    if best.record is None or best.is_quotation:
+    if best.record is None or best.is_quotation or best.record.kind == "document":
         return best.text
     whole = own_words(" ".join(best.record.text.split()), name, other)
     asked, here = content_stems(question.text), content_stems(best.text)
@@ -202,12 +233,29 @@ def _word_share(text: str, about: str) -> float:
     return len(asked & content_stems(text)) / max(1, len(asked))
 
 
-def _kind_gain(text: str, about: str, question: Question | None) -> float:
+def _asker_gain(sentence: KnownSentence, about: str, other: str) -> float:
+    """What a question about its asker ("Which tent do I have?") adds: the asker's own words count
+    more; what a document says of any tent, or the speaker said about this one, less."""
+    if not _OF_ASKER.search(about) or sentence.record is None:
+        return 0.0
+    if sentence.is_quotation:
+        quoted = _QUOTED.fullmatch(sentence.text)
+        words = quoted[1] if quoted else ""
+        own = sentence.record.who == other and _OF_ASKER.search(words) is not None
+        return _ASKER_GAIN if own else 0.0 if _OF_SPEAKER.search(about) else -_ASKER_GAIN
+    if sentence.record.kind != "document":
+        return 0.0
+    of_asker = _ABOUT_ASKER.search(about) is not None
+    return -_ASKER_GAIN * (sentence.is_row + 2 * of_asker)
+
+
+def _kind_gain(sentence: KnownSentence, about: str, question: Question | None) -> float:
     gain = 0.0
     named = {name.lower() for name in _NAME.findall(about)}
-    if named and not named & set(re.findall(r"\w+", text.lower())):
+    text = f"{sentence.text} {sentence.context}".lower()
+    if named and not named & set(re.findall(r"\w+", text)):
         gain -= _UNNAMED_LOSS
-    fits = fits_kind(text, question.kind) if question else None
+    fits = fits_kind(sentence.text, question.kind) if question else None
     if fits is not None:
         gain += _KIND_GAIN if fits else -_KIND_GAIN
     return gain
@@ -223,8 +271,17 @@ def _sentences_of(
         quoted = _QUOTED.fullmatch(record.text)
         if quoted and is_question(quoted[1]):
             continue  # what somebody asked is no knowledge
+        if record.kind == "document":
+            for text, context, is_row in document_sentences(record.text):
+                if len(known) < _MAX_SENTENCES and not is_question(text):
+                    sentence = KnownSentence(
+                        text=text, record=record, context=context, is_row=is_row
+                    )
+                    known.setdefault(text, (sentence, 0.0))
+            continue
         for part in _record_sentences(record, about, persona.name, other):
-            for text in (part.strip(), *_clauses(part.strip())):
+            clauses = [] if quoted else _clauses(part.strip())
+            for text in (part.strip(), *clauses):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
                     known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
     world = persona.home.partition(":")[0]

@@ -70,14 +70,14 @@ _TOPICS: tuple[tuple[Literal["name", "self", "day"], re.Pattern[str]], ...] = (
     ("day", _DAY),
 )
 _TIME_WORDS = re.compile(
-    r"\b(?:today|tonight|tomorrow|yesterday|ago|noon|midnight|morning|evening|afternoon|night|week|"
-    r"weekend|month|years?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|life|"
+    r"\b(?:today|tonight|tomorrow|yesterday|ago|noon|midnight|morning|evening|afternoon|night|weekend|"
+    r"(?:second|minute|hour|day|week|month|year)s?|spring|summer|autumn|fall|winter|always|never|once|last|next|daily|life|"
     rf"{'|'.join((*MONTH_NAMES, *WEEKDAY_NAMES))})\b",
     re.IGNORECASE,
 )
 _PLACE_WORDS = re.compile(
     r"\b(?:in|at|on|under|near|behind|beside|above|below|by|over) (?:the |my |a |an |"
-    r"[A-ZÀ-Þ])"
+    r"[A-ZÀ-Þ])|\b[Aa]ddress\b"
 )
 _COUNT_WORDS = re.compile(
     rf"\d|\b(?:{'|'.join(NUMBER_WORDS)}|a dozen|hundred|thousand|many|few|several)\b",

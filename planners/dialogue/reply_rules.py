@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...core import Resolution, sentences, short_name
+from ...core import RecordId, Resolution, sentences, short_name
 from ..speech import DraftContext, is_farewell, refusal_rule
 from ..text import is_english, is_grounded
 from .known_sentences import content_stems
@@ -31,6 +31,12 @@ _CLAIM = re.compile(
     r"(?P<rest>[^.!?;]*)",
     re.IGNORECASE,
 )
+_FIRST_PERSON = re.compile(r"\b(?:I|my|mine|me|myself|we|our)\b", re.IGNORECASE)
+_POLITE = re.compile(
+    r"\bI(?:['’]m| am) (?:\w+ )?(?:glad|sorry|happy|pleased|here)\b|\bI (?:see|understand|hope)\b"
+    r"|\bI(?:['’]ll| will| can) (?:help|remember|note)\b|\b(?:help|tell|telling|let) (?:me|us)\b",
+    re.IGNORECASE,
+)
 _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
     re.IGNORECASE,
@@ -47,6 +53,7 @@ _MY_OFFER = re.compile(
     r"\bI(?: can| could| may| will|['’]ll| shall| should|['’]d)\b", re.IGNORECASE
 )
 _GROUNDED_SHARE = 0.7  # of the longer words of an answer
+_QUOTED_SHARE = 0.85  # of the longer words of an answer from a document
 _CLAIM_SHARE = 0.5  # of the content words of what a speaker says about itself
 # Words of such sentences that claim nothing.
 _LIGHT = content_stems(
@@ -60,16 +67,22 @@ _LIGHT = content_stems(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyBasis:
     """What a reply rests on: the ``question`` of the line and its ``answer`` (sentences in the
-    first person; ``quoted``: what somebody said), ``memories`` and ``intent`` for the note of the
-    prompt, whether there was a memory to be ``searched``, and what the reply is to be."""
+    first person; ``quoted``: what somebody said; ``of_document``: from one; ``says_yes``: its first
+    sentence has what a yes-or-no question asks), ``memories`` and ``intent`` for the note of the
+    prompt, the ``records`` that the answer is from, whether there was a memory to be ``searched``,
+    what the reply is to be, and whether nothing may be made up (``known_only``)."""
 
     resolve: Resolution = "answer"
     question: Question | None = None
     answer: str = ""
     quoted: bool = False
+    of_document: bool = False
+    says_yes: bool = True
     memories: tuple[str, ...] = ()
     intent: str = ""
+    records: tuple[RecordId, ...] = ()
     searched: bool = False
+    known_only: bool = False
 
 
 def with_rules(context: ReplyContext, basis: ReplyBasis, truths: DraftContext) -> ReplyContext:
@@ -114,13 +127,18 @@ def _basis_refusal(
     if basis.answer:
         if not _tells(draft, basis.answer, context.line):
             return "untold"
+        if basis.quoted and _FIRST_PERSON.search(draft) and _FIRST_PERSON.search(basis.answer):
+            return "swapped"  # "I have a tent" is what the other one said
         if bool(_DENIAL.search(draft)) != bool(_DENIAL.search(basis.answer)):
             return "denied"
         kind = basis.question.kind if basis.question else "other"
         if fits_kind(draft, kind) is False and fits_kind(basis.answer, kind):
             return "untold"
         texts = [truths.known, *truths.facts, *truths.lines]
-        return "" if is_grounded(draft, texts, _GROUNDED_SHARE) else "ungrounded"
+        share = _GROUNDED_SHARE
+        if basis.of_document:  # whose other passages say other things
+            texts, share = [basis.answer, context.line], _QUOTED_SHARE
+        return "" if is_grounded(draft, texts, share) else "ungrounded"
     wants_fact = basis.question is not None and basis.question.wants_fact
     # No memory answers it well: the draft must tell one all the same, or say so.
     told = basis.memories and _tells(draft, " ".join(basis.memories), context.line)
@@ -133,6 +151,8 @@ def _basis_refusal(
         return "echo"
     if _offers(basis) and _MY_OFFER.search(draft):
         return "swapped"
+    if basis.known_only and basis.question is None and _tells_of_speaker(draft):
+        return "claim"
     if _is_mere_greeting(context.line) and not _GREETING.match(draft):
         return "greeting"
     return "claim" if claims_unknown(draft, truths.known) else ""
@@ -194,8 +214,10 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
     yes_no = basis.question is not None and basis.question.kind == "yes_no"
-    if yes_no and not _DOUBT.search(basis.answer):
+    if yes_no and basis.says_yes and not _DOUBT.search(basis.answer):
         start = "No" if _DENIAL.search(basis.answer) else "Yes"
+        if basis.of_document:  # whose sentences often begin with a heading's or product's name
+            return (f"{start}. {basis.answer}",)
         first = basis.answer if basis.answer.startswith(("I ", "I'")) else _lowered(basis.answer)
         return (f"{start}, {first}",)
     short = detail_of(basis.answer, basis.question.kind) if basis.question else ""
@@ -206,6 +228,15 @@ def _is_echo(draft: str, line: str) -> bool:
     """Whether a draft only says again what a line says ("You are tired from your journey.")."""
     stems = content_stems(draft)
     return len(stems) > 1 and stems <= content_stems(line)
+
+
+def _tells_of_speaker(draft: str) -> bool:
+    """Whether a draft says of its speaker more than what is polite to say.
+
+    >>> _tells_of_speaker("I'm sorry to hear that."), _tells_of_speaker("I have a tent too.")
+    (False, True)
+    """
+    return _FIRST_PERSON.search(_POLITE.sub("", draft)) is not None
 
 
 def _offers(basis: ReplyBasis) -> bool:

@@ -46,12 +46,15 @@ from ..text import (
 # Longest result that must be reported word for word.
 _MAX_VERBATIM_CHARS = 60
 _MAX_ABOUT_CHARS = 400  # of the line that a choice is about
-_MAX_SENTENCES = 3  # of a reply; a small model drifts in longer ones
+MAX_SENTENCES = 3  # of a reply; a small model drifts in longer ones
 _RECITED_WORDS = 7  # in a row that are recited from the prompt
 # Stage directions before a reply (in any brackets) and after it.
 _ASIDE_BEFORE = re.compile(r"^(?:\s*(?:\*[^*]*\*|\([^)]*\)|\[[^\]]*\]|（[^）]*）)\s*)+")
 _ASIDE_AFTER = re.compile(r"\s*(?:\*[^*]{1,200}\*|\[[^\]]{1,200}\])\s*$")
+_TOOL_SAYS = re.compile(r"^\s*The \w+ says: ")  # as the prompt puts a result
 _EMPTY_RESULTS = ("", "null", "{}", "[]", '""', "None")
+# Errors whose text a tool wrote for its caller.
+_ERROR_WITH_A_REASON = re.compile(r"(?:LookupError|ValueError): ([^\n]{1,200})")
 _DENIAL = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
 EMPTY_REPLY = Failed(
     reason="empty", detail="the model wrote no words; try it again, or another model"
@@ -79,7 +82,7 @@ class ReplyContext:
     refusal: Callable[[str], str] = lambda draft: ""
     candidates: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
-    most: int = _MAX_SENTENCES
+    most: int = MAX_SENTENCES
 
 
 def best_reply(
@@ -174,6 +177,7 @@ def clean_reply(text: str, context: ReplyContext, *, cut: bool = False) -> str:
     'I bake rye.'
     """
     line = first_spoken_line(text, context.name, (context.person, *context.others))
+    line = _TOOL_SAYS.sub("", line)
     line = strip_quotes(_ASIDE_AFTER.sub("", _ASIDE_BEFORE.sub("", line)).strip("` "))
     finished, rest = _finished_and_rest(line)
     if finished and (cut or is_unfinished(rest)):
@@ -265,6 +269,23 @@ def result_texts(calls: Sequence[ToolCallRecord]) -> list[str]:
         if call.ok and not call.doubted and not call.is_world_action
     ]
     return [text for text in texts if text.strip() not in _EMPTY_RESULTS]
+
+
+def failure_text(call: ToolCallRecord) -> str:
+    """What a person is told of a call that failed, and why.
+
+    >>> failed = ToolCallRecord(
+    ...     tool="find", arguments={}, ok=False, text="LookupError: no order 7", reason="failed")
+    >>> failure_text(failed)
+    'That did not work: no order 7.'
+    """
+    if call.reason == "denied":
+        return "I may not do that: it was not approved, and nothing was done."
+    if call.reason in ("timeout", "gone"):
+        return "That did not work, and it is not known whether it was done."
+    error = _ERROR_WITH_A_REASON.fullmatch(call.text)
+    why = error[1].strip().rstrip(".") if error and call.reason == "failed" else ""
+    return f"That did not work: {why}." if why else "That did not work."
 
 
 def _readable_result(text: str) -> str:

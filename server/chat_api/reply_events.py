@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
 
 from ...agents.chat import ReplyEnd, ReplyEvent, ReplyStream, TextPiece
 from ...core import (
@@ -29,6 +30,9 @@ from .views import (
     ToolCallView,
     WhyView,
 )
+
+NO_BUFFER = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Headers of a stream, so that no cache or proxy holds its pieces back."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +108,16 @@ def reply_view(reply: Reply, person: str, session: str) -> ReplyView:
         waiting=[approval_view(request) for request in reply.waits],
         failure=FailureView(reason=failure.reason, detail=failure.detail) if failure else None,
     )
+
+
+async def respond(
+    stream: ReplyStream, person: str, session: str, *, streamed: bool
+) -> Response | ReplyView:
+    """The reply of a stream, ``streamed`` as events or whole."""
+    if streamed:
+        events = reply_events(stream, person, session)
+        return StreamingResponse(events, media_type="text/event-stream", headers=NO_BUFFER)
+    return reply_view(await whole_reply(stream), person, session)
 
 
 async def whole_reply(stream: ReplyStream) -> Reply:

@@ -15,11 +15,11 @@ def chat_router(hosts: AgentHosts, settings: HostingSettings) -> APIRouter:
     ``/page/...``, which need no key, since they hold no data."""
     from fastapi import APIRouter, Depends
 
-    from . import agent_routes, page_files, session_routes
+    from . import agent_routes, approval_routes, memory_routes, page_files, session_routes
     from .chat_service import ChatService
 
     api = APIRouter(prefix="/api", dependencies=[Depends(ChatService(hosts, settings).provide)])
-    for part in (agent_routes, session_routes):
+    for part in (agent_routes, session_routes, memory_routes, approval_routes):
         api.include_router(part.router)
     both = APIRouter()
     both.include_router(api)

@@ -6,26 +6,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
 from ...agents.chat import Session
 from ...core import SettingError
 from .chat_service import ChatRoute, CurrentVisit, Visit
-from .reply_events import reply_events, reply_view, whole_reply
-from .views import CreateBody, LineView, ReplyView, SayBody, SessionContent, SessionSummary
+from .reply_events import respond
+from .views import EVENTS, CreateBody, LineView, ReplyView, SayBody, SessionContent, SessionSummary
 
 router = APIRouter(prefix="/agents/{agent}/sessions", tags=["sessions"], route_class=ChatRoute)
 SessionName = Annotated[str, Path(description="The name of the session.", max_length=80)]
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": ReplyView,
-        "description": "The reply; with `stream` its server-sent events: `text` "
-        "(`{text}`), `tool` (`{tool, text, share}`), at the end `end` (the reply) or `error` "
-        "(`{detail}`).",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    }
-}
 
 
 @router.get("")
@@ -63,23 +53,15 @@ async def say(session: SessionName, body: SayBody, visit: CurrentVisit) -> Any:
 async def answer(visit: Visit, name: str, body: SayBody) -> Response | ReplyView:
     """The reply of a stream, in the form that the request wants."""
     stream = visit.session(name).stream(body.text)
-    if body.stream:
-        events = reply_events(stream, visit.person, name)
-        return StreamingResponse(events, media_type="text/event-stream", headers=NO_BUFFER)
-    return reply_view(await whole_reply(stream), visit.person, name)
+    return await respond(stream, visit.person, name, streamed=body.stream)
 
 
 TITLE_CHARS = 60
-NO_BUFFER = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""Headers of a stream, so that no cache or proxy holds its pieces back."""
 
 
 def session_names(visit: Visit) -> tuple[str, ...]:
     """The names of the person's sessions with the agent."""
-    listed = getattr(visit.agent, "sessions", None)
-    if listed is not None:
-        return tuple(listed(visit.person))
-    return tuple(name for person, name in visit.agent._sessions if person == visit.person)
+    return visit.agent.sessions(visit.person)
 
 
 def session_summary(visit: Visit, session: Session) -> SessionSummary:

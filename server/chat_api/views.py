@@ -45,7 +45,8 @@ class SessionSummary(BaseModel):
 
 
 class HitView(BaseModel):
-    """A recalled record and the parts of its score, each in [0, 1]."""
+    """A recalled record and the parts of its score, each in [0, 1] (all 0: of a reply that was
+    read back, of which only the score is kept)."""
 
     id: int
     kind: str
@@ -53,9 +54,9 @@ class HitView(BaseModel):
     created: datetime
     who: str
     score: float
-    recency: float
-    importance: float
-    relevance: float
+    recency: float = 0.0
+    importance: float = 0.0
+    relevance: float = 0.0
     lexical: float = 0.0
     cited: bool = Field(default=False, description="The reply rests on it.")
 
@@ -153,3 +154,100 @@ class CreateBody(StrictBody):
     """A new session."""
 
     name: str = Field(default="", max_length=80, description="Its name; empty: one is chosen.")
+
+
+class RecordView(BaseModel):
+    """A record of the agent's memory that the person may see."""
+
+    id: int
+    kind: str
+    text: str
+    created: datetime
+    who: str
+    importance: float
+    private: bool = Field(description="It is for this person alone.")
+    editable: bool = Field(description="This caller may correct and forget it.")
+    evidence: list[int] = Field(
+        default_factory=list, description="The records that it was derived from."
+    )
+    source: str = Field(default="", description="The place in a document that it is from.")
+    score: float | None = Field(default=None, description="Of a search: the score.")
+
+
+class MemoryPage(BaseModel):
+    """Records, the latest first; ``before`` is the number to go on with (None: that was all)."""
+
+    records: list[RecordView]
+    total: int = Field(description="How many records of these kinds there are in all.")
+    before: int | None = None
+
+
+class VersionView(BaseModel):
+    """A version of a record, until when it held and why it was replaced."""
+
+    id: int
+    text: str | None = Field(description="None: erased.")
+    replaced_at: datetime | None = None
+    by: str = ""
+    why: str = ""
+
+
+class CorrectBody(StrictBody):
+    """A correction of a record."""
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    keep_history: bool = Field(default=True, description="Keep the earlier text.")
+    why: str = Field(default="", max_length=500)
+
+
+class ForgetView(BaseModel):
+    """What was forgotten: records, and texts searched for and found (0: they are gone)."""
+
+    records: list[int]
+    searched: int = 0
+    found: int = 0
+    left: list[str] = Field(default_factory=list)
+
+
+class MemoryExport(BaseModel):
+    """All that an agent has of a person: its records and their sessions."""
+
+    agent: str
+    person: str
+    exported: datetime
+    records: list[RecordView]
+    sessions: list[SessionContent]
+
+
+class QuestionBody(StrictBody):
+    """A question of an interview; ``lines`` are those before, which the client keeps."""
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    lines: list[InterviewLine] = Field(default_factory=list, max_length=64)
+
+
+class InterviewLine(StrictBody):
+    """A line of an interview."""
+
+    own: bool = Field(description="The person said it, not the agent.")
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+
+
+class AnswerBody(StrictBody):
+    """An answer to a request for approval."""
+
+    yes: bool = Field(strict=True)
+    note: str = Field(default="", max_length=2_000, description="The agent is given it.")
+    stream: bool = Field(default=False, description="Go on with the reply as server-sent events.")
+
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": ReplyView,
+        "description": "The reply; with `stream` its server-sent events: `text` "
+        "(`{text}`), `tool` (`{tool, text, share}`), at the end `end` (the reply) or `error` "
+        "(`{detail}`).",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+"""What routes that make a reply answer, for the OpenAPI document."""

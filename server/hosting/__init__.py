@@ -1,7 +1,8 @@
-"""What all web APIs of a server share: its agents, its settings, who is calling.
+"""What all web APIs of a server share: its agents, its limits, who is calling, admission.
 
-``agent_hosts`` has the agents by model id, ``settings`` the limits, ``callers`` who a request is
-from and for which person it may speak.
+``agent_hosts`` has the agents by model id, ``hosting_settings`` the limits; ``api_keys``,
+``person_directory`` and ``callers`` say who a request is from and for which person it may speak;
+``admission`` bounds how many run and wait; ``dependencies`` has the FastAPI dependencies.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
 /* The page: who is there, whom one talks to, what is beside the talk. */
 
-import { button, fill, h } from '/page/town.js';
+import { fill, h } from '/page/town.js';
 import { ApiError, get, identity, path } from '/page/api.js';
 import { lookFor, People } from '/page/people.js';
 import { Side } from '/page/side.js';
@@ -79,6 +79,24 @@ class App {
     this.root.dataset.view = name;
   }
 
+  /* Does something; what the server refuses is said. */
+  async tell(work) {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.notice(error.message);
+    }
+  }
+
+  notice(text) {
+    const box = document.getElementById('notice');
+    fill(box, text);
+    box.hidden = false;
+    clearTimeout(this.noticed);
+    this.noticed = setTimeout(() => { box.hidden = true; }, 8000);
+  }
+
   /* For those who listen to the page. */
   announce(text) {
     document.getElementById('announce').textContent = text;
@@ -153,5 +171,4 @@ function decodePart(part) {
   }
 }
 
-export { button };
 new App().start();

@@ -14,21 +14,25 @@ export function whyCards(app, why) {
   return cards;
 }
 
+const sumOf = (hit) => PARTS.reduce((sum, part) => sum + Math.max(0, hit[part]), 0);
+
 function recallCard(app, why) {
-  const total = Math.max(1e-6, ...why.recalled.map((hit) => PARTS.reduce((sum, part) => sum + Math.max(0, hit[part]), 0)));
+  const parts = why.recalled.some((hit) => sumOf(hit) > 0);
+  const total = Math.max(1e-6, ...why.recalled.map((hit) => (parts ? sumOf(hit) : hit.score)));
   const row = (hit) => {
     const words = PARTS.map((name) => `${name} ${hit[name].toFixed(2)}`).join(', ');
     return h('li', { class: hit.cited ? 'cited' : '' },
-      h('span', {}, hit.text),
-      h('span', { class: 'stack', role: 'img', 'aria-label': `score ${hit.score.toFixed(2)}: ${words}`, title: words },
-        PARTS.map((name) => h('i', { class: name, style: { width: `${(Math.max(0, hit[name]) / total) * 100}%` } }))),
+      h('button', { type: 'button', class: 'link', title: 'Look at it in the memory', onclick: () => app.side.showMemory(hit.id) }, hit.text),
+      parts ? h('span', { class: 'stack', role: 'img', 'aria-label': `score ${hit.score.toFixed(2)}: ${words}`, title: words },
+        PARTS.map((name) => h('i', { class: name, style: { width: `${(Math.max(0, hit[name]) / total) * 100}%` } })))
+        : h('span', { class: 'stack', 'aria-hidden': 'true' }, h('i', { class: 'relevance', style: { width: `${(Math.max(0, hit.score) / total) * 100}%` } })),
       h('b', {}, hit.score.toFixed(2)));
   };
   return h('article', { class: 'ask recall' }, h('h3', {}, h('i', { class: 'dot' }), 'What came to mind'),
     why.recalled.length ? [
-      h('p', { class: 'legend' }, PARTS.map((name) => h('span', {}, h('i', { class: name }), name))),
+      parts && h('p', { class: 'legend' }, PARTS.map((name) => h('span', {}, h('i', { class: name }), name))),
       h('ol', { class: 'hits' }, why.recalled.map(row)),
-    ] : h('p', { class: 'quiet' }, 'Nothing: there was nothing to remember yet.'));
+    ] : h('p', { class: 'quiet' }, 'Nothing was recalled for this reply.'));
 }
 
 function callRow(one) {

@@ -1,0 +1,56 @@
+"""Questions to an agent that leave no trace in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from datetime import datetime
+
+from ...agents import Agent, AskRouter
+from ...agents.chat import ReplyStream, ReplyWork, TextStreamer
+from ...core import Reply, Utterance, drive
+
+
+def interview(
+    agent: Agent, question: str, person: str, lines: Sequence[Utterance] = ()
+) -> ReplyStream:
+    """Ask an agent something as it is now: it answers as it would answer ``person``, after the
+    ``lines`` before, and remembers nothing. Tool calls that act or need an approval are denied.
+    Tokens and calls count towards its budget."""
+    return ReplyStream(
+        lambda work: _answer(agent, question, person, tuple(lines), work),
+        name=f"interview of {agent.id}",
+    )
+
+
+def _answer(
+    agent: Agent, question: str, person: str, lines: tuple[Utterance, ...], work: ReplyWork
+) -> Reply:
+    now = datetime.now().replace(microsecond=0)
+    agent.bootstrap(at=now)
+    policy = agent.tools.policy
+    interviewee = copy(agent)
+    interviewee.tools = agent.tools.with_policy(
+        replace(policy, deny=(*policy.deny, *policy.ask, "@acts"))
+    )
+    lock = agent.memory.store.owner
+    with lock:
+        streamer = TextStreamer(work.on_text)
+        router = AskRouter(
+            {agent.id: interviewee},
+            at=now,
+            on_text=streamer,
+            priority=-1,
+            waiting=lock.released,
+            check=work.check,
+        )
+        try:
+            thought = interviewee.reply(Utterance(person, question, now), lines)
+            reply = drive({agent.id: thought}, router)[agent.id]
+            streamer.finish(reply.text)
+        finally:
+            router.close()
+        after, before = reply.step.state, interviewee.state
+        agent.charge_usage(after.calls - before.calls, after.tokens - before.tokens)
+    return reply

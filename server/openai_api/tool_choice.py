@@ -1,0 +1,99 @@
+"""Which of a client's tools the plain model calls, by likelihood, and with which arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...core import Failed, Json, Seed, Thought, ToolSpec
+from ...planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
+from ...planners.dialogue import TALK_OPTIONS
+from .chat_task import ChatLine, ChatTask, FunctionCall
+
+MARGIN = 0.6  # probability of a tool from which on it is called; that of Dialogue
+MAX_CONTEXT_CHARS = 4_000  # of earlier lines, from which arguments may be taken
+
+
+@dataclass(frozen=True, slots=True)
+class ToolQuestion:
+    """A question to the person, since a call needs what was not said."""
+
+    text: str
+
+
+def choose_call(task: ChatTask, seed: Seed) -> Thought[FunctionCall | ToolQuestion | Failed | None]:
+    """The call that the conversation asks for (without an id); None if it asks for none.
+
+    A call that must be made is made in any case: what was not stated is then generated."""
+    request, context, done = tool_request(task.lines)
+    seed = seed.child("tool")
+    if task.tool:
+        spec = next(tool for tool in task.tools if tool.name == task.tool)
+        return (yield from _forced_call(spec, request, context, seed))
+    if task.tool_choice == "required":
+        return (yield from _required_call(task.tools, request, context, done, seed))
+    proposed = yield from propose_call(
+        request,
+        task.tools,
+        seed=seed,
+        done=done,
+        context=context,
+        none=False,
+        others=TALK_OPTIONS,
+        margin=MARGIN,
+    )
+    if isinstance(proposed, IncompleteCall):
+        return ToolQuestion(proposed.question)
+    return None if proposed is None else _function_call(proposed.tool.name, proposed.arguments)
+
+
+def tool_request(lines: Sequence[ChatLine]) -> tuple[str, str, tuple[str, ...]]:
+    """What the person said last, the text around it, and the keys of the calls made for it."""
+    last = max((i for i, line in enumerate(lines) if line.role == "user"), default=-1)
+    request = lines[last].text if last >= 0 else ""
+    others = [*lines[:last], *lines[last + 1 :]] if last >= 0 else list(lines)
+    texts = [line.text for line in others if line.role != "system" and line.text]
+    calls = [call for line in lines[last + 1 :] for call in line.calls]
+    done = tuple(call_key(call.name, _parsed(call.arguments)) for call in calls)
+    return request, "\n".join(texts)[-MAX_CONTEXT_CHARS:], done
+
+
+def _required_call(
+    tools: Sequence[ToolSpec], request: str, context: str, done: Sequence[str], seed: Seed
+) -> Thought[FunctionCall | Failed]:
+    # "reads" lets the model supply what was not stated.
+    relaxed = [replace(tool, effect="reads") for tool in tools]
+    proposed = yield from propose_call(
+        request or context or ".", relaxed, seed=seed, done=done, context=context, none=False
+    )
+    if isinstance(proposed, ProposedCall):
+        return _function_call(proposed.tool.name, proposed.arguments)
+    left = [tool for tool in tools if not any(key.startswith(f'["{tool.name}"') for key in done)]
+    spec = proposed.tool if isinstance(proposed, IncompleteCall) else (left or list(tools))[0]
+    return (yield from _forced_call(spec, request, context, seed))
+
+
+def _forced_call(
+    spec: ToolSpec, request: str, context: str, seed: Seed
+) -> Thought[FunctionCall | Failed]:
+    """A call of this tool: arguments as stated, else generated under the schema."""
+    relaxed = replace(spec, effect="reads")
+    arguments = yield from fill_arguments(relaxed, request, seed=seed, context=context)
+    if isinstance(arguments, Failed):
+        arguments = yield from fill_arguments(
+            relaxed, request, seed=seed, context=context, way="whole"
+        )
+    return arguments if isinstance(arguments, Failed) else _function_call(spec.name, arguments)
+
+
+def _function_call(name: str, arguments: Json) -> FunctionCall:
+    return FunctionCall("", name, json.dumps(arguments, ensure_ascii=False))
+
+
+def _parsed(arguments: str) -> Json:
+    try:
+        parsed: Json = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return parsed
