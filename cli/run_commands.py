@@ -20,12 +20,19 @@ from ..core import (
     to_json,
 )
 from .application import (
+    DEFAULT_PACE,
+    DEFAULT_PORT,
     EXIT_ASKS_FAILED,
     EXIT_USER_ERROR,
     CodeOption,
     FolderArgument,
+    HostOption,
     JsonOption,
     ModelOption,
+    PaceOption,
+    PausedOption,
+    PortOption,
+    ServeOption,
     VoiceOption,
     app,
     console,
@@ -36,18 +43,6 @@ from .application import (
 )
 from .approval_commands import print_requests
 from .cost_tables import forecast_lines, usage_lines
-from .live_commands import (
-    DEFAULT_PACE,
-    DEFAULT_PORT,
-    HostOption,
-    LiveOptions,
-    PaceOption,
-    PausedOption,
-    PortOption,
-    ServeOption,
-    require_serving,
-    serve_simulation,
-)
 
 if TYPE_CHECKING:
     from ..simulation import Scenario, Simulation
@@ -64,6 +59,18 @@ CapOption = Annotated[
         metavar="N",
         help="Stop before a simulated day costs more tokens, read and written (0: no cap).",
     ),
+]
+PlannerOption = Annotated[
+    str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
+]
+RunFolderOption = Annotated[
+    Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
+]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
+]
+DevicesOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1.")
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on though most asks of a role fail.")
@@ -89,19 +96,10 @@ def run(
     seed: Annotated[int | None, typer.Option("--seed", help="The run's seed.")] = None,
     model: ModelOption = None,
     voice: VoiceOption = None,
-    planner: Annotated[
-        str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
-    ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1."),
-    ] = None,
+    planner: PlannerOption = None,
+    folder: RunFolderOption = None,
+    exact: ExactOption = False,
+    device: DevicesOption = None,
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
     add: AddOption = None,
@@ -134,11 +132,13 @@ def run(
         return
     target = folder or _free_folder(f"{settings.scenario.name or 'run'}-{settings.scenario.seed}")
     if serve:
+        from .view_commands import LiveOptions, require_serving, serve_simulation
+
         require_serving(steps, json)
-        town = LiveOptions(host, port, pace, not paused)
-        serve_simulation(_begin_run(settings, target, keep_going), target, end, town)
-        return
-    _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
+        options = LiveOptions(host, port, pace, not paused)
+        serve_simulation(_begin_run(settings, target, keep_going), target, end, options)
+    else:
+        _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
 
 
 def _scenario_with_cards(name: str, cards: Sequence[Path]) -> Scenario:

@@ -1,38 +1,38 @@
-"""The commands view, export and doctor."""
+"""The commands view, export and doctor, and serving a run as a live town."""
 
 from __future__ import annotations
 
 import platform
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import RECORDED_LIBRARIES, Json, SettingError, did_you_mean, library_versions
+from ..core import RECORDED_LIBRARIES, Json, SettingError, Time, did_you_mean, library_versions
 from .application import (
-    CodeOption,
-    FolderArgument,
-    JsonOption,
-    app,
-    console,
-    print_json,
-    print_line,
-)
-from .live_commands import (
     DEFAULT_PACE,
     DEFAULT_PORT,
+    CodeOption,
+    FolderArgument,
     HostOption,
-    LiveOptions,
+    JsonOption,
     PaceOption,
     PausedOption,
     PortOption,
     ServeOption,
-    require_serving,
-    serve_run,
-    serve_simulation,
+    app,
+    console,
+    print_json,
+    print_line,
+    shell_quote,
 )
+
+if TYPE_CHECKING:
+    from ..server.live import LiveHosts, LiveSettings
+    from ..simulation import Simulation
 
 
 @app.command()
@@ -84,6 +84,69 @@ def view(
     if len(data.headlines) > shown:
         print_line(f"  ... and {len(data.headlines) - shown} more")
     print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The options of a live town."""
+
+    host: str
+    port: int
+    pace: float = DEFAULT_PACE
+    playing: bool = True
+    allow_code: bool = False
+
+    def settings(self, until: Time | None = None) -> LiveSettings:
+        """The settings of the server."""
+        from ..server.live import LiveSettings
+
+        return LiveSettings(
+            host=self.host,
+            port=self.port,
+            pace=self.pace,
+            until=until,
+            playing=self.playing,
+            allow_code=self.allow_code,
+        )
+
+
+def require_serving(steps: int | None, json: bool) -> None:
+    """Check, before a model is loaded, that a town can be served. Raises SettingError."""
+    from ..server.live import require_web_packages
+
+    if steps is not None or json:
+        raise SettingError("--serve goes with --until, not with --steps or --json; leave them out")
+    require_web_packages()
+
+
+def serve_simulation(
+    simulation: Simulation, folder: Path, until: Time | None, options: LiveOptions
+) -> None:
+    """Serve a simulation until Ctrl-C, and say how to go on."""
+    from ..server.live import host_simulation
+
+    with simulation.store:
+        settings = options.settings(until)
+        _serve(host_simulation(simulation, folder, settings), settings)
+        print_line(f"{folder}: {simulation.step} steps; hash {simulation.hash}")
+    print_line(f"go on with: denizens view --serve --resume {shell_quote(folder)}")
+
+
+def serve_run(folder: Path, options: LiveOptions) -> None:
+    """Serve a run for reading until Ctrl-C."""
+    from ..server.live import host_run
+    from ..simulation import Run
+
+    with Run(folder) as run:
+        settings = options.settings()
+        _serve(host_run(run, folder, settings), settings)
+
+
+def _serve(hosts: LiveHosts, settings: LiveSettings) -> None:
+    from ..server.live import serve_live
+
+    console().print(f"The town is at http://{settings.host}:{settings.port} (Ctrl-C ends it)")
+    serve_live(hosts, settings)
 
 
 def _serve_resumed(folder: Path, until: str | None, options: LiveOptions) -> None:

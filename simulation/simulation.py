@@ -41,7 +41,7 @@ from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
 from .record import SNAPSHOT_EVERY, FailureMonitor, Journal, Recorder, TokenBudget, UsageCollector
 from .run_header import is_started, record_models, start_of_run
 from .tick import Tick
-from .walk_ins import Intent
+from .walk_ins import PersonIntent
 from .world_session import WorldSession, action_to_json
 
 _INPUTS_FOR_AGENT = ("whisper", "line", "document", "memories")
@@ -225,7 +225,7 @@ class Simulation:
         return self._session.applied_step >= self.step or self.journal.has_pending
 
     @property
-    def people(self) -> Mapping[AgentId, Intent]:
+    def people(self) -> Mapping[AgentId, PersonIntent]:
         """What each person who walked in wants to do next."""
         return self._session.visitors.walk_ins.intents
 

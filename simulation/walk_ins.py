@@ -42,7 +42,7 @@ class WaitingLine:
 
 
 @dataclass(slots=True)
-class Intent:
+class PersonIntent:
     """What a person wants: to walk to ``goal`` (x and y, or a place), to talk to ``partner``, to
     say ``lines``, to end its conversation (``parting``). ``tries`` counts the steps for which it
     has looked for ``partner``; ``patience`` is that of its body."""
@@ -64,14 +64,14 @@ class WalkIns:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._intents: dict[AgentId, Intent] = {}
+        self._intents: dict[AgentId, PersonIntent] = {}
         self.unsaid: dict[AgentId, list[tuple[str, str]]] = {}
 
     def __contains__(self, who: object) -> bool:
         return who in self._intents
 
     @property
-    def intents(self) -> Mapping[AgentId, Intent]:
+    def intents(self) -> Mapping[AgentId, PersonIntent]:
         """What each person wants now."""
         return self._intents
 
@@ -93,10 +93,10 @@ class WalkIns:
         elif given.kind == "move":
             goal = self._goal(given)
             self._drop_lines(given.who, intent, "you walked away")
-            self._intents[given.who] = Intent(intent.patience, goal)
+            self._intents[given.who] = PersonIntent(intent.patience, goal)
         elif given.kind == "end_talk":
             self._drop_lines(given.who, intent, "you took leave")
-            self._intents[given.who] = Intent(intent.patience, parting=True)
+            self._intents[given.who] = PersonIntent(intent.patience, parting=True)
         else:
             self._address(given, intent)
 
@@ -117,7 +117,7 @@ class WalkIns:
         self._world.enter(body)
         position = self._world.observe(given.who).position
         goal = None if position is None else {"x": position[0], "y": position[1]}
-        self._intents[given.who] = Intent(patience, goal)
+        self._intents[given.who] = PersonIntent(patience, goal)
 
     def _goal(self, given: Input) -> Json:
         tile = _tile(given.fields or {}, "move")
@@ -129,7 +129,7 @@ class WalkIns:
             raise WorldError("move: this world has no tiles; give a place")
         return {"x": tile[0], "y": tile[1]}
 
-    def _address(self, given: Input, intent: Intent) -> None:
+    def _address(self, given: Input, intent: PersonIntent) -> None:
         """Take up a "talk" or a "say"."""
         seen = self._world.observe(given.who)
         talk = seen.talk if seen.talk and not seen.talk.ended else None
@@ -147,11 +147,13 @@ class WalkIns:
             self._check_partner(given.who, to, seen)
         if talk is not None and (not to or to in talk.members):
             line = WaitingLine(given.text.strip(), talk=talk.id)
-            intent = Intent(intent.patience, lines=intent.lines)
+            intent = PersonIntent(intent.patience, lines=intent.lines)
         else:
             line = WaitingLine(given.text.strip(), to)
             lines = [waiting for waiting in intent.lines if waiting.to == to]
-            intent = Intent(intent.patience, partner=to, parting=talk is not None, lines=lines)
+            intent = PersonIntent(
+                intent.patience, partner=to, parting=talk is not None, lines=lines
+            )
         if given.kind == "say":
             intent.lines.append(line)
         self._intents[given.who] = intent
@@ -163,7 +165,7 @@ class WalkIns:
         if any(person.who == to and not person.awake for person in seen.people):
             raise WorldError(f"{to} is asleep; wait, or wake nobody")
 
-    def _drop_lines(self, who: AgentId, intent: Intent, why: str) -> None:
+    def _drop_lines(self, who: AgentId, intent: PersonIntent, why: str) -> None:
         if intent.lines:
             self.unsaid.setdefault(who, []).extend((line.text, why) for line in intent.lines)
             intent.lines.clear()
@@ -179,7 +181,9 @@ class WalkIns:
             actions[who] = to_offered_action(action, offered)
         return actions
 
-    def _next_action(self, who: AgentId, intent: Intent, offered: Sequence[Affordance]) -> Action:
+    def _next_action(
+        self, who: AgentId, intent: PersonIntent, offered: Sequence[Affordance]
+    ) -> Action:
         seen = self._world.observe(who)
         verbs = {affordance.verb for affordance in offered}
         if seen.talk is not None and not seen.talk.ended:
@@ -195,7 +199,7 @@ class WalkIns:
             return Action("act", goal["place"], {"doing": "looking around"})
         return Action("walk", "", goal)
 
-    def _in_conversation(self, intent: Intent, seen: Observation, verbs: set[str]) -> Action:
+    def _in_conversation(self, intent: PersonIntent, seen: Observation, verbs: set[str]) -> Action:
         talk = seen.talk
         assert talk is not None
         waiting = Action("listen" if "listen" in verbs else "wait")
@@ -210,14 +214,14 @@ class WalkIns:
             return waiting
         return Action("say", "", {"text": intent.lines.pop(0).text})
 
-    def _drop_late_lines(self, who: AgentId, intent: Intent) -> None:
+    def _drop_late_lines(self, who: AgentId, intent: PersonIntent) -> None:
         """Give up the lines for a conversation that has ended."""
-        late = Intent(intent.patience, lines=[line for line in intent.lines if line.talk])
+        late = PersonIntent(intent.patience, lines=[line for line in intent.lines if line.talk])
         intent.lines = [line for line in intent.lines if not line.talk]
         self._drop_lines(who, late, "the conversation has ended")
 
     def _approach(
-        self, who: AgentId, intent: Intent, seen: Observation, offered: Sequence[Affordance]
+        self, who: AgentId, intent: PersonIntent, seen: Observation, offered: Sequence[Affordance]
     ) -> Action:
         """Talk to the partner if that is possible, else walk to where it is."""
         pairs = {(affordance.verb, affordance.target) for affordance in offered}
@@ -229,7 +233,7 @@ class WalkIns:
         if there is None or intent.tries > GIVE_UP_AFTER:
             reason = f"{intent.partner} could not be reached"
             self._drop_lines(who, intent, reason)
-            self._intents[who] = Intent(intent.patience)
+            self._intents[who] = PersonIntent(intent.patience)
             return Action("continue")
         fields: Json = {"doing": f"looking for {intent.partner}"}
         if ("walk", "") in pairs and there.position is not None:
@@ -253,7 +257,7 @@ class WalkIns:
 
     def load(self, saved: Mapping[str, Json]) -> None:
         """Restore what ``save`` returned."""
-        self._intents = {who: from_json(Intent, intent) for who, intent in saved.items()}
+        self._intents = {who: from_json(PersonIntent, intent) for who, intent in saved.items()}
         self.unsaid.clear()
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from denizens.core import Done, Json, ModelAsk, SettingError
 from denizens.models import ImprovisedModel
-from denizens.server.live import LiveFeed, LiveSettings, live_server
+from denizens.server.live import LiveFeed, LiveSettings, open_live_server
 from denizens.server.live import event_stream as streams
 from denizens.simulation import Run, begin, read_scenario, replay
 from denizens.testing import ScriptedModel
@@ -226,7 +226,7 @@ def test_another_address_is_refused(crossroads: ServedTown) -> None:
     settings = LiveSettings(host="0.0.0.0", port=0)
     with (
         pytest.raises(SettingError, match="this machine only"),
-        live_server(crossroads.hosts, settings),
+        open_live_server(crossroads.hosts, settings),
     ):
         pass
 

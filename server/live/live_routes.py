@@ -144,6 +144,7 @@ def live_router(hosts: LiveHosts) -> APIRouter:
     _add_page_routes(router, hosts)
     _add_feed_routes(router, hosts)
     _add_person_routes(router, hosts)
+    _add_talk_routes(router, hosts)
     _add_side_routes(router, hosts)
     return router
 
@@ -213,17 +214,19 @@ def _add_feed_routes(router: APIRouter, hosts: LiveHosts) -> None:
         return await _status_after(act, hosts)
 
 
-def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
-    async def act(given: PersonRequest, secret: str, **fields: Any) -> Response:
-        try:
-            who = hosts.desk.check(given.name, secret)
-            future = hosts.running.submit(Input(who=who, **fields))
-        except DenizensError as error:
-            return refusal(error)
-        if fields["kind"] == "leave":
-            hosts.desk.start_leaving(who)
-        return await outcome(future, hosts.feed, who)
+async def _act(hosts: LiveHosts, given: PersonRequest, secret: str, **fields: Any) -> Response:
+    """Give what a person does to the next step."""
+    try:
+        who = hosts.desk.check(given.name, secret)
+        future = hosts.running.submit(Input(who=who, **fields))
+    except DenizensError as error:
+        return refusal(error)
+    if fields["kind"] == "leave":
+        hosts.desk.start_leaving(who)
+    return await outcome(future, hosts.feed, who)
 
+
+def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
     @router.post("/live/enter")
     async def enter(given: EnterRequest) -> Response:
         """Walk in. The answer has the person's ``secret``, sent as X-Visitor from then on."""
@@ -255,28 +258,30 @@ def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
     async def move(given: MoveRequest, x_visitor: Visitor = "") -> Response:
         """Walk to a tile or a place, leaving a conversation."""
         fields = _tile_fields(given)
-        return await act(given, x_visitor, kind="move", place=given.place, fields=fields)
+        return await _act(hosts, given, x_visitor, kind="move", place=given.place, fields=fields)
 
+    @router.post("/live/leave")
+    async def leave(given: PersonRequest, x_visitor: Visitor = "") -> Response:
+        """Leave the town."""
+        return await _act(hosts, given, x_visitor, kind="leave")
+
+
+def _add_talk_routes(router: APIRouter, hosts: LiveHosts) -> None:
     @router.post("/live/talk")
     async def talk(given: TalkRequest, x_visitor: Visitor = "") -> Response:
         """Open a conversation with somebody, or join theirs."""
-        return await act(given, x_visitor, kind="talk", to=given.to)
+        return await _act(hosts, given, x_visitor, kind="talk", to=given.to)
 
     @router.post("/live/say")
     async def say(given: SayRequest, x_visitor: Visitor = "") -> Response:
         """Say a line as soon as the floor is the person's."""
         text = " ".join(given.text.split())
-        return await act(given, x_visitor, kind="say", to=given.to, text=text)
+        return await _act(hosts, given, x_visitor, kind="say", to=given.to, text=text)
 
     @router.post("/live/end-talk")
     async def end_talk(given: PersonRequest, x_visitor: Visitor = "") -> Response:
         """Take leave of the conversation."""
-        return await act(given, x_visitor, kind="end_talk")
-
-    @router.post("/live/leave")
-    async def leave(given: PersonRequest, x_visitor: Visitor = "") -> Response:
-        """Leave the town."""
-        return await act(given, x_visitor, kind="leave")
+        return await _act(hosts, given, x_visitor, kind="end_talk")
 
     @router.post("/live/whisper")
     async def whisper(given: WhisperRequest, x_visitor: Visitor = "") -> Response:

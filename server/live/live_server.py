@@ -100,12 +100,12 @@ def create_live_app(hosts: LiveHosts) -> FastAPI:
 def serve_live(hosts: LiveHosts, settings: LiveSettings) -> None:
     """Serve until Ctrl-C, and end the town after the step under way. Raises SettingError for an
     address that is not this machine's own, or that is taken."""
-    with live_server(hosts, settings) as server:
+    with open_live_server(hosts, settings) as server:
         server.run()
 
 
 @contextmanager
-def live_server(hosts: LiveHosts, settings: LiveSettings) -> Iterator[uvicorn.Server]:
+def open_live_server(hosts: LiveHosts, settings: LiveSettings) -> Iterator[uvicorn.Server]:
     """A server that is not yet started, with the town playing; at the end the town is stopped."""
     import uvicorn
 

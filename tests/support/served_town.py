@@ -19,7 +19,7 @@ from denizens.server.live import (
     LiveTown,
     host_run,
     host_simulation,
-    live_server,
+    open_live_server,
 )
 from denizens.simulation import Run, begin, read_scenario, resume
 
@@ -152,7 +152,7 @@ def served_run(folder: Path) -> Iterator[ServedTown]:
 @contextmanager
 def _running(hosts: LiveHosts, settings: LiveSettings) -> Iterator[str]:
     started = threading.Event()
-    with live_server(hosts, settings) as server:
+    with open_live_server(hosts, settings) as server:
         begin_serving = server.startup
 
         async def startup(*args: Any, **options: Any) -> None:
