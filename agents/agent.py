@@ -296,9 +296,15 @@ class Agent:
         heard = DialogueInput(line=message, before=tuple(session), private=self.private_talk)
         return (yield from self.traced_reply(self.trace_reply(heard), seed))
 
-    def trace_reply(self, heard: DialogueInput, labels: Iterable[Label] = ()) -> ReplyTrace:
+    def trace_reply(
+        self,
+        heard: DialogueInput,
+        labels: Iterable[Label] = (),
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ReplyTrace:
         """A reply that begins, with the guard of its thought; ``labels`` are of what the prompt
-        shows besides the lines."""
+        shows besides the lines, ``extra_tools`` are offered beside the agent's own."""
+        toolbox = self.tools.with_tools(extra_tools) if extra_tools else self.tools
         listeners = (heard.line.who,)
         own_words_only = not getattr(self.dialogue, "reads_state", True)
         shown = trusted_state(self.state, listeners, self.memory, own_words_only)
@@ -306,8 +312,9 @@ class Agent:
             listeners=listeners,
             given=labelled_session(heard.line, heard.before, self.memory, heard.private),
             labels=(*shown.labels.values(), *labels),
+            toolbox=toolbox,
         )
-        return ReplyTrace(heard=heard, guard=guard, own=self.state, shown=shown)
+        return ReplyTrace(heard=heard, toolbox=toolbox, guard=guard, own=self.state, shown=shown)
 
     def traced_reply(self, trace: ReplyTrace, seed: Seed | None = None) -> Thought[Reply]:
         """The thought of a reply, whose asks the trace keeps. Writes nothing."""
@@ -318,11 +325,11 @@ class Agent:
             self.persona,
             trace.shown,
             heard,
-            self.tools.specs(),
+            trace.toolbox.specs(),
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
         )
         thought = run_skills(
-            thought, self.tools, who=self.id, now=message.at, person=message.who, guard=guard
+            thought, trace.toolbox, who=self.id, now=message.at, person=message.who, guard=guard
         )
         outcome = yield from run_guarded(thought, guard, trace.asks)
         warn_of_failed_recall(self.id, trace.asks)
@@ -362,11 +369,13 @@ class Agent:
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
+        toolbox: Toolbox | None = None,
     ) -> ThoughtGuard:
-        """A guard for one thought of this agent."""
+        """A guard for one thought of this agent, which may call the tools of ``toolbox`` (None:
+        its own)."""
         return ThoughtGuard(
             self.id,
-            self.tools,
+            toolbox or self.tools,
             used=self._life_usage,
             sources_of=lambda record: self.memory.sources(record.id),
             listeners=listeners,
@@ -613,9 +622,10 @@ class Agent:
         settings: ChatSettings | None = None,
         hooks: ModerationHooks | None = None,
         place: TurnPlace | None = None,
+        extra_tools: Sequence[AnyTool] = (),
     ) -> ChatTurn:
         """A turn of a chat, which ``run`` answers, with other settings and hooks than the agent's
-        if given. Raises the errors of ``chat``."""
+        if given, and with further tools. Raises the errors of ``chat``."""
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
         message = Utterance(validate_person_name(self.id, person), text, at)
         turn = ChatTurn(
@@ -625,6 +635,7 @@ class Agent:
             settings=settings or self.chat_settings,
             hooks=hooks or self.hooks,
             place=place or TurnPlace(),
+            extra_tools=tuple(extra_tools),
         )
         self.bootstrap(at=at)
         return turn
