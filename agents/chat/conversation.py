@@ -39,6 +39,7 @@ from ...core import (
 )
 from ...planners import ConversationPlanner, DailySettings
 from ..thoughts import AskRouter, ToolExecutor
+from .cancellation import ReplyCancelled
 from .chat_turn import ChatAgent, renumbered_step
 from .reply_stream import ReplyStream, ReplyWork
 from .responder import validate_utterance
