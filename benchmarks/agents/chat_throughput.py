@@ -126,8 +126,8 @@ def _reply(agent: Agent, person: str, number: int) -> tuple[Reply, float]:
 
 def _ratio(talk: _Talk, other: _Talk, time: str) -> float:
     """How many times the tokens of another talk one makes in its time."""
-    rates = [each.tokens_out / getattr(each, time) for each in (talk, other)]
-    return round(rates[0] / rates[1], 2)
+    first, second = (each.tokens_out / float(getattr(each, time)) for each in (talk, other))
+    return round(first / second, 2)
 
 
 def _figures(talk: _Talk) -> Json:
