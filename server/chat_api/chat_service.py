@@ -35,9 +35,7 @@ class ChatService:
 
     def card(self, agent_id: str) -> CharacterCard | None:
         """The character card of an agent; None if it has none."""
-        card = getattr(self.hosts, "card", None)
-        found: CharacterCard | None = card(agent_id) if card else None
-        return found
+        return self.hosts.card(agent_id)
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of an id. Raises AccessDenied (404)."""

@@ -7,10 +7,10 @@ const PARTS = ['recency', 'importance', 'relevance'];
 export function whyCards(app, why) {
   if (!why) return [h('p', { class: 'quiet' }, `Choose “Why” under something ${app.agent.name} said.`)];
   const cards = [];
-  if (why.text) cards.push(h('p', { class: 'because' }, why.text));
   cards.push(recallCard(app, why));
   if (why.calls.length) cards.push(h('article', { class: 'ask call' }, h('h3', {}, h('i', { class: 'dot' }), 'Tools used'), why.calls.map(callRow)));
   if (why.sources.length) cards.push(h('article', { class: 'ask' }, h('h3', {}, h('i', { class: 'dot' }), 'Sources'), h('ul', { class: 'broad' }, why.sources.map((one) => h('li', {}, one)))));
+  if (why.text) cards.push(h('details', {}, h('summary', {}, 'How the reply was chosen'), h('p', { class: 'quiet' }, why.text)));
   return cards;
 }
 
