@@ -74,7 +74,7 @@ def test_memory_is_corrected_and_forgotten(new_page: NewPage, address: str) -> N
     assert axe_faults(page) == []
     page.get_by_role("button", name="Erase for good").click()
     expect(page.locator(".gone")).to_have_text("Forgotten.")
-    page.get_by_role("button", name="All you may see").click()
+    page.get_by_role("button", name="And Bo Lind’s own").click()
     expect(rows).to_have_count(3)
     page.get_by_label("Search what Bo Lind remembers").fill("daughter")
     expect(page.locator(".memories li").first).to_contain_text("Runa Maj")
@@ -166,7 +166,7 @@ def test_hostile_texts_stay_texts(new_page: NewPage, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.locator(".foot").get_by_role("button", name="Why").click()
         page.get_by_role("tab", name="Memory").click()
-        page.get_by_role("button", name="All you may see").click()
+        page.get_by_role("button", name="And Bo Lind’s own").click()
         expect(page.locator(".memory").first).to_contain_text("onerror")
         assert (
             page.locator("#chat-app img, #chat-app script, #chat-app b[onmouseover]").count() == 0
@@ -234,7 +234,7 @@ def test_nothing_of_one_person_reaches_the_page_of_another(new_page: NewPage, ad
     page.locator(".foot").get_by_role("button", name="Why").click()
     seen = page.content()
     page.get_by_role("tab", name="Memory").click()
-    page.get_by_role("button", name="All you may see").click()
+    page.get_by_role("button", name="And Bo Lind’s own").click()
     expect(page.locator(".memory").first).to_be_visible()
     seen += page.content()
     page.get_by_label("Search what Bo Lind remembers").fill("barn")

@@ -11,6 +11,7 @@ from ...agents import Agent
 from ...core import EVERYBODY, ApprovalRequest
 from ..hosting import AccessDenied, Caller, admit
 from .chat_service import ChatService, CurrentCaller, Service
+from .memory_view import PersonMemory
 from .reply_events import approval_view, respond
 from .views import EVENTS, AnswerBody, ApprovalView, ReplyView
 
@@ -48,7 +49,8 @@ async def answer_approval(
     await admit(request)
     by = caller.key or "the local caller"
     stream = agent.stream_answer(key, body.yes, note=body.note, by=by)
-    return await respond(stream, waiting_call.person, "", streamed=body.stream)
+    memory = PersonMemory(agent, waiting_call.person, caller)
+    return await respond(stream, memory, "", streamed=body.stream)
 
 
 def pending(service: ChatService) -> list[tuple[Agent, ApprovalRequest]]:

@@ -148,7 +148,7 @@ async def answer(
     visit.service.replies[key] = stream
     return await respond(
         stream,
-        visit.person,
+        visit.memory,
         name,
         streamed=streamed,
         numbers=lambda: line_numbers(visit, name),

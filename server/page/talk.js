@@ -166,7 +166,7 @@ export class Talk {
   }
 
   whyButton(foot, why) {
-    const count = why.recalled.length;
+    const count = why.recalled.length + why.withheld;
     const label = count ? `Why · ${count} ${count === 1 ? 'memory' : 'memories'}` : 'Why';
     foot.appendChild(h('button', { type: 'button', class: 'link', onclick: (event) => this.app.side.showWhy(why, event.currentTarget) }, label));
   }
