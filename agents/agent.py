@@ -322,7 +322,13 @@ class Agent:
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
         )
         thought = run_skills(
-            thought, self.tools, who=self.id, now=message.at, person=message.who, guard=guard
+            thought,
+            self.tools,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            guard=guard,
+            zone=heard.zone,
         )
         outcome = yield from run_guarded(thought, guard, trace.asks)
         warn_of_failed_recall(self.id, trace.asks)
@@ -617,12 +623,15 @@ class Agent:
         """A turn of a chat, which ``run`` answers, with other settings and hooks than the agent's
         if given. Raises the errors of ``chat``."""
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
+        settings = settings or self.chat_settings
+        if isinstance(at, datetime):
+            settings, at = settings.at_moment(at)
         message = Utterance(validate_person_name(self.id, person), text, at)
         turn = ChatTurn(
             self,
             validate_utterance(message, "chat"),
             before,
-            settings=settings or self.chat_settings,
+            settings=settings,
             hooks=hooks or self.hooks,
             place=place or TurnPlace(),
         )

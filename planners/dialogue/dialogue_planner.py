@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from ...core import (
@@ -32,13 +32,13 @@ from ...core import (
     Seed,
     Situation,
     Thought,
-    Time,
     ToolSpec,
     Utterance,
     call,
     format_utterance,
     generate,
     recall,
+    time_zone,
     tool_option,
 )
 from ..arguments import (
@@ -142,9 +142,9 @@ class DialogueInput:
     two speakers only; ``stream``: the reply may be streamed.
 
     ``summary`` stands for lines before ``before``. ``episode`` names the session in the records
-    (empty: by its first line); ``is_recorded``: the line has its record already. ``ahead`` is how
-    far the clock of the speaker is ahead of the agent's. ``show`` is called with the text of the
-    reply as soon as it is chosen, and returns the text that the person was shown of it."""
+    (empty: by its first line); ``is_recorded``: the line has its record already. ``zone`` is the
+    time zone of the speaker (empty: that of the line's time). ``show`` is called with the text of
+    the reply as soon as it is chosen, and returns the text that the person was shown of it."""
 
     line: Utterance
     before: tuple[Utterance, ...] = ()
@@ -154,13 +154,14 @@ class DialogueInput:
     summary: str = ""
     episode: str = ""
     is_recorded: bool = False
-    ahead: timedelta = timedelta(0)
+    zone: str = ""
     show: Callable[[str], str] = str
 
     @property
-    def now(self) -> Time:
-        """The speaker's own time, by which "tonight" is meant."""
-        return self.line.at + self.ahead
+    def now(self) -> datetime:
+        """The time by which "tonight" is meant: with the time zone of the speaker, if known."""
+        zone = time_zone(self.zone)
+        return self.line.at if zone is None else self.line.at.astimezone(zone)
 
     def episode_of(self, name: AgentId) -> str:
         """The episode of the records of the turn: all lines of a session share one, so that a
@@ -251,7 +252,14 @@ class Dialogue:
         recalled."""
         line = heard.line
         text = line.text[:_MAX_CUE_CHARS]
-        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
+        cue = Cue(
+            text=text,
+            at=line.at,
+            limit=self.recalled,
+            rules="hybrid",
+            person=line.who,
+            zone=heard.zone,
+        )
         answer = yield from recall(Recall(cue=cue))
         records: tuple[Record, ...] = ()
         held: float | None = None
@@ -524,11 +532,17 @@ def add_turn_records(
             audience=audience,
             episode=episode,
             rests_on=(line,),
+            zone=heard.zone,
         )
     if text:
         said = format_utterance(name, line.who, text)
         builder.add_record(
-            "utterance", said, importance=importance, audience=audience, episode=episode
+            "utterance",
+            said,
+            importance=importance,
+            audience=audience,
+            episode=episode,
+            zone=heard.zone,
         )
 
 
