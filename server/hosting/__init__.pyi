@@ -1,6 +1,9 @@
 from .admission import Admission as Admission
 from .admission import Place as Place
 from .agent_hosts import AgentHosts as AgentHosts
+from .agent_hosts import model_id_of as model_id_of
+from .agent_sources import memory_files as memory_files
+from .agent_sources import open_agents as open_agents
 from .api_keys import ApiKey as ApiKey
 from .api_keys import ApiKeys as ApiKeys
 from .api_keys import add_key as add_key

@@ -22,7 +22,7 @@ class HostingState:
         self.hosts = hosts
         self.settings = settings
         self.keys = ApiKeys(settings.keys) if settings.keys is not None else None
-        agents = [agent.id for name in hosts if (agent := hosts.agent(name)) is not None]
+        agents = [agent.id for agent in hosts.agents]
         keys = self.keys
         self.people = PersonDirectory(
             settings.people, agents=agents, bound=(lambda: keys.people) if keys else dict

@@ -56,8 +56,7 @@ def unready_reasons(hosting: HostingState) -> list[str]:
 
 
 def _store_files(hosts: AgentHosts) -> set[str]:
-    agents = [agent for name in hosts if (agent := hosts.agent(name)) is not None]
-    return {agent.memory.store.name for agent in agents}
+    return {agent.memory.store.name for agent in hosts.agents}
 
 
 def _is_writable(name: str) -> bool:
