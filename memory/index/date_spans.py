@@ -70,7 +70,7 @@ def find_date_spans(text: str, at: Time, zone: tzinfo | None = None) -> tuple[Da
             except (ValueError, OverflowError):
                 continue
             if ends:
-                span = DateSpan(*ends, match[0].strip())
+                span = DateSpan(ends[0], ends[1], match[0].strip())
                 spans.append((match.start(), span))
                 taken[match.start() : match.end()] = b"\x01" * len(match[0])
     return tuple(span for _, span in sorted(spans, key=lambda pair: pair[0]))
