@@ -51,8 +51,10 @@ from ..core import (
 )
 from ..memory import (
     CompactionBudget,
+    Corrections,
     Documents,
     Memory,
+    Snapshot,
     ToolCallLog,
     document_input,
     memories_input,
@@ -87,8 +89,10 @@ from .maintenance import (
     idle_step,
     is_new_day,
     learn_facts,
+    unique_documents,
     with_maintenance,
 )
+from .memory_edits import agent_corrections, state_at_restore
 from .thoughts import (
     AskRouter,
     StoppedThought,
@@ -170,7 +174,7 @@ class Agent:
                 "pictures; give another"
             )
         self.private_talk = private_talk
-        self.documents = _unique_documents(persona.name, documents)
+        self.documents = unique_documents(persona.name, documents)
         self.memories = tuple(memories)
         self.maintenance = maintenance or Maintenance()
         self.dialogue: Responder = dialogue or Dialogue()
@@ -296,9 +300,15 @@ class Agent:
         heard = DialogueInput(line=message, before=tuple(session), private=self.private_talk)
         return (yield from self.traced_reply(self.trace_reply(heard), seed))
 
-    def trace_reply(self, heard: DialogueInput, labels: Iterable[Label] = ()) -> ReplyTrace:
+    def trace_reply(
+        self,
+        heard: DialogueInput,
+        labels: Iterable[Label] = (),
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ReplyTrace:
         """A reply that begins, with the guard of its thought; ``labels`` are of what the prompt
-        shows besides the lines."""
+        shows besides the lines, ``extra_tools`` are offered beside the agent's own."""
+        toolbox = self.tools.with_tools(extra_tools) if extra_tools else self.tools
         listeners = (heard.line.who,)
         own_words_only = not getattr(self.dialogue, "reads_state", True)
         shown = trusted_state(self.state, listeners, self.memory, own_words_only)
@@ -306,8 +316,9 @@ class Agent:
             listeners=listeners,
             given=labelled_session(heard.line, heard.before, self.memory, heard.private),
             labels=(*shown.labels.values(), *labels),
+            toolbox=toolbox,
         )
-        return ReplyTrace(heard=heard, guard=guard, own=self.state, shown=shown)
+        return ReplyTrace(heard=heard, toolbox=toolbox, guard=guard, own=self.state, shown=shown)
 
     def traced_reply(self, trace: ReplyTrace, seed: Seed | None = None) -> Thought[Reply]:
         """The thought of a reply, whose asks the trace keeps. Writes nothing."""
@@ -318,12 +329,12 @@ class Agent:
             self.persona,
             trace.shown,
             heard,
-            self.tools.specs(),
+            trace.toolbox.specs(),
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
         )
         thought = run_skills(
             thought,
-            self.tools,
+            trace.toolbox,
             who=self.id,
             now=message.at,
             person=message.who,
@@ -368,11 +379,13 @@ class Agent:
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
+        toolbox: Toolbox | None = None,
     ) -> ThoughtGuard:
-        """A guard for one thought of this agent."""
+        """A guard for one thought of this agent, which may call the tools of ``toolbox`` (None:
+        its own)."""
         return ThoughtGuard(
             self.id,
-            self.tools,
+            toolbox or self.tools,
             used=self._life_usage,
             sources_of=lambda record: self.memory.sources(record.id),
             listeners=listeners,
@@ -619,9 +632,10 @@ class Agent:
         settings: ChatSettings | None = None,
         hooks: ModerationHooks | None = None,
         place: TurnPlace | None = None,
+        extra_tools: Sequence[AnyTool] = (),
     ) -> ChatTurn:
         """A turn of a chat, which ``run`` answers, with other settings and hooks than the agent's
-        if given. Raises the errors of ``chat``."""
+        if given, and with further tools. Raises the errors of ``chat``."""
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
         settings = settings or self.chat_settings
         if isinstance(at, datetime):
@@ -634,6 +648,7 @@ class Agent:
             settings=settings,
             hooks=hooks or self.hooks,
             place=place or TurnPlace(),
+            extra_tools=tuple(extra_tools),
         )
         self.bootstrap(at=at)
         return turn
@@ -727,19 +742,27 @@ class Agent:
         copy. Raises SettingError if nothing would be released."""
         return release_record(self.memory, record, audience=audience, clear=clear, by=by, why=why)
 
+    # -- corrections and snapshots -----------------------------------------------------------
 
-def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
-    """The files without duplicates. Raises SettingError for two files of one name: a memory
-    identifies documents by their file names."""
-    files: dict[str, Path] = {}
-    for path in map(Path, documents):
-        other = files.setdefault(path.name, path)
-        if other.absolute() != path.absolute():
-            raise SettingError(
-                f"{who}: the documents {other} and {path} have one name, by which they are cited; "
-                "rename one of them"
-            )
-    return tuple(files.values())
+    @property
+    def corrections(self) -> Corrections:
+        """Corrects and forgets single records of the memory, embedded by the agent's model."""
+        return agent_corrections(self, self.persona)
+
+    @check_arguments
+    @exclusive(_store_lock)
+    def snapshot(self, label: str = "", *, at: Time | None = None) -> Snapshot:
+        """``Memory.snapshot``, with the state of the agent: a savegame."""
+        return self.memory.snapshot(label, at=at, state=to_json(self.state))
+
+    @exclusive(_store_lock)
+    def restore(self, snapshot: Snapshot | int) -> Snapshot:
+        """``Memory.restore``, with the state of then. What its lifetime budget has paid for stays
+        paid, and a reply that is being made meanwhile is made again."""
+        restored = self.memory.restore(snapshot)
+        self._set_state(state_at_restore(restored, self.persona, self.state))
+        self._bootstrapped = False
+        return restored
 
 
 def _toolbox_with_policy(

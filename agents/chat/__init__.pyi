@@ -9,6 +9,7 @@ from .chat_settings import ReplyStopped as ReplyStopped
 from .chat_turn import ChatTurn as ChatTurn
 from .chat_turn import TurnCallbacks as TurnCallbacks
 from .chat_turn import TurnPlace as TurnPlace
+from .chat_turn import hold_turn as hold_turn
 from .conversation import Conversation as Conversation
 from .reply_stream import ReplyEnd as ReplyEnd
 from .reply_stream import ReplyEvent as ReplyEvent

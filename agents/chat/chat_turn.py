@@ -21,6 +21,7 @@ from ...core import (
     Failed,
     Json,
     Label,
+    Model,
     Record,
     RecordId,
     Reply,
@@ -41,7 +42,7 @@ from ...core import (
 from ...memory import Memory, ToolCallLog
 from ...memory.storage import is_erased, withdrawn_ids
 from ...planners import DialogueInput
-from ...tools import ProgressListener
+from ...tools import AnyTool, ProgressListener, Toolbox
 from ..thoughts import AgentResources, AskRouter, ThoughtGuard, ToolExecutor
 from .cancellation import CancelToken, ReplyCancelled
 from .chat_settings import ChatMoment, ChatSettings, LineRefused, ModerationHooks, ReplyStopped
@@ -87,7 +88,12 @@ class ChatAgent(AgentResources, Protocol):
     def sync_record_count(self) -> None:
         """Count the records of the memory again."""
 
-    def trace_reply(self, heard: DialogueInput, labels: Iterable[Label] = ()) -> ReplyTrace:
+    def trace_reply(
+        self,
+        heard: DialogueInput,
+        labels: Iterable[Label] = (),
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ReplyTrace:
         """A reply that begins, with the guard of its thought."""
 
     def traced_reply(self, trace: ReplyTrace, seed: Seed | None = None) -> Thought[Reply]:
@@ -159,7 +165,8 @@ class ChatTurn:
     A suspended turn stores the message, the session before it, and the answers so far, each with
     the path and the digest of its ask. It is resumed by running the thought again with these
     answers. ``charged_usage`` is the part of the usage that already counts towards the agent's
-    lifetime limits."""
+    lifetime limits. ``extra_tools`` are offered beside the agent's own; a turn that is resumed by
+    its request has them no more."""
 
     agent: ChatAgent
     message: Utterance
@@ -170,6 +177,7 @@ class ChatTurn:
     settings: ChatSettings = field(default_factory=ChatSettings)
     hooks: ModerationHooks = field(default_factory=ModerationHooks)
     place: TurnPlace = field(default_factory=TurnPlace)
+    extra_tools: tuple[AnyTool, ...] = ()
     _is_second: bool = field(default=False, init=False)
 
     @staticmethod
@@ -253,7 +261,8 @@ class ChatTurn:
         agent, memory = self.agent, self.agent.memory
         generation, before = _generation(memory), agent.state
         agent.sync_record_count()
-        trace = agent.trace_reply(self._heard(streamer), self._summary_labels())
+        heard, labels = self._heard(streamer), self._summary_labels()
+        trace = agent.trace_reply(heard, labels, self.extra_tools)
         with agent.in_flight(trace.guard) as settle:
             work = _TurnWork(self, callbacks, streamer, trace, settle)
             reply = work.think()
@@ -354,6 +363,15 @@ class ChatTurn:
         }
 
 
+@dataclass
+class TurnResources:
+    """What answers the asks of one turn."""
+
+    model: Model
+    memory: Memory
+    tools: Toolbox
+
+
 class _TurnWork:
     """One attempt at the reply of a turn: its thought, or what was shown of it. ``error`` is what
     broke it off after something was shown."""
@@ -374,8 +392,9 @@ class _TurnWork:
         self._waiting = store.owner.released
         self.call_log = ToolCallLog(store) if store.write else None
         self.error: BaseException | None = None
+        resources = TurnResources(turn.agent.model, turn.agent.memory, trace.toolbox)
         self._executor = ToolExecutor(
-            {turn.agent.id: turn.agent},
+            {turn.agent.id: resources},
             turn.message.at,
             self.call_log,
             callbacks.approve,

@@ -19,7 +19,7 @@ from ...core import (
 )
 from ...memory import summarize_lines
 from ...memory.storage import withdrawn_ids
-from ...tools import ProgressListener
+from ...tools import AnyTool, ProgressListener
 from .cancellation import CancelToken
 from .chat_settings import ChatSettings, ModerationHooks, time_of_chat
 from .chat_turn import ChatAgent, ChatTurn, TurnCallbacks, TurnPlace, hold_turn
@@ -46,6 +46,7 @@ class SessionAgent(ChatAgent, Protocol):
         settings: ChatSettings | None = None,
         hooks: ModerationHooks | None = None,
         place: TurnPlace | None = None,
+        extra_tools: Sequence[AnyTool] = (),
     ) -> ChatTurn:
         """A turn of the chat: the message is validated, nothing is answered yet."""
 
@@ -217,7 +218,7 @@ class Session:
     def _new_turn(self, text: str, at: Time) -> ChatTurn:
         """A turn after the current line."""
         path = self._tree().path()
-        return self._turn(text, at, path, TurnPlace(session=self.name))
+        return self.turn_after(path, text, at, TurnPlace(session=self.name))
 
     def _turn_again(self, at: Time) -> ChatTurn:
         tree = self._tree()
@@ -231,7 +232,7 @@ class Session:
             session=self.name, is_recorded=True, attempt=max(1, tree.following(said.id))
         )
         before = path[: path.index(said)]
-        return self._turn(said.text, at, before, place)
+        return self.turn_after(before, said.text, at, place)
 
     def _edited_turn(self, id: int, text: str, at: Time) -> ChatTurn:
         tree = self._tree()
@@ -242,29 +243,44 @@ class Session:
             )
         # Validated before anything changes.
         before = tree.path(tree.parents[id])
-        turn = self._turn(text, at, before, TurnPlace(session=self.name))
+        turn = self.turn_after(before, text, at, TurnPlace(session=self.name))
         self._log.go_to(self.person, self.name, tree.parents[id], at)
         return turn
 
-    def _turn(self, text: str, at: Time, path: Sequence[SessionLine], place: TurnPlace) -> ChatTurn:
-        """A turn after the lines of a path: the last ``settings.window`` of them as they are, the
-        older ones as a summary. Lines whose records were corrected or forgotten are left out."""
+    def turn_after(
+        self,
+        lines: Sequence[SessionLine],
+        text: str,
+        at: Time,
+        place: TurnPlace,
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ChatTurn:
+        """A turn after some lines: the last ``settings.window`` of them as they are, the older
+        ones as a summary. Lines whose records were corrected or forgotten are left out. The turn
+        is run by a caller that holds the turn of the person (``hold_turn``)."""
         memory = self.agent.memory
         withdrawn = withdrawn_ids(memory.store, memory.agent)
-        lines = [line for line in path if withdrawn.isdisjoint(line.records)]
+        first = lines[0].at if lines else at
+        lines = [line for line in lines if withdrawn.isdisjoint(line.records)]
         start = _window_start(len(lines), self.settings.window)
         older = [(line.utterance, line.records) for line in lines[:start]]
         summary = summarize_lines(older) if older else None
-        began = path[0].at if path else at
         place = replace(
             place,
             summary=" ".join(summary.text.split("\n")) if summary else "",
             summary_records=summary.records if summary else (),
-            episode=f"{self.person} and {self.agent.id}, {began.isoformat()}",
+            episode=f"{self.person} and {self.agent.id}, {first.isoformat()}",
         )
         window = [line.utterance for line in lines[start:]]
         return self.agent.new_turn(
-            text, self.person, window, at, settings=self.settings, hooks=self.hooks, place=place
+            text,
+            self.person,
+            window,
+            at,
+            settings=self.settings,
+            hooks=self.hooks,
+            place=place,
+            extra_tools=extra_tools,
         )
 
     # -- streams, and their twins in an event loop ---------------------------------------------
