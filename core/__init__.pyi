@@ -80,6 +80,7 @@ from .protocols import DEFAULT_VOICE as DEFAULT_VOICE
 from .protocols import NEXT_LINE_ROLE as NEXT_LINE_ROLE
 from .protocols import NO_VOICE as NO_VOICE
 from .protocols import NONE_OF_THESE as NONE_OF_THESE
+from .protocols import PERSON_INPUT_KINDS as PERSON_INPUT_KINDS
 from .protocols import PLANNER_VERBS as PLANNER_VERBS
 from .protocols import Action as Action
 from .protocols import Affordance as Affordance

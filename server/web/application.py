@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..chat_api import chat_router
-from ..hosting import AgentHosts, HostingSettings, HostingState
+from ..hosting import AgentHosts, HostingSettings, HostingState, publish_prompts
 from ..openai_api import openai_router
 from .errors import add_error_handlers
 from .health import health_router
@@ -32,6 +32,7 @@ def create_app(
     settings = settings or HostingSettings()
     settings.require_keys()
     hosting = HostingState(hosts, settings)
+    publish_prompts(hosts)
     metrics = ServerMetrics(hosting)
     # The interactive pages load their scripts from elsewhere; the document itself is served.
     app = FastAPI(title="Denizens", docs_url=None, redoc_url=None)
