@@ -247,12 +247,10 @@ class Dialogue:
         why = f"{heard.line.who} spoke to {builder.situation.persona.name}."
         return reply, builder.build(Action("wait"), why)
 
-    def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
-        """The reply to a line, without recording it. Only records that the person may see are
-        recalled."""
+    def _cue(self, heard: DialogueInput) -> Cue:
         line = heard.line
         text = line.text[:_MAX_CUE_CHARS]
-        cue = Cue(
+        return Cue(
             text=text,
             at=line.at,
             limit=self.recalled,
@@ -260,7 +258,12 @@ class Dialogue:
             person=line.who,
             zone=heard.zone,
         )
-        answer = yield from recall(Recall(cue=cue))
+
+    def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
+        """The reply to a line, without recording it. Only records that the person may see are
+        recalled."""
+        line = heard.line
+        answer = yield from recall(Recall(cue=self._cue(heard)))
         records: tuple[Record, ...] = ()
         held: float | None = None
         if isinstance(answer, Recalled):
