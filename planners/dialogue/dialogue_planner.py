@@ -262,7 +262,6 @@ class Dialogue:
     def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
-        line = heard.line
         answer = yield from recall(Recall(cue=self._cue(heard)))
         records: tuple[Record, ...] = ()
         held: float | None = None
