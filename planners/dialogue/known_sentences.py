@@ -269,8 +269,6 @@ def _sentences_of(
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
         quoted = _QUOTED.fullmatch(record.text)
-        if quoted and is_question(quoted[1]):
-            continue  # what somebody asked is no knowledge
         if record.kind == "document":
             for text, context, is_row in document_sentences(record.text):
                 if len(known) < _MAX_SENTENCES and not is_question(text):
@@ -320,15 +318,22 @@ def _place_sentences(persona: Persona) -> str:
 
 
 def _record_sentences(record: Record, about: str, name: str, other: str) -> list[str]:
-    """The sentences of an excerpt of a record; of a long utterance each as a quotation."""
+    """The sentences of an excerpt of a record; of a long utterance each as a quotation. What
+    somebody asked is no knowledge: questions are left out."""
     quoted = _QUOTED.fullmatch(record.text)
     if quoted is None:
         text = excerpt(record.text, about, MAX_MEMORY_CHARS)
         return _linked_sentences(own_words(text, name, other))
     start = own_words(record.text[: quoted.start(1)] + '"', name)[:-1]
-    if len(quoted[1]) <= _MAX_ANSWER_CHARS:
-        return [f'{start}{quoted[1]}"']
-    parts = sentences(excerpt(quoted[1], about, MAX_MEMORY_CHARS))
+    words = quoted[1]
+    if "?" in words or is_question(words):
+        told = [part for part in sentences(words) if not is_question(part)]
+        if not any(terms(part) for part in told):
+            return []
+        words = " ".join(part.strip() for part in told)
+    if len(words) <= _MAX_ANSWER_CHARS:
+        return [f'{start}{words}"']
+    parts = sentences(excerpt(words, about, MAX_MEMORY_CHARS))
     return [f'{start}{part}"' for part in parts if part.strip(" …")]
 
 
