@@ -155,6 +155,7 @@ from .protocols import together as together
 from .protocols import tool_option as tool_option
 from .protocols import traced as traced
 from .protocols import without_parts as without_parts
+from .records import RECALLED_BY as RECALLED_BY
 from .records import RECORD_KINDS as RECORD_KINDS
 from .records import Cue as Cue
 from .records import Hit as Hit

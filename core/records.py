@@ -13,6 +13,9 @@ RecordKind: TypeAlias = Literal[
 
 
 RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
+RECALLED_BY = "recalled by"
+"""The ``predicate`` of a record that has keys: its ``object`` lists words and phrases, with commas
+between them, that it is recalled by beside its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class Record:
     until: Time | None = None
     pinned: bool = False
     sources: tuple[str, ...] | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The words and phrases that it is recalled by beside its text (see ``RECALLED_BY``)."""
+        return tuple(self.object.split(", ")) if self.predicate == RECALLED_BY else ()
 
 
 def format_utterance(who: AgentId, whom: str, text: str) -> str:
