@@ -320,16 +320,24 @@ class Dialogue:
     ) -> Thought[ReplyBasis]:
         """What persona and memory have on a line: its answer, else what bears on it."""
         persona, line = builder.situation.persona, heard.line
-        # Records of lines that the prompt shows anyway are left out.
-        window = heard.style.window or self.shown
-        shown = {earlier.text for earlier in heard.before[-window:]} | {line.text}
-        fresh = [record for record in records if _quoted_words(record) not in shown]
-        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
+        # The prompt shows the last lines anyway: of their records only what the asker told is
+        # looked at, which may answer a question, and none stands in the note of the prompt.
+        window = heard.style.window or self.shown
+        shown = {earlier.text for earlier in heard.before[-window:]}
+        lately = {record.id for record in records if _quoted_words(record) in shown}
+        fresh = [
+            record
+            for record in records
+            if _quoted_words(record) != line.text
+            and (record.id not in lately or (question is not None and record.who == line.who))
+        ]
+        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
-        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
+        noted = [one for one in fitted if one.record is None or one.record.id not in lately]
+        memories = [answer] if answer else [one.text for one in noted if bears_on(one)]
         return ReplyBasis(
             question=question,
             answer=answer,
