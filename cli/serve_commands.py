@@ -28,12 +28,12 @@ WhereArgument = Annotated[
 MemoryOption = Annotated[
     Path | None,
     typer.Option(
-        "--memory", help="File (.db) or folder that keeps the memories [default: denizens-memory]."
+        "--memory", help="File (.db) or folder that keeps the memories (default: denizens-memory)."
     ),
 ]
 KeysOption = Annotated[
     Path | None,
-    typer.Option("--keys", help="File of API keys [default: keys.json beside the memory]."),
+    typer.Option("--keys", help="File of API keys (default: keys.json beside the memory)."),
 ]
 NewKeyOption = Annotated[
     str | None,
@@ -61,7 +61,9 @@ HostOption = Annotated[str, typer.Option("--host", help="Address to serve at.")]
 PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")]
 ConcurrentOption = Annotated[int, typer.Option("--concurrent", help="Replies at once.")]
 QueueOption = Annotated[int, typer.Option("--queue", help="Requests that may wait.")]
-RateOption = Annotated[int, typer.Option("--rate", help="Requests per minute and key; 0: any.")]
+RateOption = Annotated[
+    int, typer.Option("--rate", help="Requests per minute and key (0: no bound).")
+]
 DeadlineOption = Annotated[float, typer.Option("--deadline", help="Seconds for an answer.")]
 TokensOption = Annotated[int, typer.Option("--max-tokens", help="Tokens of an answer.")]
 GraceOption = Annotated[

@@ -21,6 +21,7 @@ from .hosting_settings import HostingSettings as HostingSettings
 from .json_depth import check_json_depth as check_json_depth
 from .json_depth import check_schema_depth as check_schema_depth
 from .person_directory import PersonDirectory as PersonDirectory
+from .public_prompts import publish_prompts as publish_prompts
 from .refusals import OPENAI_PREFIX as OPENAI_PREFIX
 from .refusals import AccessDenied as AccessDenied
 from .refusals import RequestRefused as RequestRefused

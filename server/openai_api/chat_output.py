@@ -87,7 +87,7 @@ class ChatCompletionOutput:
     def _choice(self, index: int, choice: CollectedChoice) -> Json:
         message: dict[str, Json] = {
             "role": "assistant",
-            "content": None if choice.calls else "".join(choice.text),
+            "content": "".join(choice.text) or (None if choice.calls else ""),
             "refusal": None,
         }
         if choice.calls:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ...core import Json, ToolSpec, replace_surrogates
@@ -34,6 +35,15 @@ class FunctionCall:
     id: str
     name: str
     arguments: str
+
+
+def parsed_arguments(call: FunctionCall) -> Json:
+    """The arguments of a call; their text if it is no JSON."""
+    try:
+        parsed: Json = json.loads(call.arguments)
+    except ValueError:
+        return call.arguments
+    return parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +83,6 @@ class ChatTask:
     n: int = 1
     top_logprobs: int | None = None
     stream: bool = False
-    fields: frozenset[str] = field(default_factory=frozenset)
-    """Names of the request's fields that were given."""
 
     @property
     def instructions(self) -> str:
@@ -109,9 +117,6 @@ def chat_task(request: ChatCompletionRequest, settings: HostingSettings) -> Chat
         n=request.n or 1,
         top_logprobs=_top_logprobs(request),
         stream=bool(request.stream),
-        fields=frozenset(
-            name for name in request.model_fields_set if getattr(request, name) is not None
-        ),
     )
 
 

@@ -224,7 +224,6 @@ def response_task(
         if request.instructions
         else None
     )
-    given = {name for name in request.model_fields_set if getattr(request, name) is not None}
     return ChatTask(
         model=request.model,
         lines=(opening, *lines) if opening else lines,
@@ -239,7 +238,6 @@ def response_task(
         max_tokens=checked_token_limit(request.max_output_tokens, "max_output_tokens", settings),
         top_logprobs=_top_logprobs(request),
         stream=bool(request.stream),
-        fields=frozenset(given),
     )
 
 

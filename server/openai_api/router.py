@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ...agents import Agent
 from ...core import Json, digest
 from ..hosting import AgentHosts, Caller, HostingSettings, RequestRefused, admit, current_caller
-from .agent_answer import agent_answer
+from .agent_answer import AgentAnswers
 from .api_error import OpenAIRoute, api_error
 from .chat_output import ChatCompletionOutput
 from .chat_task import ChatLine, ChatTask, chat_task
@@ -40,6 +40,7 @@ class OpenAIService:
         self._hosts = hosts
         self._model = ModelService(hosts.model)
         self._plain = PlainModel(hosts.model, self._model, settings.max_tokens)
+        self._agents = AgentAnswers()
         self._responses = ResponseStore()
         self._started = int(time.time())
         self._fingerprint = f"fp_{digest(hosts.model.describe())[:12]}"
@@ -96,7 +97,7 @@ class OpenAIService:
         agent = self._agent(task.model)
         if agent is None:
             raise self._unknown(task.model)
-        return agent_answer(agent, task, person)
+        return self._agents.answer(agent, task, person)
 
     async def chat(
         self, request: Request, body: ChatCompletionRequest, caller: Caller, header: str | None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ...core import Failed, Json, Seed, Thought, ToolSpec
 from ...planners import IncompleteCall, call_key, fill_arguments, propose_call
 from ...planners.dialogue import TALK_OPTIONS
-from .chat_task import ChatLine, ChatTask, FunctionCall
+from .chat_task import ChatLine, ChatTask, FunctionCall, parsed_arguments
 
 MARGIN = 0.6  # probability of a tool from which on it is called; that of Dialogue
 MAX_CONTEXT_CHARS = 4_000  # of earlier lines, from which arguments may be taken
@@ -55,7 +55,7 @@ def tool_request(lines: Sequence[ChatLine]) -> tuple[str, str, tuple[str, ...]]:
     others = [*lines[:last], *lines[last + 1 :]] if last >= 0 else list(lines)
     texts = [line.text for line in others if line.role != "system" and line.text]
     calls = [call for line in lines[last + 1 :] for call in line.calls]
-    done = tuple(call_key(call.name, _parsed(call.arguments)) for call in calls)
+    done = tuple(call_key(call.name, parsed_arguments(call)) for call in calls)
     return request, "\n".join(texts)[-MAX_CONTEXT_CHARS:], done
 
 
@@ -107,11 +107,3 @@ def _forced_call(
 
 def _function_call(name: str, arguments: Json) -> FunctionCall:
     return FunctionCall("", name, json.dumps(arguments, ensure_ascii=False))
-
-
-def _parsed(arguments: str) -> Json:
-    try:
-        parsed: Json = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return parsed
