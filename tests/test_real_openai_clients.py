@@ -249,7 +249,8 @@ def test_langchain(url: str) -> None:
         return "18 degrees"
 
     settings: dict[str, Any] = {"base_url": url, "api_key": "none", "model": "plain"}
-    model = ChatOpenAI(**settings, **{"max_tokens": 24, "temperature": 0})
+    chat_settings: dict[str, Any] = {**settings, "max_tokens": 24, "temperature": 0}
+    model = ChatOpenAI(**chat_settings)
     bound = model.bind_tools([get_weather])
     called = bound.invoke(ASK)
     assert [one["args"] for one in called.tool_calls] == [{"city": "Paris"}]
