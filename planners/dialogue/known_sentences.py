@@ -72,7 +72,8 @@ class KnownSentence:
     """A sentence in the first person, the record that it is from (None: the persona), and its
     ``fit`` to a line: cosine plus half of ``share``, the share of the line's words that it has,
     plus or minus what its kind adds; from about -0.5 to 1.7. ``context``: the headings above it
-    in a document, or its table row (``is_row``), whose words count as its own."""
+    in a document, its table row (``is_row``), or its record's keys, whose words count as its
+    own."""
 
     text: str
     record: Record | None = None
@@ -80,6 +81,12 @@ class KnownSentence:
     share: float = 0.0
     context: str = ""
     is_row: bool = False
+
+    @property
+    def compared_text(self) -> str:
+        """What the meaning of a line is compared with: a record's keys say what it is about."""
+        keyed = self.record is not None and self.record.keys
+        return f"{self.context}: {self.text}" if keyed else self.text
 
     @property
     def is_passage(self) -> bool:
@@ -124,7 +131,7 @@ def fit_sentences(
         ]
     if not known:
         return ()
-    answer = yield from embed(Embed(texts=(about, *(one.text for one, _ in known))))
+    answer = yield from embed(Embed(texts=(about, *(one.compared_text for one, _ in known))))
     cosines = [0.0] * len(known)
     if isinstance(answer, Vectors):
         rows = answer.array()
@@ -281,7 +288,8 @@ def _sentences_of(
             clauses = [] if quoted else _clauses(part.strip())
             for text in (part.strip(), *clauses):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
-                    known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
+                    one = KnownSentence(text=text, record=record, context=", ".join(record.keys))
+                    known.setdefault(text, (one, 0.0))
     world = persona.home.partition(":")[0]
     for text, loss in (
         (f"{persona.name} is {persona.age} years old.", 0.0),

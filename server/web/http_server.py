@@ -103,7 +103,7 @@ class HostingServer(Server):
 
 async def _wait_for_turns(app: Any) -> None:
     """Wait until no reply is being written to a memory any more, for a bounded time."""
-    agents = app.state.hosting.hosts.agents
+    agents = app.state.hosting.agents
     for _ in range(int(_STOP_SECONDS / 0.05)):
         if not any(agent.turns.active for agent in agents):
             return
