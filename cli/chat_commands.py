@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..core import ApprovalRequest, Input, SettingError, Utterance
+from ..core import Input, SettingError
 from .application import (
     EXIT_ASKS_FAILED,
     CodeOption,
@@ -78,68 +75,32 @@ def chat(
         Path | None, typer.Option("--memory", help="File that keeps the agent's memory.")
     ] = None,
     person: Annotated[str, typer.Option("--person", help="Your name.")] = "a visitor",
+    session: Annotated[
+        str, typer.Option("--session", help="Which of your talks; --memory keeps them.")
+    ] = "main",
 ) -> None:
-    """Chat with an agent of a scenario; an empty line or Ctrl-D ends it. Exit code 3 if no message
-    got an answer."""
+    """Chat with an agent of a scenario, or with a card; an empty line, /quit or Ctrl-D ends it,
+    /help lists the commands. Exit code 3 if no message got an answer."""
     from ..interop import load_scenario
+    from ..interop.cards import card_of_person
     from ..simulation import agent_from_scenario
     from ..store import Store
+    from .chat_session import TerminalChat, typed_lines
 
     settings = load_scenario(scenario).with_overrides(model=model, voice=voice)
     with Store(memory if memory is not None else ":memory:") as store:
         mind = agent_from_scenario(settings, agent, store)
-        console().print(f"{mind.id} listens. (An empty line ends the talk.)")
-        session: list[Utterance] = []
-        failed = answered = 0
-        for text in _typed_lines():
-            pieces: list[str] = []
-            reply = mind.chat(
-                text,
-                person,
-                session=session,
-                on_text=partial(_print_piece, pieces),
-                approve=ask_approval,
-            )
-            if reply.failure:
-                if pieces:
-                    typer.echo()
-                print_error(f"no answer: {reply.failure.detail}")
-                failed += 1
-                continue
-            answered += 1
-            # The final answer is printed too if it differs from the streamed pieces.
-            whole = "".join(pieces).strip() == reply.text.strip()
-            typer.echo("" if pieces and whole else "\n" * bool(pieces) + reply.text)
-            if reply.sources:
-                console().print(f"({'; '.join(reply.sources)})", highlight=False)
-            now = reply.step.records[-1].created if reply.step.records else None
-            if now is not None:
-                session += [Utterance(person, text, now), Utterance(mind.id, reply.text, now)]
-    if failed and not answered:
+        console().print(f"{mind.id} listens. (An empty line ends the talk, /help helps.)")
+        talk = mind.session(person, session)
+        earlier = talk.lines
+        if earlier:
+            console().print(f"({len(earlier)} earlier lines; the last: {earlier[-1].text})")
+        elif greeting := card_of_person(settings, mind.id).greeting(person):
+            typer.echo(talk.greet(greeting).text)
+        chat = TerminalChat(mind, talk)
+        chat.run(typed_lines())
+    if chat.failed and not chat.answered:
         raise typer.Exit(EXIT_ASKS_FAILED)
-
-
-def _typed_lines() -> Iterator[str]:
-    """The lines typed until an empty one or the end of input."""
-    while True:
-        if sys.stdin.isatty():
-            typer.echo("> ", nl=False)
-        text = sys.stdin.readline().strip()
-        if not text:
-            return
-        yield text
-
-
-def ask_approval(request: ApprovalRequest) -> bool:
-    """Ask the user to approve a tool call."""
-    typer.echo(f"\n{request}\nAllow it? [y/N] ", nl=False)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _print_piece(pieces: list[str], piece: str) -> None:
-    if piece:
-        pieces.append(piece)
-        typer.echo(piece, nl=False)
 
 
 @app.command()

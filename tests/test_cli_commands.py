@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from denizens.agents import Agent
+from denizens.agents import Session
 from denizens.cli import main
 from denizens.core import Action, AgentState, DenizensError, Failed, Reply, Step
 from denizens.memory import Memory
@@ -180,13 +180,35 @@ def test_chat_over_a_pipe(denizens: Command) -> None:
         assert len(memory) == before + 2
 
 
+def test_chat_commands(denizens: Command) -> None:
+    """Commands with a slash show the basis of a reply, memory, plan and tools, regenerate and
+    forget; the history is kept with ``--memory``."""
+    words = ("chat", "crossroads", "hanna", "--model", "improvised", "--memory", "hanna.db")
+    first = denizens(*words, typed="I like rye.\n/why\n/memory rye\n/regenerate\n/plan\n/tools\n")
+    assert first.code == 0
+    assert "a visitor spoke to Hanna Brook." in first.out
+    (listed,) = [line for line in first.out.splitlines() if "I like rye" in line]
+    number = listed.split()[0]
+    again = denizens(
+        *words, typed=f"/forget {number}\n/forget x\n/memory rye\n/nope\n/help\n/quit\nno"
+    )
+    assert "earlier lines; the last:" in again.err
+    assert "forgotten: " in again.out
+    assert "I like rye" not in again.out
+    assert "no command /nope" in again.err
+    assert "which record?" in again.err
+    assert "/regenerate" in again.out
+    with Memory("hanna.db", "Hanna Brook") as memory:
+        assert all("rye" not in record.text for record in memory.records())
+
+
 def test_no_answer_is_not_said(denizens: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no answer could be made, standard error says why and standard output stays empty; an
     interview then ends with exit code 1, and a chat in which nothing was answered with 3."""
     failure = Failed(reason="engine", detail="out of memory, free some")
     idle = Step(action=Action("wait"), state=AgentState())
     none = Reply(text="", step=idle, resolve="failed", failure=failure)
-    monkeypatch.setattr(Agent, "chat", lambda *given, **more: none)
+    monkeypatch.setattr(Session, "_take_turn", lambda *given: none)
     monkeypatch.setattr("denizens.simulation.interview", lambda *given, **more: none)
     talk = denizens("chat", "crossroads", "hanna", "--model", "improvised", typed="Hi!\nHo!\n")
     assert (talk.code, talk.out) == (3, "")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from ...core import (
@@ -42,7 +43,6 @@ from ...core import (
     to_json,
 )
 from ...memory import Memory, ToolCallLog
-from ...memory.storage import is_erased, withdrawn_ids
 from ...planners import DialogueInput
 from ...tools import AnyTool, ProgressListener, Toolbox
 from ..thoughts import AgentResources, AskRouter, ThoughtGuard, ToolExecutor
@@ -51,7 +51,7 @@ from .chat_settings import ChatMoment, ChatSettings, LineRefused, ModerationHook
 from .recorded_answers import RecordedAnswers, UsageCount, rests_on_quarantined
 from .reply_trace import ReplyTrace
 from .reply_why import explain_reply
-from .session_log import SessionLog
+from .session_log import SessionLog, are_gone
 from .state_merge import merge_state
 from .text_streamer import TextStreamer
 from .turn_queue import NESTED_TIMEOUT, TurnQueue
@@ -186,8 +186,9 @@ class ChatTurn:
     settings: ChatSettings = field(default_factory=ChatSettings)
     hooks: ModerationHooks = field(default_factory=ModerationHooks)
     place: TurnPlace = field(default_factory=TurnPlace)
+    line_records: tuple[RecordId, ...] = ()
+    renew: Callable[[], ChatTurn] | None = None
     extra_tools: tuple[AnyTool, ...] = ()
-    _is_second: bool = field(default=False, init=False)
 
     @staticmethod
     def waiting_person(agent: ChatAgent, key: str) -> AgentId:
@@ -272,17 +273,21 @@ class ChatTurn:
         agent.sync_record_count()
         heard, labels = self._heard(streamer), self._summary_labels()
         trace = agent.trace_reply(heard, labels, self.extra_tools)
+        stale = partial(self._is_stale, generation, trace)
+        streamer.before_first = partial(_hold_back, stale)
         with agent.in_flight(trace.guard) as settle:
             work = _TurnWork(self, callbacks, streamer, trace, settle)
-            reply = work.think()
+            try:
+                reply = work.think()
+            except _StaleBasis:
+                settle()
+                return self._again(trace)
             if reply.resolve == "waiting":
                 return reply
-            if _generation(memory) != generation and _rests_on_gone(memory, trace):
-                if not (streamer.shown or work.error or self._is_second):
+            if stale():
+                if not (streamer.shown or work.error):
                     settle()
-                    self.answers, self._is_second = {}, True
-                    agent.charge_usage(trace.guard.calls, trace.guard.tokens)
-                    return None
+                    return self._again(trace)
                 reply = work.as_shown("", "failed", _FORGOTTEN)
                 reply = replace(reply, failure=Failed(reason="forgotten", detail=_FORGOTTEN))
             settle()
@@ -290,6 +295,24 @@ class ChatTurn:
         if work.error is not None:
             raise work.error
         return reply
+
+    def _is_stale(self, generation: int, trace: ReplyTrace) -> bool:
+        """Whether a line of the prompt or a recalled record, since the memory had this
+        ``generation``, is gone."""
+        memory = self.agent.memory
+        with memory.store.owner:
+            if _generation(memory) == generation:
+                return False
+            return are_gone(memory, self.line_records) or _rests_on_gone(memory, trace)
+
+    def _again(self, trace: ReplyTrace) -> None:
+        """Charge an attempt whose basis is gone, and forget its answers."""
+        self.answers = {}
+        if self.renew:
+            turn = self.renew()
+            self.session, self.place = turn.session, turn.place
+            self.line_records = turn.line_records
+        self.agent.charge_usage(trace.guard.calls, trace.guard.tokens)
 
     def _heard(self, streamer: TextStreamer) -> DialogueInput:
         return DialogueInput(
@@ -452,6 +475,8 @@ class _TurnWork:
         return reply
 
     def _broken_off(self, error: BaseException, handler: RecordedAnswers) -> Reply:
+        if isinstance(error, _StaleBasis):
+            raise error
         is_end = isinstance(error, ReplyCancelled | ReplyStopped)
         # Once it is cancelled, an error may come from that.
         is_end = is_end or (isinstance(error, Exception) and self._callbacks.cancel.cancelled)
@@ -528,20 +553,25 @@ def _suspended(agent: ChatAgent, key: str) -> Json:
     return saved
 
 
+class _StaleBasis(BaseException):
+    """What a reply rests on was forgotten or corrected before anything of it was shown."""
+
+
+def _hold_back(stale: Callable[[], bool]) -> None:
+    if stale():
+        raise _StaleBasis
+
+
 def _generation(memory: Memory) -> int:
     return int(getattr(memory, "generation", 0))
 
 
 def _rests_on_gone(memory: Memory, trace: ReplyTrace) -> bool:
     """Whether a record that a thought has recalled was erased, withdrawn or undone meanwhile."""
-    withdrawn = withdrawn_ids(memory.store, memory.agent)
-    for record in trace.guard.recalled:
-        if record.id > len(memory) or record.id in withdrawn:
-            return True
-        stored = memory.stored_record(record.id)
-        if is_erased(stored) or stored.text != record.text:
-            return True
-    return False
+    recalled = tuple(trace.guard.recalled)
+    if are_gone(memory, [record.id for record in recalled]):
+        return True
+    return any(memory.stored_record(record.id).text != record.text for record in recalled)
 
 
 def _records_of(records: Iterable[Record], who: AgentId, text: str) -> list[RecordId]:

@@ -17,14 +17,13 @@ from ...core import (
     format_utterance,
     validate_person_name,
 )
-from ...memory import summarize_lines
-from ...memory.storage import withdrawn_ids
+from ...memory import Corrections, summarize_lines
 from ...tools import AnyTool, ProgressListener
 from .cancellation import CancelToken
 from .chat_settings import ChatSettings, ModerationHooks, time_of_chat
 from .chat_turn import ChatAgent, ChatTurn, TurnCallbacks, TurnPlace, hold_turn
 from .reply_stream import ReplyEvent, ReplyStream, ReplyWork
-from .session_log import SessionLine, SessionLog, SessionTree
+from .session_log import SessionLine, SessionLog, SessionTree, are_gone
 
 MAX_SESSION_NAME = 80
 """Most characters of the name of a session."""
@@ -49,6 +48,10 @@ class SessionAgent(ChatAgent, Protocol):
         extra_tools: Sequence[AnyTool] = (),
     ) -> ChatTurn:
         """A turn of the chat: the message is validated, nothing is answered yet."""
+
+    @property
+    def corrections(self) -> Corrections:
+        """Corrects and forgets records of the memory."""
 
     def learn(
         self,
@@ -211,6 +214,17 @@ class Session:
                 id = self._log.add_line(self.person, self.name, line, [number])
             return self._tree().lines[id]
 
+    def delete(self) -> None:
+        """Erase the session with all of its branches, and the records of its lines with what rests
+        on them, for good: in the present and in every snapshot."""
+        agent, memory = self.agent, self.agent.memory
+        with hold_turn(agent, self.person, TurnCallbacks()):
+            numbers = {n for line in self._tree().lines.values() for n in line.records}
+            present = memory.existing_records(sorted(numbers))
+            agent.corrections.forget([record.id for record in present])
+            self._log.erase(self.person, self.name)
+            memory.store.scrub()
+
     def _take_turn(self, begin: Callable[[], ChatTurn], callbacks: TurnCallbacks) -> Reply:
         with hold_turn(self.agent, self.person, callbacks):
             return begin().run_held(callbacks)
@@ -258,10 +272,9 @@ class Session:
         """A turn after some lines: the last ``settings.window`` of them as they are, the older
         ones as a summary. Lines whose records were corrected or forgotten are left out. The turn
         is run by a caller that holds the turn of the person (``hold_turn``)."""
-        memory = self.agent.memory
-        withdrawn = withdrawn_ids(memory.store, memory.agent)
+        memory, given, given_place = self.agent.memory, lines, place
         first = lines[0].at if lines else at
-        lines = [line for line in lines if withdrawn.isdisjoint(line.records)]
+        lines = [line for line in lines if not are_gone(memory, line.records)]
         start = _window_start(len(lines), self.settings.window)
         older = [(line.utterance, line.records) for line in lines[:start]]
         summary = summarize_lines(older) if older else None
@@ -272,7 +285,7 @@ class Session:
             episode=f"{self.person} and {self.agent.id}, {first.isoformat()}",
         )
         window = [line.utterance for line in lines[start:]]
-        return self.agent.new_turn(
+        turn = self.agent.new_turn(
             text,
             self.person,
             window,
@@ -282,6 +295,9 @@ class Session:
             place=place,
             extra_tools=extra_tools,
         )
+        turn.line_records = tuple(number for line in lines for number in line.records)
+        turn.renew = lambda: self.turn_after(given, text, at, given_place, extra_tools)
+        return turn
 
     # -- streams, and their twins in an event loop ---------------------------------------------
 

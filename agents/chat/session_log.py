@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ...core import AgentId, Json, RecordId, Resolution, SettingError, Time, Utterance
 from ...memory import Corrections, Memory
-from ...memory.storage import SESSION_LOG
+from ...memory.storage import SESSION_LOG, is_erased, withdrawn_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,18 @@ class SessionLog:
             self._append(person, name, "goto", at, {"line": number, "records": []})
             self._withdraw(set(before) - set(after), set(after) - set(before), person, at)
 
+    def erase(self, person: AgentId, name: str) -> None:
+        """Empty all lines of a session for good."""
+        entries = SESSION_LOG.entries(self._store, self._memory.agent)
+        whose = (person, name)
+        numbers = [
+            entry.n
+            for entry in entries
+            if entry.body and (entry.body["person"], entry.body["session"]) == whose
+        ]
+        with self._store.transaction():
+            SESSION_LOG.erase(self._store, self._memory.agent, numbers)
+
     def _append(self, person: AgentId, name: str, event: str, at: Time, data: Json) -> int:
         body = {
             "session": name,
@@ -169,6 +181,15 @@ class SessionLog:
         corrections.withdraw(numbers, why=_OFF_PATH, by=person, at=at)
         back = sorted(set(joined) & withdrawn)
         corrections.put_back(back, why=_OFF_PATH, by=person, at=at)
+
+
+def are_gone(memory: Memory, numbers: Iterable[RecordId]) -> bool:
+    """Whether one of some records was erased, withdrawn from recall, or undone by a restore."""
+    withdrawn = withdrawn_ids(memory.store, memory.agent)
+    return any(
+        number in withdrawn or number > len(memory) or is_erased(memory.stored_record(number))
+        for number in numbers
+    )
 
 
 def _records(lines: Iterable[SessionLine]) -> list[RecordId]:

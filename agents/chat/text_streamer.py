@@ -27,6 +27,8 @@ class TextStreamer:
         self._streamed: list[str] = []
         self._shown: list[str] = []
         self._finished: tuple[str, str] | None = None
+        self.before_first: Callable[[], None] = lambda: None
+        """Called before the first piece is passed on; it may raise to hold the reply back."""
 
     @property
     def shown(self) -> str:
@@ -63,6 +65,8 @@ class TextStreamer:
         )
 
     def _pass_on(self, piece: str) -> None:
+        if piece and not self.shown:
+            self.before_first()
         if self._on_text:
             self._on_text(piece)
         self._shown.append(piece)
