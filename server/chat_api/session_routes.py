@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 
+from ...agents import Session
 from ...agents.chat import ReplyStream
 from ...core import SettingError
 from ..hosting import AccessDenied, RequestRefused, admit
@@ -74,9 +75,9 @@ async def say(session: SessionName, body: SayBody, visit: CurrentVisit, request:
     """Say something and get the reply, whole or as events. Who ends the request early stops the
     reply: what was sent of it is remembered."""
     chat = visit.session(session)
-    if visit.greeting and not await run_in_threadpool(lambda: chat.lines):
+    if visit.greeting:
         await admit(request)
-        await run_in_threadpool(chat.greet, visit.greeting)
+        await run_in_threadpool(greet, chat, visit.greeting)
     return await answer(
         visit, session, request, lambda: chat.stream(body.text), streamed=body.stream
     )
@@ -126,6 +127,17 @@ async def cancel(session: SessionName, visit: CurrentVisit) -> CancelView:
     return CancelView(cancelled=stream is not None and not stream.done)
 
 
+def greet(session: Session, greeting: str) -> None:
+    """Begin a session with the agent's greeting, unless it has begun, also at this moment."""
+    if session.lines:
+        return
+    try:
+        session.greet(greeting)
+    except SettingError:
+        if not session.lines:
+            raise
+
+
 async def answer(
     visit: Visit, name: str, request: Request, start: Callable[[], ReplyStream], *, streamed: bool
 ) -> Any:
@@ -136,7 +148,7 @@ async def answer(
     visit.service.replies[key] = stream
     return await respond(
         stream,
-        visit.person,
+        visit.memory,
         name,
         streamed=streamed,
         numbers=lambda: line_numbers(visit, name),
