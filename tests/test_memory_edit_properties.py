@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from denizens.core import MemoryFault, Record
 from denizens.memory import Compaction, Corrections, Facts, Memory, Notes
 from denizens.memory.storage import SESSION_LOG
@@ -94,7 +95,7 @@ class Life:
         self.memory.add([record], {record.id: [1.0, self.count, 0.0]}, step=self.count)
 
     def _edit(self, deed: str, record: Record, text: str, at: datetime) -> None:
-        corrections = Corrections(self.memory, lambda texts: [[1.0, 2.0, 3.0] for _ in texts])
+        corrections = Corrections(self.memory, lambda texts: np.ones((len(texts), 3), np.float32))
         if deed == "correct":
             corrections.correct(record.id, f"right {text}", at=at)
         elif deed == "forget":
