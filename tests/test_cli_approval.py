@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from denizens.cli import main
-from denizens.cli.chat_session import ask_approval
+from denizens.cli.chat_commands import ask_approval
 from denizens.core import ApprovalRequest, SettingError
 from denizens.models import ImprovisedModel
 from denizens.simulation import (
