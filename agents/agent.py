@@ -51,8 +51,10 @@ from ..core import (
 )
 from ..memory import (
     CompactionBudget,
+    Corrections,
     Documents,
     Memory,
+    Snapshot,
     ToolCallLog,
     document_input,
     memories_input,
@@ -87,8 +89,10 @@ from .maintenance import (
     idle_step,
     is_new_day,
     learn_facts,
+    unique_documents,
     with_maintenance,
 )
+from .memory_edits import agent_corrections, state_at_restore
 from .thoughts import (
     AskRouter,
     StoppedThought,
@@ -170,7 +174,7 @@ class Agent:
                 "pictures; give another"
             )
         self.private_talk = private_talk
-        self.documents = _unique_documents(persona.name, documents)
+        self.documents = unique_documents(persona.name, documents)
         self.memories = tuple(memories)
         self.maintenance = maintenance or Maintenance()
         self.dialogue: Responder = dialogue or Dialogue()
@@ -329,7 +333,13 @@ class Agent:
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
         )
         thought = run_skills(
-            thought, trace.toolbox, who=self.id, now=message.at, person=message.who, guard=guard
+            thought,
+            trace.toolbox,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            guard=guard,
+            zone=heard.zone,
         )
         outcome = yield from run_guarded(thought, guard, trace.asks)
         warn_of_failed_recall(self.id, trace.asks)
@@ -627,12 +637,15 @@ class Agent:
         """A turn of a chat, which ``run`` answers, with other settings and hooks than the agent's
         if given, and with further tools. Raises the errors of ``chat``."""
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
+        settings = settings or self.chat_settings
+        if isinstance(at, datetime):
+            settings, at = settings.at_moment(at)
         message = Utterance(validate_person_name(self.id, person), text, at)
         turn = ChatTurn(
             self,
             validate_utterance(message, "chat"),
             before,
-            settings=settings or self.chat_settings,
+            settings=settings,
             hooks=hooks or self.hooks,
             place=place or TurnPlace(),
             extra_tools=tuple(extra_tools),
@@ -729,19 +742,27 @@ class Agent:
         copy. Raises SettingError if nothing would be released."""
         return release_record(self.memory, record, audience=audience, clear=clear, by=by, why=why)
 
+    # -- corrections and snapshots -----------------------------------------------------------
 
-def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
-    """The files without duplicates. Raises SettingError for two files of one name: a memory
-    identifies documents by their file names."""
-    files: dict[str, Path] = {}
-    for path in map(Path, documents):
-        other = files.setdefault(path.name, path)
-        if other.absolute() != path.absolute():
-            raise SettingError(
-                f"{who}: the documents {other} and {path} have one name, by which they are cited; "
-                "rename one of them"
-            )
-    return tuple(files.values())
+    @property
+    def corrections(self) -> Corrections:
+        """Corrects and forgets single records of the memory, embedded by the agent's model."""
+        return agent_corrections(self, self.persona)
+
+    @check_arguments
+    @exclusive(_store_lock)
+    def snapshot(self, label: str = "", *, at: Time | None = None) -> Snapshot:
+        """``Memory.snapshot``, with the state of the agent: a savegame."""
+        return self.memory.snapshot(label, at=at, state=to_json(self.state))
+
+    @exclusive(_store_lock)
+    def restore(self, snapshot: Snapshot | int) -> Snapshot:
+        """``Memory.restore``, with the state of then. What its lifetime budget has paid for stays
+        paid, and a reply that is being made meanwhile is made again."""
+        restored = self.memory.restore(snapshot)
+        self._set_state(state_at_restore(restored, self.persona, self.state))
+        self._bootstrapped = False
+        return restored
 
 
 def _toolbox_with_policy(

@@ -8,8 +8,12 @@ from .class_loader import missing_methods as missing_methods
 from .class_loader import require_class as require_class
 from .class_loader import require_unshadowed as require_unshadowed
 from .clock import Clock as Clock
+from .clock import local_time as local_time
+from .clock import machine_time as machine_time
 from .clock import time_error as time_error
+from .clock import time_zone as time_zone
 from .clock import to_seconds as to_seconds
+from .clock import zone_name as zone_name
 from .codec import canonical as canonical
 from .codec import digest as digest
 from .codec import digest_text as digest_text

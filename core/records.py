@@ -30,7 +30,8 @@ class Record:
     ``sources`` and ``audience`` are its ``Label``; None: the sources that follow from ``who`` and
     the document. ``episode`` names the conversation, session or document that it is part of, and
     ``source`` the place in it (a page, a line). It is not recalled from ``until`` on. A
-    ``pinned`` record is never replaced by a summary.
+    ``pinned`` record is never replaced by a summary. ``zone`` is the time zone of who said it, by
+    which its "tomorrow" is meant (empty: that of the memory's clock, as ``created`` always is).
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
@@ -40,6 +41,7 @@ class Record:
         "until",
         "pinned",
         "sources",
+        "zone",
     )
 
     id: RecordId
@@ -60,6 +62,7 @@ class Record:
     until: Time | None = None
     pinned: bool = False
     sources: tuple[str, ...] | None = None
+    zone: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -86,7 +89,8 @@ class Cue:
     and ``before`` bound the creation time. ``tokens`` bounds the total length of the texts
     (0: unbounded). ``variety``, 0 to 1, is the weight of diversity in maximal marginal relevance
     (Carbonell and Goldstein 1998). ``around`` adds so many neighbours in its episode to each
-    hit."""
+    hit. ``zone`` is the time zone of who asks, by which "yesterday" in the text is meant (empty:
+    that of the memory's clock, as ``at`` always is)."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "person",
@@ -96,6 +100,7 @@ class Cue:
         "variety",
         "around",
         "listeners",
+        "zone",
     )
 
     text: str
@@ -111,6 +116,7 @@ class Cue:
     variety: float = 0.0
     around: int = 0
     listeners: tuple[AgentId, ...] = ()
+    zone: str = ""
 
     @property
     def hearers(self) -> tuple[AgentId, ...]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 
-from ...core import AgentId, DenizensError, SettingError, Time, check_arguments
+from ...core import (
+    AgentId,
+    DenizensError,
+    SettingError,
+    Time,
+    check_arguments,
+    time_zone,
+    zone_name,
+)
 from ...planners import ReplyStyle
 
 MAX_MANNER_CHARS = 2000
@@ -24,7 +31,9 @@ class ChatSettings:
     behind who the agent is. ``drafts``: of so many one is chosen; with 1 the reply is streamed
     token by token (with ``sentences`` once it is whole). Of a session the last ``window`` lines
     stand in the prompt, older ones as a summary. ``time_zone`` is the person's, such as
-    "Europe/Berlin": what "tonight" means to them; records keep the agent's own clock.
+    "Europe/Berlin" or "+02:00": what "tonight" means to them, also later, since records keep it;
+    the times of records are those of this machine's clock. A message whose ``at`` has a time zone
+    says it for itself.
 
     Raises SettingError for a value that cannot be.
     """
@@ -49,7 +58,15 @@ class ChatSettings:
         ):
             raise SettingError(f"chat: temperature must be from 0 to 2, not {self.temperature!r}")
         self._check_manner()
-        _ = self.zone
+        if not isinstance(self.time_zone, str):
+            kind = type(self.time_zone).__name__
+            raise SettingError(
+                f"chat: time_zone must be a name such as 'Europe/Berlin', not {kind}"
+            )
+        try:
+            time_zone(self.time_zone)
+        except SettingError as error:
+            raise SettingError(f"chat: time_zone: {error}") from error
 
     def _check_manner(self) -> None:
         if not isinstance(self.manner, str):
@@ -65,26 +82,19 @@ class ChatSettings:
             )
 
     @property
-    def zone(self) -> ZoneInfo | None:
+    def zone(self) -> tzinfo | None:
         """The time zone of the person; None if it is not known."""
-        if not self.time_zone:
-            return None
-        try:
-            return ZoneInfo(self.time_zone)
-        except (KeyError, ValueError, OSError, TypeError) as error:
-            raise SettingError(
-                f"chat: time_zone = {self.time_zone!r:.60} is no known time zone; "
-                "give a name such as 'Europe/Berlin'"
-            ) from error
+        return time_zone(self.time_zone)
 
-    def time_difference(self, at: Time) -> timedelta:
-        """How far the person's clock is ahead of the agent's, which is that of this machine."""
-        zone = self.zone
-        if zone is None:
-            return timedelta(0)
-        here = at.astimezone()
-        theirs = here.astimezone(zone).replace(tzinfo=None)
-        return theirs - here.replace(tzinfo=None)
+    def at_moment(self, at: datetime) -> tuple[ChatSettings, Time]:
+        """The settings of a message and its time by the clock of this machine: without a time zone
+        of their own, the settings take that of ``at``, if it has one."""
+        if at.tzinfo is None:
+            return self, at
+        settings = self
+        if not self.time_zone:
+            settings = replace(self, time_zone=zone_name(at.tzinfo, at))
+        return settings, machine_clock(at)
 
     @property
     def style(self) -> ReplyStyle:
@@ -99,9 +109,14 @@ class ChatSettings:
         )
 
 
-def time_of_chat(at: Time | None) -> Time:
-    """``at``, or the time of this machine without microseconds."""
-    return at or datetime.now().replace(microsecond=0)
+def time_of_chat(at: datetime | None) -> Time:
+    """``at`` by the clock of this machine, or its present time without microseconds."""
+    return datetime.now().replace(microsecond=0) if at is None else machine_clock(at)
+
+
+def machine_clock(at: datetime) -> Time:
+    """A time with a time zone by the clock of this machine; one without as it is."""
+    return at if at.tzinfo is None else at.astimezone().replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

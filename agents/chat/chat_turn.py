@@ -291,7 +291,7 @@ class ChatTurn:
             summary=self.place.summary,
             episode=self.place.episode,
             is_recorded=self.place.is_recorded,
-            ahead=self.settings.time_difference(self.message.at),
+            zone=self.settings.time_zone,
             show=streamer.finish,
         )
 
@@ -403,6 +403,7 @@ class _TurnWork:
             in_chat=True,
             person=turn.message.who,
             waiting=self._waiting,
+            zone=turn.settings.time_zone,
         )
 
     def think(self) -> Reply:

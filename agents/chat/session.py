@@ -146,7 +146,7 @@ class Session:
         ``check`` is called while the agent thinks; what it raises ends the reply. After
         ``cancel.cancel()``, from any thread, the reply ends with ``resolve`` "cancelled" and the
         text that was shown so far. Message and shown text are remembered in both cases."""
-        now = time_of_chat(at)
+        now = time_of_chat(None) if at is None else at
         calls = _callbacks(on_text, approve, listener, check, cancel)
         return self._take_turn(lambda: self._new_turn(text, now), calls)
 
@@ -294,7 +294,7 @@ class Session:
         check: Callable[[], None] | None = None,
     ) -> ReplyStream:
         """Say something and get the reply as a stream, which a thread works on from now on."""
-        now = time_of_chat(at)
+        now = time_of_chat(None) if at is None else at
         return self._stream(lambda: self._new_turn(text, now), approve, check)
 
     begin_reply = stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime
 from typing import ClassVar
 
 from ...core import (
@@ -32,13 +32,13 @@ from ...core import (
     Seed,
     Situation,
     Thought,
-    Time,
     ToolSpec,
     Utterance,
     call,
     format_utterance,
     generate,
     recall,
+    time_zone,
     tool_option,
 )
 from ..arguments import (
@@ -142,9 +142,9 @@ class DialogueInput:
     two speakers only; ``stream``: the reply may be streamed.
 
     ``summary`` stands for lines before ``before``. ``episode`` names the session in the records
-    (empty: by its first line); ``is_recorded``: the line has its record already. ``ahead`` is how
-    far the clock of the speaker is ahead of the agent's. ``show`` is called with the text of the
-    reply as soon as it is chosen, and returns the text that the person was shown of it."""
+    (empty: by its first line); ``is_recorded``: the line has its record already. ``zone`` is the
+    time zone of the speaker (empty: that of the line's time). ``show`` is called with the text of
+    the reply as soon as it is chosen, and returns the text that the person was shown of it."""
 
     line: Utterance
     before: tuple[Utterance, ...] = ()
@@ -154,13 +154,14 @@ class DialogueInput:
     summary: str = ""
     episode: str = ""
     is_recorded: bool = False
-    ahead: timedelta = timedelta(0)
+    zone: str = ""
     show: Callable[[str], str] = str
 
     @property
-    def now(self) -> Time:
-        """The speaker's own time, by which "tonight" is meant."""
-        return self.line.at + self.ahead
+    def now(self) -> datetime:
+        """The time by which "tonight" is meant: with the time zone of the speaker, if known."""
+        zone = time_zone(self.zone)
+        return self.line.at if zone is None else self.line.at.astimezone(zone)
 
     def episode_of(self, name: AgentId) -> str:
         """The episode of the records of the turn: all lines of a session share one, so that a
@@ -246,13 +247,22 @@ class Dialogue:
         why = f"{heard.line.who} spoke to {builder.situation.persona.name}."
         return reply, builder.build(Action("wait"), why)
 
+    def _cue(self, heard: DialogueInput) -> Cue:
+        line = heard.line
+        text = line.text[:_MAX_CUE_CHARS]
+        return Cue(
+            text=text,
+            at=line.at,
+            limit=self.recalled,
+            rules="hybrid",
+            person=line.who,
+            zone=heard.zone,
+        )
+
     def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
-        line = heard.line
-        text = line.text[:_MAX_CUE_CHARS]
-        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
-        answer = yield from recall(Recall(cue=cue))
+        answer = yield from recall(Recall(cue=self._cue(heard)))
         records: tuple[Record, ...] = ()
         held: float | None = None
         if isinstance(answer, Recalled):
@@ -310,16 +320,24 @@ class Dialogue:
     ) -> Thought[ReplyBasis]:
         """What persona and memory have on a line: its answer, else what bears on it."""
         persona, line = builder.situation.persona, heard.line
-        # Records of lines that the prompt shows anyway are left out.
-        window = heard.style.window or self.shown
-        shown = {earlier.text for earlier in heard.before[-window:]} | {line.text}
-        fresh = [record for record in records if _quoted_words(record) not in shown]
-        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
+        # The prompt shows the last lines anyway: of their records only what the asker told is
+        # looked at, which may answer a question, and none stands in the note of the prompt.
+        window = heard.style.window or self.shown
+        shown = {earlier.text for earlier in heard.before[-window:]}
+        lately = {record.id for record in records if _quoted_words(record) in shown}
+        fresh = [
+            record
+            for record in records
+            if _quoted_words(record) != line.text
+            and (record.id not in lately or (question is not None and record.who == line.who))
+        ]
+        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
-        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
+        noted = [one for one in fitted if one.record is None or one.record.id not in lately]
+        memories = [answer] if answer else [one.text for one in noted if bears_on(one)]
         return ReplyBasis(
             question=question,
             answer=answer,
@@ -524,11 +542,17 @@ def add_turn_records(
             audience=audience,
             episode=episode,
             rests_on=(line,),
+            zone=heard.zone,
         )
     if text:
         said = format_utterance(name, line.who, text)
         builder.add_record(
-            "utterance", said, importance=importance, audience=audience, episode=episode
+            "utterance",
+            said,
+            importance=importance,
+            audience=audience,
+            episode=episode,
+            zone=heard.zone,
         )
 
 
