@@ -213,8 +213,8 @@ def test_the_command_serves_and_stops(tmp_path: Path) -> None:
             assert httpx.get(f"{url}readyz").json() == {"status": "ready"}
             agents = httpx.get(f"{url}v1/models").json()["data"]
             assert [one["id"] for one in agents] == ["improvised", "bo-lind"]
-            params = {"person": "Ada"}
-            listed = httpx.get(f"{url}api/agents/bo-lind/memory", params=params).json()
+            headers = {"X-Denizens-Person": "Ada"}
+            listed = httpx.get(f"{url}api/agents/bo-lind/memory", headers=headers).json()
             assert bool("I like rye" in json.dumps(listed)) == bool(expected)
             body = {**ASK, "model": "bo-lind", "user": "Ada"}
             body["messages"] = [{"role": "user", "content": "I like rye bread."}]
