@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from denizens.tests.support.hosted_app import hosted_app
 from denizens.tests.support.running_app import running_app
@@ -19,10 +20,11 @@ def test_no_request_of_the_document_fails(tmp_path: Path) -> None:
     """Whatever fits the document, and much that does not, gets an answer below 500."""
     import schemathesis
 
-    limits = {"requests_per_minute": 0, "deadline": 20.0}
+    limits: dict[str, Any] = {"requests_per_minute": 0, "deadline": 20.0}
     with hosted_app(tmp_path, **limits) as app, running_app(app.app) as address:
         schema = schemathesis.openapi.from_dict(app.app.openapi())
-        operations = [result.ok() for result in schema.get_all_operations()]
+        results: list[Any] = list(schema.get_all_operations())
+        operations = [result.ok() for result in results]
         statuses: Counter[int] = Counter()
         failures: list[str] = []
         share = max(2, CASES // len(operations))

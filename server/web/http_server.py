@@ -58,7 +58,8 @@ def guarded_protocol(settings: HostingSettings, admission: Admission) -> type[H1
             if path and self.cycle is not before:
                 # A task was made for it, which has not run yet.
                 admission.arriving += 1
-                self.scope[ARRIVING] = True  # type: ignore[typeddict-unknown-key]
+                scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+                scope[ARRIVING] = True
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
