@@ -100,6 +100,22 @@ def test_an_interview_leaves_no_trace(client: Any) -> None:
     assert lines_of(client) == []
 
 
+def test_a_session_is_deleted_with_what_is_remembered_of_it(client: Any) -> None:
+    """Its lines, on all branches, and their records are gone from every answer; others stay."""
+    said(client, "The kestrel is ill")
+    client.post(f"{MAIN}/replies", json={})
+    other = "/api/agents/bo/sessions/other"
+    client.post(f"{other}/messages", json={"text": "The heron is well"})
+    assert client.delete(MAIN).status_code == 204
+    names = [one["name"] for one in client.get("/api/agents/bo/sessions").json()]
+    assert names == ["other"]
+    assert client.get(MAIN).json()["lines"] == []
+    everything = client.get(f"{MEMORY}/export?scope=all").text
+    assert "kestrel" not in everything
+    assert "heron" in everything
+    assert client.delete(MAIN).status_code == 404
+
+
 def test_memory_is_corrected_and_forgotten_with_or_without_history(client: Any) -> None:
     """A correction is a new record with a history; what is erased stands in no export."""
     found = client.get(f"{MEMORY}/search", params={"text": "daughter"}).json()[0]

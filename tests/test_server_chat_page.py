@@ -112,7 +112,12 @@ def test_a_reply_is_stopped_made_anew_and_a_line_edited(new_page: NewPage, addre
     expect(page.locator(".hits")).to_contain_text("Runa")
     page.get_by_role("button", name="New talk").click()
     expect(page.locator(".opening")).to_be_visible()
-    expect(page.get_by_role("button", name="Good evening! 2 lines")).to_be_visible()
+    page.get_by_role("button", name="Good evening! 2 lines").click()
+    page.get_by_role("button", name="Delete this talk").click()
+    screenshots(page, "chat-delete")
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator(".opening")).to_be_visible()
+    expect(page.get_by_role("button", name="Good evening!")).to_have_count(0)
 
 
 def test_a_question_without_a_trace(new_page: NewPage, address: str) -> None:

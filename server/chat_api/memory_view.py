@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ...agents import Agent, AskRouter
 from ...agents.chat import ReplyWhy, SessionLine
 from ...core import (
     Cue,
-    Embed,
     Failed,
     Hit,
     ModelError,
@@ -18,14 +17,11 @@ from ...core import (
     Record,
     RecordId,
     RecordKind,
-    Thought,
-    Vectors,
     drive,
     is_visible,
     recall,
     same_name,
 )
-from ...memory import Corrections
 from ..hosting import AccessDenied, Caller
 from .views import (
     ForgetView,
@@ -36,11 +32,6 @@ from .views import (
     VersionView,
     WhyView,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 MemoryScope: TypeAlias = Literal["person", "all"]
 """What is shown: what is of or for the person; or all that it may hear, for the owner."""
@@ -86,7 +77,7 @@ class PersonMemory:
 
     def records(self, kinds: Sequence[RecordKind] = ()) -> list[Record]:
         """The records that hold, in order of number."""
-        withdrawn = Corrections(self._agent.memory).withdrawn
+        withdrawn = self._agent.corrections.withdrawn
         records = self._agent.memory.records(kinds=kinds, person=self._person)
         return [one for one in records if one.id not in withdrawn and self.shows(one)]
 
@@ -121,7 +112,7 @@ class PersonMemory:
                 by=version.by,
                 why=version.why,
             )
-            for version in Corrections(self._agent.memory).history(number)
+            for version in self._agent.corrections.history(number)
             if version.record is None or self.shows(version.record)
         ]
 
@@ -206,7 +197,7 @@ class PersonMemory:
     def correct(self, number: int, text: str, *, keep_history: bool, why: str) -> RecordView:
         """Replace the text of a record. Raises AccessDenied, MemoryFault."""
         self._editable(number)
-        corrections = Corrections(self._agent.memory, self._embed)
+        corrections = self._agent.corrections
         record = corrections.correct(
             number, text, keep_history=keep_history, by=self._person, why=why
         )
@@ -215,7 +206,7 @@ class PersonMemory:
     def forget(self, number: int, *, keep_history: bool, why: str) -> ForgetView:
         """Forget a record with what rests on it. Raises AccessDenied, MemoryFault."""
         self._editable(number)
-        report = Corrections(self._agent.memory, self._embed).forget(
+        report = self._agent.corrections.forget(
             number, keep_history=keep_history, by=self._person, why=why
         )
         # Of what rested on it, the numbers of records that are not this person's are nobody's
@@ -249,17 +240,6 @@ class PersonMemory:
     def _is_of_person(self, record: Record) -> bool:
         return same_name(record.who, self._person)
 
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The embeddings of texts by the agent's model, float32 of shape (n, d)."""
-        agent = self._agent
-        answer = drive(
-            {agent.id: _embed_thought(tuple(texts))},
-            AskRouter({agent.id: agent}, at=datetime.now().replace(microsecond=0)),
-        )[agent.id]
-        if isinstance(answer, Failed):
-            raise ModelError(f"{agent.id}: the text could not be embedded ({answer.detail})")
-        return answer.array()
-
 
 def owns_agents(caller: Caller) -> bool:
     """Whether the caller owns the agents: who is on the machine of a server without keys."""
@@ -282,9 +262,3 @@ def hit_view(hit: Hit, cited: bool = False) -> HitView:
         lexical=hit.lexical,
         cited=cited,
     )
-
-
-def _embed_thought(texts: tuple[str, ...]) -> Thought[Vectors | Failed]:
-    (answer,) = yield (Embed(texts=texts),)
-    assert isinstance(answer, Vectors | Failed)
-    return answer

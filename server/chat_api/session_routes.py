@@ -12,7 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from ...agents import Session
 from ...agents.chat import ReplyStream
 from ...core import SettingError
-from ..hosting import AccessDenied, RequestRefused, admit
+from ..hosting import AccessDenied, admit
 from .chat_service import CurrentVisit, Visit
 from .reply_events import ReplyKey, respond
 from .session_view import session_content, session_summary
@@ -38,7 +38,8 @@ def list_sessions(visit: CurrentVisit) -> list[SessionSummary]:
     """The person's sessions with the agent in which something was said, the latest first."""
     names = visit.agent.sessions(visit.person)
     summaries = [session_summary(visit, name) for name in names]
-    return sorted(summaries, key=lambda one: one.last or datetime.min, reverse=True)
+    kept = [one for one in summaries if one.lines]
+    return sorted(kept, key=lambda one: one.last or datetime.min, reverse=True)
 
 
 @router.post("", status_code=201)
@@ -62,12 +63,16 @@ def read_session(session: SessionName, visit: CurrentVisit) -> SessionContent:
 
 @router.delete("/{session}", status_code=204)
 def delete_session(session: SessionName, visit: CurrentVisit) -> None:
-    """Delete a session with all its branches, and what the agent remembers of it."""
-    known_session(visit, session)
-    delete = getattr(visit.session(session), "delete", None)
-    if delete is None:
-        raise RequestRefused(501, "sessions cannot be deleted yet; forget its memories one by one")
-    delete()
+    """Delete a session with all its branches, what the agent remembers of it, and what rests on
+    that, as ``forget`` of the memory does."""
+    chat = visit.session(session)
+    lines = {line.id: line for path in (chat.lines, *chat.branches) for line in path}
+    if not lines:
+        raise AccessDenied(404, f"there is no session '{session:.80}' of {visit.person}")
+    records = dict.fromkeys(number for line in lines.values() for number in line.records)
+    kept = visit.agent.memory.existing_records(list(records))
+    if kept:
+        visit.agent.corrections.forget([record.id for record in kept], why="its talk was deleted")
 
 
 @router.post("/{session}/messages", response_model=ReplyView, responses=EVENTS)
@@ -162,9 +167,3 @@ def line_numbers(visit: Visit, name: str) -> tuple[int, int]:
     said = next((line.id for line in lines if line.who == visit.person), 0)
     reply = lines[-1].id if lines and lines[-1].who != visit.person else 0
     return said, reply
-
-
-def known_session(visit: Visit, name: str) -> None:
-    """Raises AccessDenied (404) for a session of which the store has nothing."""
-    if name not in visit.agent.sessions(visit.person):
-        raise AccessDenied(404, f"{visit.person} has no session '{name:.80}' with this agent")
