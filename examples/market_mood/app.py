@@ -151,6 +151,11 @@ class Day:
         """The mean of the headlines' moods."""
         return sum(self.moods) / len(self.moods)
 
+    @property
+    def pressure(self) -> float:
+        """The sum of the headlines' moods, which is watched."""
+        return sum(self.moods)
+
     def __str__(self) -> str:
         sign = 1 if self.size > 0 else -1
         example = max(zip(self.moods, self.headlines), key=lambda pair: sign * pair[0])[1]
@@ -220,7 +225,7 @@ def _draw(rng: Random, rows: list[dict[str, str]], company: str, mood: str) -> d
 
 def chart(days: list[Day]) -> str:
     """An SVG picture without anything from elsewhere: a row for each company, a bar for each day
-    (mood by height and colour), a mark for each alert."""
+    (the sum of its moods), a mark for each alert."""
     companies = sorted({day.company for day in days})
     first, last = min(day.at for day in days), max(day.at for day in days)
     step, row, left = 12, 92, 150
@@ -230,8 +235,8 @@ def chart(days: list[Day]) -> str:
         'font-family="system-ui, sans-serif" font-size="13">',
         "<title>Mood of the news by company and day</title>",
         f'<rect width="{width}" height="{height}" fill="#fbfaf7"/>',
-        f'<text x="16" y="26" font-size="17" fill="#222">Mood of the news, {first:%d %B} to '
-        f"{last:%d %B %Y}</text>",
+        '<text x="16" y="26" font-size="17" fill="#222">Mood of the news, summed by day, '
+        f"{first:%d %B} to {last:%d %B %Y}</text>",
     ]
     for place, company in enumerate(companies):
         middle = 92 + row * place
@@ -240,15 +245,15 @@ def chart(days: list[Day]) -> str:
             f'<line x1="{left}" x2="{width - 20}" y1="{middle}" y2="{middle}" stroke="#bbb"/>'
         )
         for day in (day for day in days if day.company == company):
-            x, size = left + step * (day.at - first).days, abs(day.mood) * 34
-            colour = "#2c7a57" if day.mood >= 0 else "#b3432b"
-            top = middle - size if day.mood >= 0 else middle
+            x, size = left + step * (day.at - first).days, min(40.0, abs(day.pressure) * 6)
+            colour = "#2c7a57" if day.pressure >= 0 else "#b3432b"
+            top = middle - size if day.pressure >= 0 else middle
             parts.append(
                 f'<rect x="{x}" y="{top:.1f}" width="{step - 3}" height="{size:.1f}" '
-                f'fill="{colour}"><title>{escape(f"{day.at}: {day.mood:+.2f}")}</title></rect>'
+                f'fill="{colour}"><title>{escape(f"{day.at}: {day.pressure:+.2f}")}</title></rect>'
             )
             if day.alert:
-                at = middle + (48 if day.size < 0 else -38)
+                at = middle + (54 if day.size < 0 else -44)
                 parts.append(
                     f'<text x="{x + step / 2}" y="{at}" text-anchor="middle" font-weight="bold" '
                     f'fill="#222">{escape(day.alert)}<title>{escape(str(day))}</title></text>'

@@ -133,7 +133,8 @@ class Dialogue:
     are not checked against what the agent knows, for a model with knowledge of its own.
     ``known_only``: every question but small talk is answered from persona, memory and tools, or
     with not knowing: also one for yes or no ("Do you sell bicycles?"), which a person in a town
-    may answer as it likes. For an agent that must not make anything up.
+    may answer as it likes; and results of tools are told as they are. For an agent that must not
+    make anything up.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -237,6 +238,8 @@ class Dialogue:
                 calls = called
             if any(record.ok for record in calls):
                 basis = ReplyBasis()
+                # A small model tells a long result in words of its own, and some of them wrong.
+                text = "; ".join(result_texts(calls)) if self.known_only else ""
             elif calls:
                 basis, text = ReplyBasis(), "; ".join(map(failure_text, calls))
             elif not text and self._is_unknown(basis, records, held):
