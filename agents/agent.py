@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -30,6 +31,7 @@ from ..core import (
     Record,
     RecordId,
     Reply,
+    Resolution,
     Seed,
     SettingError,
     Situation,
@@ -49,24 +51,34 @@ from ..core import (
 )
 from ..memory import (
     CompactionBudget,
+    Corrections,
     Documents,
     Memory,
+    Snapshot,
     ToolCallLog,
     document_input,
     memories_input,
     write_log_line,
 )
 from ..memory.storage import IMAGES_SUFFIX
-from ..planners import Daily, Dialogue
+from ..planners import Daily, Dialogue, DialogueInput
 from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
 from .chat import (
+    ChatSettings,
     ChatTurn,
+    ModerationHooks,
+    ReplyEvent,
     ReplyStream,
+    ReplyTrace,
     Responder,
     Session,
+    SessionLog,
+    TurnCallbacks,
+    TurnPlace,
     TurnQueue,
     learn_thought,
     reply_thought,
+    shown_thought,
     validate_utterance,
 )
 from .declassification import RELEASE_LOG, log_release, release_record
@@ -77,8 +89,10 @@ from .maintenance import (
     idle_step,
     is_new_day,
     learn_facts,
+    unique_documents,
     with_maintenance,
 )
+from .memory_edits import agent_corrections, state_at_restore
 from .thoughts import (
     AskRouter,
     StoppedThought,
@@ -122,7 +136,8 @@ class Agent:
     messages and replies of a chat are recalled only in chats with that person. ``documents`` are
     imported, and ``memories`` added, before the first step or chat. ``maintenance`` says what the
     memory does at the first step of each day. ``policy`` bounds the use of tools (None: the
-    toolbox's own); ``trusted`` are patterns of further sources that the policy trusts.
+    toolbox's own); ``trusted`` are patterns of further sources that the policy trusts. ``chat``
+    says how it replies in chats, ``hooks`` may change what is heard and shown there.
 
     Raises SettingError if the memory is another agent's, or two documents have one file name.
     """
@@ -145,6 +160,8 @@ class Agent:
         documents: Sequence[Path | str] = (),
         memories: Sequence[Record] = (),
         maintenance: Maintenance | None = None,
+        chat: ChatSettings | None = None,
+        hooks: ModerationHooks | None = None,
     ) -> None:
         if memory.agent != persona.name:
             raise SettingError(
@@ -157,7 +174,7 @@ class Agent:
                 "pictures; give another"
             )
         self.private_talk = private_talk
-        self.documents = _unique_documents(persona.name, documents)
+        self.documents = unique_documents(persona.name, documents)
         self.memories = tuple(memories)
         self.maintenance = maintenance or Maintenance()
         self.dialogue: Responder = dialogue or Dialogue()
@@ -172,7 +189,9 @@ class Agent:
         self._bootstrapped = False
         self.turns = TurnQueue(persona.name)
         """The turns of its chats: those of one person run one after the other."""
-        self._sessions: dict[tuple[str, str], Session] = {}
+        self.chat_settings = chat or ChatSettings()
+        self.hooks = hooks or ModerationHooks()
+        self._guards_in_flight: list[ThoughtGuard] = []
         self.state = state or AgentState(
             currently=persona.currently, reflect_left=persona.reflect_after, records=len(memory)
         )
@@ -275,51 +294,84 @@ class Agent:
         self, message: Utterance, session: Sequence[Utterance] = (), *, seed: Seed | None = None
     ) -> Thought[Reply]:
         """Reply to a person's message, after the utterances of a session. Writes nothing."""
-        asks: list[AnsweredAsk] = []
         message = validate_utterance(message, "reply")
         message = replace(message, who=validate_person_name(self.id, message.who))
         self.sync_record_count()
-        listeners = (message.who,)
+        heard = DialogueInput(line=message, before=tuple(session), private=self.private_talk)
+        return (yield from self.traced_reply(self.trace_reply(heard), seed))
+
+    def trace_reply(
+        self,
+        heard: DialogueInput,
+        labels: Iterable[Label] = (),
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ReplyTrace:
+        """A reply that begins, with the guard of its thought; ``labels`` are of what the prompt
+        shows besides the lines, ``extra_tools`` are offered beside the agent's own."""
+        toolbox = self.tools.with_tools(extra_tools) if extra_tools else self.tools
+        listeners = (heard.line.who,)
         own_words_only = not getattr(self.dialogue, "reads_state", True)
-        own = self.state
-        shown = trusted_state(own, listeners, self.memory, own_words_only)
+        shown = trusted_state(self.state, listeners, self.memory, own_words_only)
         guard = self.new_guard(
             listeners=listeners,
-            given=labelled_session(message, session, self.memory, self.private_talk),
-            labels=shown.labels.values(),
+            given=labelled_session(heard.line, heard.before, self.memory, heard.private),
+            labels=(*shown.labels.values(), *labels),
+            toolbox=toolbox,
         )
+        return ReplyTrace(heard=heard, toolbox=toolbox, guard=guard, own=self.state, shown=shown)
+
+    def traced_reply(self, trace: ReplyTrace, seed: Seed | None = None) -> Thought[Reply]:
+        """The thought of a reply, whose asks the trace keeps. Writes nothing."""
+        heard, guard, states = trace.heard, trace.guard, (trace.own, trace.shown)
+        message = heard.line
         thought = reply_thought(
             self.dialogue,
             self.persona,
-            shown,
-            message,
-            tuple(session),
-            self.tools.specs(),
+            trace.shown,
+            heard,
+            trace.toolbox.specs(),
             seed or Seed.of(0).child(self.id, message.at.isoformat(), message.text),
-            self.private_talk,
         )
         thought = run_skills(
-            thought, self.tools, who=self.id, now=message.at, person=message.who, guard=guard
+            thought,
+            trace.toolbox,
+            who=self.id,
+            now=message.at,
+            person=message.who,
+            guard=guard,
+            zone=heard.zone,
         )
-        outcome = yield from run_guarded(thought, guard, asks)
-        warn_of_failed_recall(self.id, asks)
+        outcome = yield from run_guarded(thought, guard, trace.asks)
+        warn_of_failed_recall(self.id, trace.asks)
         if isinstance(outcome, StoppedThought):
             failure = Failed(reason=outcome.reason, detail=outcome.why)
-            step = self._finish_step(outcome, asks, guard, (own, shown))
+            step = self._finish_step(outcome, trace.asks, guard, states)
             return Reply(text="", step=step, resolve="failed", failure=failure)
         said, decision = outcome
         return Reply(
             text=said.text,
-            step=self._finish_step(decision, asks, guard, (own, shown)),
+            step=self._finish_step(decision, trace.asks, guard, states),
             cited=said.cited,
             receipts=tuple(one.receipt for one in said.calls if one.receipt),
             held=said.held,
             resolve=said.resolve,
-            sources=cited_places(asks, said.text, message.text, self.memory, said.based_on)
+            sources=cited_places(trace.asks, said.text, message.text, self.memory, said.based_on)
             if said.resolve == "answer"
             else (),
             failure=said.failure,
         )
+
+    def shown_reply(
+        self, trace: ReplyTrace, text: str, why: str, resolve: Resolution
+    ) -> Thought[Reply]:
+        """The thought that records a message and what was shown of the reply to it, under the
+        labels of what the reply had read by then."""
+        asks = list(trace.asks)
+        thought = traced(shown_thought(self.persona, trace.shown, trace.heard, text, why), asks)
+        decision = yield from thought
+        step = self._finish_step(decision, asks, trace.guard, (trace.own, trace.shown))
+        cited = cited_places(asks, text, trace.heard.line.text, self.memory) if text else ()
+        return Reply(text=text, step=step, resolve=resolve, sources=cited)
 
     def new_guard(
         self,
@@ -327,13 +379,14 @@ class Agent:
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[ThoughtInput, Label]] = (),
         labels: Iterable[Label] = (),
+        toolbox: Toolbox | None = None,
     ) -> ThoughtGuard:
-        """A guard for one thought of this agent."""
+        """A guard for one thought of this agent, which may call the tools of ``toolbox`` (None:
+        its own)."""
         return ThoughtGuard(
             self.id,
-            self.tools,
-            calls=self.state.calls,
-            tokens=self.state.tokens,
+            toolbox or self.tools,
+            used=self._life_usage,
             sources_of=lambda record: self.memory.sources(record.id),
             listeners=listeners,
             given=given,
@@ -409,6 +462,28 @@ class Agent:
         else:
             self.state = state
 
+    def _life_usage(self, guard: ThoughtGuard) -> tuple[int, int]:
+        """The lifetime usage, with that of other replies that are being made, in calls and
+        tokens."""
+        others = [other for other in self._guards_in_flight if other is not guard]
+        calls = self.state.calls + sum(other.calls for other in others)
+        return calls, self.state.tokens + sum(other.tokens for other in others)
+
+    @contextmanager
+    def in_flight(self, guard: ThoughtGuard) -> Iterator[Callable[[], None]]:
+        """Count the usage of a reply's guard for the other replies, until the function that it
+        gives is called: before the usage is committed."""
+
+        def settle() -> None:
+            if guard in self._guards_in_flight:
+                self._guards_in_flight.remove(guard)
+
+        self._guards_in_flight.append(guard)
+        try:
+            yield settle
+        finally:
+            settle()
+
     def _has_lifetime_budget(self) -> bool:
         life = self.tools.policy.life
         return life.calls is not None or life.tokens is not None
@@ -430,7 +505,9 @@ class Agent:
         """Take over a state until the transaction, if one is open, is rolled back."""
         before, store = self.state, self.memory.store
         if (state.calls, state.tokens) != (before.calls, before.tokens) and store.write:
-            ToolCallLog(store).save_usage(self.id, state.calls, state.tokens)
+            # With the calls of replies that are being made: a process may end in them.
+            others = sum(guard.calls for guard in self._guards_in_flight)
+            ToolCallLog(store).save_usage(self.id, state.calls + others, state.tokens)
         store.on_rollback(lambda: setattr(self, "state", before))
         self.state = state
 
@@ -439,7 +516,7 @@ class Agent:
     @check_arguments
     @exclusive(_store_lock)
     def read(self, path: Path | str, *, at: Time | None = None) -> None:
-        """Import a document (text, Markdown, HTML, PDF, CSV) into the memory, embedded by the
+        """Import a document (text, Markdown, HTML, PDF, CSV, Word) into the memory, embedded by the
         agent's model. Raises the errors of ``Documents.add``."""
         self._ingest(document_input(path, self.id), at)
 
@@ -543,24 +620,72 @@ class Agent:
         """
         now = datetime.now().replace(microsecond=0) if at is None else at
         turn = self.new_turn(text, person, session, now)
-        return turn.run(on_text=on_text, approve=approve, listener=listener)
+        return turn.run(TurnCallbacks(on_text=on_text, approve=approve, listener=listener))
 
-    def new_turn(self, text: str, person: str, session: Sequence[Utterance], at: Time) -> ChatTurn:
-        """A turn of a chat, which ``run`` answers. Raises the errors of ``chat``."""
+    def new_turn(
+        self,
+        text: str,
+        person: str,
+        session: Sequence[Utterance],
+        at: Time,
+        *,
+        settings: ChatSettings | None = None,
+        hooks: ModerationHooks | None = None,
+        place: TurnPlace | None = None,
+        extra_tools: Sequence[AnyTool] = (),
+    ) -> ChatTurn:
+        """A turn of a chat, which ``run`` answers, with other settings and hooks than the agent's
+        if given, and with further tools. Raises the errors of ``chat``."""
         before = tuple(validate_utterance(line, f"session[{n}]") for n, line in enumerate(session))
+        settings = settings or self.chat_settings
+        if isinstance(at, datetime):
+            settings, at = settings.at_moment(at)
         message = Utterance(validate_person_name(self.id, person), text, at)
-        turn = ChatTurn(self, validate_utterance(message, "chat"), before)
+        turn = ChatTurn(
+            self,
+            validate_utterance(message, "chat"),
+            before,
+            settings=settings,
+            hooks=hooks or self.hooks,
+            place=place or TurnPlace(),
+            extra_tools=tuple(extra_tools),
+        )
         self.bootstrap(at=at)
         return turn
 
-    def session(self, person: str = "user", name: str = "main") -> Session:
-        """The conversation of a person with this agent; ``name`` distinguishes several of them."""
-        person = validate_person_name(self.id, person)
-        return self._sessions.setdefault((person, name), Session(self, person, name=name))
+    @check_arguments
+    def session(
+        self, person: str = "user", name: str = "main", *, settings: ChatSettings | None = None
+    ) -> Session:
+        """The conversation of a person with this agent, as the store keeps it; ``name``
+        distinguishes several of them. ``settings`` are the agent's own unless given."""
+        return Session(self, person, name=name, settings=settings)
 
-    def stream(self, text: str, person: str = "user") -> ReplyStream:
+    @exclusive(_store_lock)
+    def sessions(self, person: str = "user") -> tuple[str, ...]:
+        """The names of a person's sessions, the oldest first."""
+        return SessionLog(self.memory).names(validate_person_name(self.id, person))
+
+    def stream(
+        self, text: str, person: str = "user", *, approve: Approver | None = None
+    ) -> ReplyStream:
         """Reply to a message of a person's main session as a stream of events."""
-        return self.session(person).stream(text)
+        return self.session(person).stream(text, approve=approve)
+
+    begin_reply = stream
+    """The same for a loop that polls, such as that of a game."""
+
+    async def achat(
+        self, text: str, person: str = "user", *, approve: Approver | None = None
+    ) -> Reply:
+        """Reply to a message of a person's main session, in an event loop."""
+        return await self.stream(text, person, approve=approve)
+
+    def astream(
+        self, text: str, person: str = "user", *, approve: Approver | None = None
+    ) -> AsyncIterator[ReplyEvent]:
+        """``stream`` for ``async for``."""
+        return aiter(self.stream(text, person, approve=approve))
 
     @check_arguments
     def answer(
@@ -576,8 +701,25 @@ class Agent:
     ) -> Reply:
         """Answer the approval request ``key`` of a reply that waits, and go on with the reply,
         also in another process. Raises SettingError if nothing waits under that key."""
-        turn = ChatTurn.from_suspended(self, key, Approval(yes, note, by))
-        return turn.run(on_text=on_text, approve=approve, listener=listener)
+        approval = Approval(yes, note, by)
+        callbacks = TurnCallbacks(on_text=on_text, approve=approve, listener=listener)
+        return ChatTurn.resume(self, key, approval, callbacks)
+
+    def stream_answer(
+        self,
+        key: str,
+        yes: bool,
+        *,
+        note: str = "",
+        by: str = "",
+        approve: Approver | None = None,
+    ) -> ReplyStream:
+        """``answer`` as a stream of events."""
+        approval = Approval(yes, note, by)
+        return ReplyStream(
+            lambda work: ChatTurn.resume(self, key, approval, work.callbacks(approve)),
+            name=f"reply of {self.id}",
+        )
 
     def pending_requests(self) -> tuple[ApprovalRequest, ...]:
         """The tool calls of this agent's replies and steps that wait for an approval."""
@@ -600,19 +742,27 @@ class Agent:
         copy. Raises SettingError if nothing would be released."""
         return release_record(self.memory, record, audience=audience, clear=clear, by=by, why=why)
 
+    # -- corrections and snapshots -----------------------------------------------------------
 
-def _unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
-    """The files without duplicates. Raises SettingError for two files of one name: a memory
-    identifies documents by their file names."""
-    files: dict[str, Path] = {}
-    for path in map(Path, documents):
-        other = files.setdefault(path.name, path)
-        if other.absolute() != path.absolute():
-            raise SettingError(
-                f"{who}: the documents {other} and {path} have one name, by which they are cited; "
-                "rename one of them"
-            )
-    return tuple(files.values())
+    @property
+    def corrections(self) -> Corrections:
+        """Corrects and forgets single records of the memory, embedded by the agent's model."""
+        return agent_corrections(self, self.persona)
+
+    @check_arguments
+    @exclusive(_store_lock)
+    def snapshot(self, label: str = "", *, at: Time | None = None) -> Snapshot:
+        """``Memory.snapshot``, with the state of the agent: a savegame."""
+        return self.memory.snapshot(label, at=at, state=to_json(self.state))
+
+    @exclusive(_store_lock)
+    def restore(self, snapshot: Snapshot | int) -> Snapshot:
+        """``Memory.restore``, with the state of then. What its lifetime budget has paid for stays
+        paid, and a reply that is being made meanwhile is made again."""
+        restored = self.memory.restore(snapshot)
+        self._set_state(state_at_restore(restored, self.persona, self.state))
+        self._bootstrapped = False
+        return restored
 
 
 def _toolbox_with_policy(

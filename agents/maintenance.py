@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from ..core import (
     Action,
@@ -18,6 +19,7 @@ from ..core import (
     Recalled,
     Record,
     RecordId,
+    SettingError,
     Step,
     Thought,
     Time,
@@ -219,3 +221,17 @@ def cited_places(
     ranked = [piece for count, piece in sorted(counts, key=lambda pair: -pair[0]) if count > 1]
     cite = Documents(memory).cite
     return tuple(dict.fromkeys(cite(piece) for piece in (*basis, *ranked)))[:2]
+
+
+def unique_documents(who: AgentId, documents: Sequence[Path | str]) -> tuple[Path, ...]:
+    """The files without duplicates. Raises SettingError for two files of one name: a memory
+    identifies documents by their file names."""
+    files: dict[str, Path] = {}
+    for path in map(Path, documents):
+        other = files.setdefault(path.name, path)
+        if other.absolute() != path.absolute():
+            raise SettingError(
+                f"{who}: the documents {other} and {path} have one name, by which they are cited; "
+                "rename one of them"
+            )
+    return tuple(files.values())

@@ -1,13 +1,25 @@
-"""Correcting and forgetting records of an agent, embedded by its own model."""
+"""Correcting and forgetting records of an agent, embedded by its own model; its state after a
+restore."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..core import Embed, MemoryFault, Persona, Thought, Vectors, drive, embed
-from ..memory import Corrections
+from ..core import (
+    AgentState,
+    Embed,
+    MemoryFault,
+    Persona,
+    Thought,
+    Vectors,
+    drive,
+    embed,
+    from_json,
+)
+from ..memory import Corrections, Snapshot
 from .thoughts import AgentResources, AskRouter
 
 if TYPE_CHECKING:
@@ -39,3 +51,13 @@ def agent_corrections(agent: AgentResources, persona: Persona) -> Corrections:
 
 def _embedded(lines: tuple[str, ...]) -> Thought[object]:
     return (yield from embed(Embed(texts=lines)))
+
+
+def state_at_restore(restored: Snapshot, persona: Persona, now: AgentState) -> AgentState:
+    """The state that was saved with a snapshot, or that of a beginning where it was erased or never
+    saved; its usage is that of ``now``."""
+    if restored.state is None:
+        state = AgentState(currently=persona.currently, reflect_left=persona.reflect_after)
+    else:
+        state = from_json(AgentState, restored.state)
+    return replace(state, records=restored.records, calls=now.calls, tokens=now.tokens)

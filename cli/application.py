@@ -65,6 +65,30 @@ VoiceOption = Annotated[
     ),
 ]
 
+DEFAULT_PORT = 8760
+"""Port of a live town."""
+DEFAULT_PACE = 3.0
+"""Real seconds that a minute of a live town takes."""
+
+ServeOption = Annotated[
+    bool, typer.Option("--serve", help="Serve the page of the run while it goes on.")
+]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of --serve.")]
+HostOption = Annotated[str, typer.Option("--host", help="Address of --serve.")]
+PaceOption = Annotated[
+    float,
+    typer.Option(
+        "--pace",
+        min=0,
+        max=3600,
+        metavar="SECONDS",
+        help="Real seconds of a simulated minute with --serve (0: as fast as the minds think).",
+    ),
+]
+PausedOption = Annotated[
+    bool, typer.Option("--paused", help="With --serve: wait for play on the page.")
+]
+
 EXIT_USER_ERROR = 2
 """Exit code for errors that the user can correct: a wrong name, file, setting or run."""
 EXIT_ASKS_FAILED = 3

@@ -43,7 +43,7 @@ def show(
         ("tags", ", ".join(read.tags)),
         *((f"greeting {index}", text) for index, text in enumerate(read.greetings)),
         *(("fact", text) for text in persona.facts),
-        *(("memory", record.text) for record in read.memories),
+        *((f"memory ({record.object})", record.text) for record in read.memories),
     ):
         if text:
             print_line(f"{what}: {' '.join(text.split())}")

@@ -19,7 +19,7 @@ from . import run_commands  # noqa: F401
 from . import approval_commands  # noqa: F401
 from . import view_commands  # noqa: F401
 from . import chat_commands  # noqa: F401
-from . import mcp_commands  # noqa: F401
+from . import serve_commands  # noqa: F401
 from . import memory_commands  # noqa: F401
 from . import card_commands  # noqa: F401
 from . import model_commands  # noqa: F401

@@ -20,12 +20,19 @@ from ..core import (
     to_json,
 )
 from .application import (
+    DEFAULT_PACE,
+    DEFAULT_PORT,
     EXIT_ASKS_FAILED,
     EXIT_USER_ERROR,
     CodeOption,
     FolderArgument,
+    HostOption,
     JsonOption,
     ModelOption,
+    PaceOption,
+    PausedOption,
+    PortOption,
+    ServeOption,
     VoiceOption,
     app,
     console,
@@ -53,6 +60,18 @@ CapOption = Annotated[
         help="Stop before a simulated day costs more tokens, read and written (0: no cap).",
     ),
 ]
+PlannerOption = Annotated[
+    str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
+]
+RunFolderOption = Annotated[
+    Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
+]
+ExactOption = Annotated[
+    bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
+]
+DevicesOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1.")
+]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on though most asks of a role fail.")
 ]
@@ -77,28 +96,25 @@ def run(
     seed: Annotated[int | None, typer.Option("--seed", help="The run's seed.")] = None,
     model: ModelOption = None,
     voice: VoiceOption = None,
-    planner: Annotated[
-        str | None, typer.Option("--planner", help="daily, routine, or package.module:Class.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--run", help="Folder for the run (default runs/NAME-SEED).")
-    ] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="float32, no cache reuse: equal runs are equal.")
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option("--device", help="auto, cpu, cuda, mps; or several: cuda:0,cuda:1."),
-    ] = None,
+    planner: PlannerOption = None,
+    folder: RunFolderOption = None,
+    exact: ExactOption = False,
+    device: DevicesOption = None,
     max_tokens_per_day: CapOption = None,
     keep_going: KeepGoingOption = False,
     add: AddOption = None,
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Only estimate calls, tokens and time; run nothing.")
     ] = False,
+    serve: ServeOption = False,
+    port: PortOption = DEFAULT_PORT,
+    host: HostOption = "127.0.0.1",
+    pace: PaceOption = DEFAULT_PACE,
+    paused: PausedOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a scenario from its beginning and record it in a folder."""
+    """Run a scenario from its beginning and record it in a folder; with --serve as a live town,
+    on a page into which one can walk."""
     settings = _scenario_with_cards(scenario, add or []).with_overrides(
         seed=seed,
         model=model,
@@ -115,7 +131,14 @@ def run(
         _print_forecast(settings, end, steps, json)
         return
     target = folder or _free_folder(f"{settings.scenario.name or 'run'}-{settings.scenario.seed}")
-    _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
+    if serve:
+        from .view_commands import LiveOptions, require_serving, serve_simulation
+
+        require_serving(steps, json)
+        options = LiveOptions(host, port, pace, not paused)
+        serve_simulation(_begin_run(settings, target, keep_going), target, end, options)
+    else:
+        _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)
 
 
 def _scenario_with_cards(name: str, cards: Sequence[Path]) -> Scenario:

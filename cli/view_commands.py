@@ -1,17 +1,38 @@
-"""The commands view, export and doctor."""
+"""The commands view, export and doctor, and serving a run as a live town."""
 
 from __future__ import annotations
 
 import platform
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..core import RECORDED_LIBRARIES, Json, SettingError, did_you_mean, library_versions
-from .application import FolderArgument, JsonOption, app, print_json, print_line
+from ..core import RECORDED_LIBRARIES, Json, SettingError, Time, did_you_mean, library_versions
+from .application import (
+    DEFAULT_PACE,
+    DEFAULT_PORT,
+    CodeOption,
+    FolderArgument,
+    HostOption,
+    JsonOption,
+    PaceOption,
+    PausedOption,
+    PortOption,
+    ServeOption,
+    app,
+    console,
+    print_json,
+    print_line,
+    shell_quote,
+)
+
+if TYPE_CHECKING:
+    from ..server.live import LiveHosts, LiveSettings
+    from ..simulation import Simulation
 
 
 @app.command()
@@ -20,11 +41,34 @@ def view(
     html: Annotated[
         Path | None, typer.Option("--html", help="Where to write the page (default DIR/run.html).")
     ] = None,
+    serve: ServeOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --serve: go on with the run, as a live town.")
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help='With --resume: the new end, "2023-02-13 12:00".'),
+    ] = None,
+    port: PortOption = DEFAULT_PORT,
+    host: HostOption = "127.0.0.1",
+    pace: PaceOption = DEFAULT_PACE,
+    paused: PausedOption = False,
+    allow_code: CodeOption = False,
 ) -> None:
-    """Write a run, or a finished Smallville run, as one HTML page."""
+    """Write a run, or a finished Smallville run, as one HTML page; or serve it with --serve."""
     from ..interop import load_smallville_page
     from ..viewer import collect_page_data, write_page
 
+    if serve:
+        if html:
+            raise SettingError("--serve shows the page instead of writing it; leave --html out")
+        options = LiveOptions(host, port, pace, not paused, allow_code)
+        require_serving(None, False)
+        if resume:
+            _serve_resumed(folder, until, options)
+        else:
+            serve_run(folder, options)
+        return
     is_run = (folder / "run.db").is_file() or folder.is_file()
     if not is_run and not (folder / "master_movement.json").is_file():
         raise SettingError(
@@ -40,6 +84,81 @@ def view(
     if len(data.headlines) > shown:
         print_line(f"  ... and {len(data.headlines) - shown} more")
     print_line(f"the page: {path.resolve()} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """The options of a live town."""
+
+    host: str
+    port: int
+    pace: float = DEFAULT_PACE
+    playing: bool = True
+    allow_code: bool = False
+
+    def settings(self, until: Time | None = None) -> LiveSettings:
+        """The settings of the server."""
+        from ..server.live import LiveSettings
+
+        return LiveSettings(
+            host=self.host,
+            port=self.port,
+            pace=self.pace,
+            until=until,
+            playing=self.playing,
+            allow_code=self.allow_code,
+        )
+
+
+def require_serving(steps: int | None, json: bool) -> None:
+    """Check, before a model is loaded, that a town can be served. Raises SettingError."""
+    from ..server.live import require_web_packages
+
+    if steps is not None or json:
+        raise SettingError("--serve goes with --until, not with --steps or --json; leave them out")
+    require_web_packages()
+
+
+def serve_simulation(
+    simulation: Simulation, folder: Path, until: Time | None, options: LiveOptions
+) -> None:
+    """Serve a simulation until Ctrl-C, and say how to go on."""
+    from ..server.live import host_simulation
+
+    with simulation.store:
+        settings = options.settings(until)
+        _serve(host_simulation(simulation, folder, settings), settings)
+        print_line(f"{folder}: {simulation.step} steps; hash {simulation.hash}")
+    print_line(f"go on with: denizens view --serve --resume {shell_quote(folder)}")
+
+
+def serve_run(folder: Path, options: LiveOptions) -> None:
+    """Serve a run for reading until Ctrl-C."""
+    from ..server.live import host_run
+    from ..simulation import Run
+
+    with Run(folder) as run:
+        settings = options.settings()
+        _serve(host_run(run, folder, settings), settings)
+
+
+def _serve(hosts: LiveHosts, settings: LiveSettings) -> None:
+    from ..server.live import serve_live
+
+    console().print(f"The town is at http://{settings.host}:{settings.port} (Ctrl-C ends it)")
+    serve_live(hosts, settings)
+
+
+def _serve_resumed(folder: Path, until: str | None, options: LiveOptions) -> None:
+    from ..simulation import Run, parse_scenario_time
+    from ..simulation import resume as take_up
+    from .live_progress import loading_line
+
+    with Run(folder) as run:
+        end = parse_scenario_time(until, "--until") if until else run.scenario.end
+    with loading_line(console()) as show:
+        simulation = take_up(folder, progress=show, allow_code=options.allow_code)
+    serve_simulation(simulation, folder, end, options)
 
 
 @app.command()

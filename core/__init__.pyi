@@ -8,8 +8,12 @@ from .class_loader import missing_methods as missing_methods
 from .class_loader import require_class as require_class
 from .class_loader import require_unshadowed as require_unshadowed
 from .clock import Clock as Clock
+from .clock import local_time as local_time
+from .clock import machine_time as machine_time
 from .clock import time_error as time_error
+from .clock import time_zone as time_zone
 from .clock import to_seconds as to_seconds
+from .clock import zone_name as zone_name
 from .codec import canonical as canonical
 from .codec import digest as digest
 from .codec import digest_text as digest_text
@@ -76,6 +80,7 @@ from .protocols import DEFAULT_VOICE as DEFAULT_VOICE
 from .protocols import NEXT_LINE_ROLE as NEXT_LINE_ROLE
 from .protocols import NO_VOICE as NO_VOICE
 from .protocols import NONE_OF_THESE as NONE_OF_THESE
+from .protocols import PERSON_INPUT_KINDS as PERSON_INPUT_KINDS
 from .protocols import PLANNER_VERBS as PLANNER_VERBS
 from .protocols import Action as Action
 from .protocols import Affordance as Affordance
@@ -154,6 +159,7 @@ from .protocols import together as together
 from .protocols import tool_option as tool_option
 from .protocols import traced as traced
 from .protocols import without_parts as without_parts
+from .records import RECALLED_BY as RECALLED_BY
 from .records import RECORD_KINDS as RECORD_KINDS
 from .records import Cue as Cue
 from .records import Hit as Hit

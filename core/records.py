@@ -13,6 +13,9 @@ RecordKind: TypeAlias = Literal[
 
 
 RECORD_KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
+RECALLED_BY = "recalled by"
+"""The ``predicate`` of a record that has keys: its ``object`` lists words and phrases, with commas
+between them, that it is recalled by beside its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class Record:
     ``sources`` and ``audience`` are its ``Label``; None: the sources that follow from ``who`` and
     the document. ``episode`` names the conversation, session or document that it is part of, and
     ``source`` the place in it (a page, a line). It is not recalled from ``until`` on. A
-    ``pinned`` record is never replaced by a summary.
+    ``pinned`` record is never replaced by a summary. ``zone`` is the time zone of who said it, by
+    which its "tomorrow" is meant (empty: that of the memory's clock, as ``created`` always is).
     """
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
@@ -37,6 +41,7 @@ class Record:
         "until",
         "pinned",
         "sources",
+        "zone",
     )
 
     id: RecordId
@@ -57,6 +62,12 @@ class Record:
     until: Time | None = None
     pinned: bool = False
     sources: tuple[str, ...] | None = None
+    zone: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The words and phrases that it is recalled by beside its text (see ``RECALLED_BY``)."""
+        return tuple(self.object.split(", ")) if self.predicate == RECALLED_BY else ()
 
 
 def format_utterance(who: AgentId, whom: str, text: str) -> str:
@@ -78,7 +89,8 @@ class Cue:
     and ``before`` bound the creation time. ``tokens`` bounds the total length of the texts
     (0: unbounded). ``variety``, 0 to 1, is the weight of diversity in maximal marginal relevance
     (Carbonell and Goldstein 1998). ``around`` adds so many neighbours in its episode to each
-    hit."""
+    hit. ``zone`` is the time zone of who asks, by which "yesterday" in the text is meant (empty:
+    that of the memory's clock, as ``at`` always is)."""
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "person",
@@ -88,6 +100,7 @@ class Cue:
         "variety",
         "around",
         "listeners",
+        "zone",
     )
 
     text: str
@@ -103,6 +116,7 @@ class Cue:
     variety: float = 0.0
     around: int = 0
     listeners: tuple[AgentId, ...] = ()
+    zone: str = ""
 
     @property
     def hearers(self) -> tuple[AgentId, ...]:

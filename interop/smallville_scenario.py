@@ -18,6 +18,7 @@ from ..simulation import (
     check_persona,
     read_scenario,
 )
+from .cards import is_card_file, load_character_card, scenario_of_card
 from .smallville_folder import SmallvilleFolder, read_smallville_folder
 
 log = logging.getLogger(__name__)
@@ -25,13 +26,16 @@ log = logging.getLogger(__name__)
 
 @check_arguments
 def load_scenario(name: str | Path) -> Scenario:
-    """A scenario from a TOML file, a built-in name, or a Smallville folder.
+    """A scenario from a TOML file, a built-in name, a Smallville folder, or a character card, whose
+    character is then alone in a room.
 
     Raises SettingError naming file and key for whatever is missing, unknown or wrong; for a
     Smallville folder also MapError and MemoryFault.
     """
     folder = Path(name)
     is_folder = folder.is_dir() and str(name) not in built_in_scenarios()
+    if is_card_file(folder):
+        return scenario_of_card(load_character_card(folder))
     if is_folder and not (folder / "run.db").is_file():
         return load_smallville_scenario(folder)
     return read_scenario(name)

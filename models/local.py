@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from ..core import DEFAULT_VOICE, Answer, Delta, Done, Embed, Json, ModelAsk, Ticket, Vectors
+from ..core import (
+    DEFAULT_VOICE,
+    Answer,
+    Delta,
+    Done,
+    Embed,
+    Json,
+    ModelAsk,
+    Ticket,
+    Vectors,
+    current_cache_owner,
+)
 from .clients import UsageLedger, require_same_process
 from .decisions import Decider
 from .embedders import Embedder
@@ -42,9 +53,9 @@ class LocalModel:
         self._stepping = False
         self._next = 0
         self._clients: dict[Ticket, LocalClient] = {}
-        self._submitted: list[tuple[Ticket, ModelAsk, str, int]] = []
+        self._submitted: list[tuple[Ticket, ModelAsk, str, int, str]] = []
         self._cancelled: list[Ticket] = []
-        self._embeds: list[tuple[Ticket, Embed, str]] = []
+        self._embeds: list[tuple[Ticket, Embed, str, str]] = []
 
     def client(self) -> LocalClient:
         return LocalClient(self)
@@ -70,14 +81,28 @@ class LocalModel:
                 self._condition.wait()
             self.engine.voices.adapter(voice, folder)
 
-    def embed(self, asks: Sequence[Embed]) -> list[Answer]:
+    def publish(self, asks: Sequence[ModelAsk]) -> None:
+        """Make the prompts of some asks public: their beginnings are nobody's private text, and
+        are computed once for all owners (``cache_owner``)."""
+        with self._condition:
+            while self._stepping:
+                self._condition.wait()
+            for ask in asks:
+                self.engine.publish(ask)
+
+    def embed(self, asks: Sequence[Embed], owners: Sequence[str] = ()) -> list[Answer]:
         """The vectors of each ask, computed in one batch; Failed for an ask whose text cannot be
-        embedded."""
+        embedded. ``owners``: whose each ask is, as in ``cache_owner``."""
+        whose = owners or [current_cache_owner()] * len(asks)
+        texts = [(owner, text) for owner, ask in zip(whose, asks) for text in ask.texts]
         try:
-            vectors = self.embedder.vectors([text for ask in asks for text in ask.texts])
+            vectors = self.embedder.vectors(
+                [text for _, text in texts], [owner for owner, _ in texts]
+            )
         except REQUEST_ERRORS as error:
             if len(asks) > 1:
-                return [answer for ask in asks for answer in self.embed([ask])]
+                pairs = zip(whose, asks)
+                return [answer for owner, ask in pairs for answer in self.embed([ask], [owner])]
             return [failed_answer(error)]
         answers: list[Answer] = []
         start = 0
@@ -103,7 +128,7 @@ class LocalModel:
             self._next += 1
             client.open.add(self._next)
             self._clients[self._next] = client
-            self._submitted.append((self._next, ask, owner, priority))
+            self._submitted.append((self._next, ask, owner, priority, current_cache_owner()))
             return self._next
 
     def cancel(self, client: LocalClient, ticket: Ticket) -> None:
@@ -151,11 +176,11 @@ class LocalModel:
     def _submit_to_engine(self) -> None:
         """Submit the asks that arrived since the last pass."""
         submitted, self._submitted = self._submitted, []
-        for ticket, ask, owner, priority in submitted:
+        for ticket, ask, owner, priority, private_to in submitted:
             if isinstance(ask, Embed):
-                self._embeds.append((ticket, ask, owner))
+                self._embeds.append((ticket, ask, owner, private_to))
             else:
-                self.engine.submit(ticket, ask, owner, priority)
+                self.engine.submit(ticket, ask, owner, priority, private_to)
 
     def _step(self) -> Sequence[Delta | Done]:
         """Embed first, which is fast and lets agents submit asks for the next batch; else run a
@@ -164,11 +189,11 @@ class LocalModel:
             return self.engine.step()
         started = time.perf_counter()
         embeds, self._embeds = self._embeds, []
-        answers = self.embed([ask for _, ask, _ in embeds])
+        answers = self.embed([one[1] for one in embeds], [one[3] for one in embeds])
         seconds = (time.perf_counter() - started) / len(embeds)
-        for _, ask, owner in embeds:
+        for _, ask, owner, _ in embeds:
             self.ledger.add(owner, ask.kind, ask.role, seconds=seconds)
-        return [Done(ticket, answer) for (ticket, _, _), answer in zip(embeds, answers)]
+        return [Done(ticket, answer) for (ticket, *_), answer in zip(embeds, answers)]
 
     def _deliver(self, event: Delta | Done) -> None:
         client = self._clients.get(event.ticket)

@@ -12,7 +12,18 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
 from typing import Any, Literal, TypeAlias
 
-from ..core import Delta, Done, Failed, Json, Model, ModelAsk, ModelError, Ticket
+from ..core import (
+    Delta,
+    Done,
+    Failed,
+    Json,
+    Model,
+    ModelAsk,
+    ModelError,
+    Ticket,
+    cache_owner,
+    current_cache_owner,
+)
 from .clients import EventInbox, UsageLedger, load_voice, require_same_process
 
 POLL_SECONDS = 0.02  # after which a working replica looks for new commands
@@ -54,6 +65,12 @@ class ReplicaModel:
         for replica in self._replicas:
             load_voice(replica.model, voice, folder)
 
+    def publish(self, asks: Sequence[ModelAsk]) -> None:
+        """Make the prompts of some asks public in every replica that keeps prompts."""
+        for replica in self._replicas:
+            if publish := getattr(replica.model, "publish", None):
+                publish(asks)
+
     def close(self) -> None:
         """End the threads; open asks become Failed. Also called by garbage collection."""
         self._finalizer()
@@ -91,6 +108,7 @@ class ReplicaRequest:
     ticket: Ticket
     inbox: EventInbox[Any]
     replica: Replica
+    cache_owner: str = ""
     inner: Ticket = 0
 
 
@@ -159,7 +177,8 @@ class Replica:
 
     def _submit(self, client: Any, request: ReplicaRequest) -> None:
         try:
-            request.inner = client.submit(request.ask, request.owner, request.priority)
+            with cache_owner(request.cache_owner):
+                request.inner = client.submit(request.ask, request.owner, request.priority)
         except BaseException as error:  # noqa: BLE001  raised again by the client's wait
             self._finish(request, error)
         else:
@@ -200,7 +219,8 @@ class ReplicaClient:
     def submit(self, ask: ModelAsk, owner: str = "", priority: int = 0) -> Ticket:
         ticket = next(self._tickets)
         replica = self._model.replica_for(owner)
-        request = ReplicaRequest(ask, owner, priority, ticket, self._inbox, replica)
+        private_to = current_cache_owner()
+        request = ReplicaRequest(ask, owner, priority, ticket, self._inbox, replica, private_to)
         self._inbox.open[ticket] = request
         replica.command(("submit", request))
         return ticket

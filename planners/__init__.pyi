@@ -14,7 +14,9 @@ from .dialogue import Dialogue as Dialogue
 from .dialogue import DialogueInput as DialogueInput
 from .dialogue import DialogueReply as DialogueReply
 from .dialogue import Intent as Intent
+from .dialogue import ReplyStyle as ReplyStyle
 from .dialogue import Understanding as Understanding
+from .dialogue import add_turn_records as add_turn_records
 from .dialogue import understand as understand
 from .goals import Goal as Goal
 from .goals import GoalPlanner as GoalPlanner

@@ -1,4 +1,4 @@
-"""Files as text blocks with their places: text, Markdown, HTML, PDF and CSV."""
+"""Files as text blocks with their places: text, Markdown, HTML, PDF, CSV and Word."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core import MemoryFault, SettingError, decode_text
 from .csv_reader import csv_blocks
+from .docx_reader import read_docx
 from .html_reader import html_blocks
 from .markdown_reader import markdown_blocks
 from .passages import TextBlock, heading_path
@@ -131,4 +132,5 @@ READERS: dict[str, Callable[[bytes, Path], Iterator[TextBlock]]] = {
     ".csv": read_csv,
     ".tsv": read_csv,
     ".pdf": read_pdf,
+    ".docx": read_docx,
 }

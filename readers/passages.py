@@ -13,6 +13,7 @@ from ..core import digest_text, sentence_ends
 PASSAGE_WORDS = 160
 WORD_PIECES_PER_WORD = 1.4
 MAX_HEADING_CHARS = 120
+_JOINED_UNITS = ("lines", "paragraphs")
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 
 
@@ -51,8 +52,8 @@ def heading_path(headings: Sequence[str]) -> str:
 class TextBlock:
     """A paragraph, list, row or part of a page: its text, the headings above it, and its place.
 
-    ``unit`` is the unit of the place ("lines", "p.", "row"), ``first`` and ``last`` its range,
-    counted from 1.
+    ``unit`` is the unit of the place ("lines", "paragraphs", "p.", "row"), maybe after a heading or
+    a table, ``first`` and ``last`` its range, counted from 1.
     """
 
     text: str
@@ -85,8 +86,8 @@ def format_place(unit: str, first: int, last: int) -> str:
 
 def split_passages(blocks: Iterable[TextBlock], words: int = PASSAGE_WORDS) -> Iterator[Passage]:
     """Passages of at most ``words`` words (``embedder_length``): adjacent blocks under one heading
-    are joined, longer blocks split between sentences, longer sentences between words. Rows and
-    pages are not joined."""
+    are joined, longer blocks split between sentences, longer sentences between words. Rows, pages
+    and notes are not joined."""
     pending: list[TextBlock] = []
     size = 0
     for block in blocks:
@@ -95,7 +96,8 @@ def split_passages(blocks: Iterable[TextBlock], words: int = PASSAGE_WORDS) -> I
         for part, count in _split_block(block, limit):
             is_separate = bool(pending) and (
                 part.title != pending[0].title
-                or (part.unit != "lines" and part.first != pending[0].first)
+                or part.unit != pending[0].unit
+                or (not part.unit.endswith(_JOINED_UNITS) and part.first != pending[0].first)
             )
             if pending and (is_separate or size + count > limit):
                 yield _passage(pending)

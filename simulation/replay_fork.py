@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -27,7 +27,7 @@ from ..memory import ToolCallLog, rewind_memories
 from ..store import Store, database_files
 from .agent_loader import agent_from_run, match_name
 from .builder import allow_run_code, build_simulation
-from .record import Journal, failure_stats
+from .record import Journal, failure_stats, ledger_of
 from .run import RUN_FILE, Run, make_folder, open_store
 from .tick import Tick
 
@@ -140,14 +140,16 @@ def interview(
     model: Model | str | None = None,
     voice: str | None = None,
     person: str = "an interviewer",
+    session: Sequence[Utterance] = (),
     allow_code: bool = False,
 ) -> Reply:
     """Ask an agent of a run (full or first name) a question, as it was after ``at`` steps
     (default: all).
 
     ``model``, loaded or a name, replaces the run's model; ``voice`` the one that it is loaded
-    with. The run is opened for reading and not changed. ``allow_code`` is as in ``resume``. Raises
-    SettingError for an unknown agent or step."""
+    with; ``session`` is what was said in the interview before. The run is opened for reading and
+    not changed, also while it goes on with the same model. ``allow_code`` is as in ``resume``.
+    Raises SettingError for an unknown agent or step."""
     with Run(folder) as run:
         agent = match_name(agent, list(run.people))
         step = run.steps - 1 if at is None else at - 1
@@ -161,5 +163,11 @@ def interview(
             run, folder, agent, step, scenario=scenario, model=model, allow_code=allow_code
         )
         now = run.time(max(step, 0))
-        handler = AskRouter({agent: interviewee}, at=now)
-        return drive({agent: interviewee.reply(Utterance(person, question, now))}, handler)[agent]
+        # Under another name, so that a run with the same model is not charged for the answers.
+        asked = f"{agent} (interview)"
+        thought = interviewee.reply(Utterance(person, question, now), session)
+        try:
+            return drive({asked: thought}, AskRouter({asked: interviewee}, at=now))[asked]
+        finally:
+            if ledger := ledger_of(interviewee.model):
+                ledger.take((asked,))

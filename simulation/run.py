@@ -168,19 +168,22 @@ class Run:
     """
 
     @check_arguments
-    def __init__(self, folder: Path | str) -> None:
-        self.store = open_store(folder)
+    def __init__(self, folder: Path | str | Store) -> None:
+        """Open the run in ``folder``, or read the run in an open store."""
+        self.store = folder if isinstance(folder, Store) else open_store(folder)
+        self._owns_store = self.store is not folder
         try:
             start = self.store.get("start")
             if not start:
-                raise RunError(f"{folder}: the run was never begun; delete the folder and run anew")
+                name = self.store.name
+                raise RunError(f"{name}: the run was never begun; delete the folder and run anew")
             self.journal = Journal(self.store)
             self.start: Json = start
             self.people: dict[AgentId, Persona] = decode_json(
                 self.store, "its people", _personas, canonical(start.get("people"))
             )
         except BaseException:
-            self.store.close()
+            self.close()
             raise
 
     def __enter__(self) -> Run:
@@ -190,8 +193,9 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self.store.close()
+        """Close the file, unless it was open before."""
+        if self._owns_store:
+            self.store.close()
 
     @property
     def scenario(self) -> Scenario:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..agents import Agent, AskRouter, ToolExecutor
 from ..core import (
+    PERSON_INPUT_KINDS,
     Action,
     AgentId,
     Approval,
@@ -40,6 +41,7 @@ from .progress import ProgressMeter, ProgressReporter, to_stderr, to_terminal
 from .record import SNAPSHOT_EVERY, FailureMonitor, Journal, Recorder, TokenBudget, UsageCollector
 from .run_header import is_started, record_models, start_of_run
 from .tick import Tick
+from .walk_ins import PersonIntent
 from .world_session import WorldSession, action_to_json
 
 _INPUTS_FOR_AGENT = ("whisper", "line", "document", "memories")
@@ -183,18 +185,31 @@ class Simulation:
         if step == self.step and self._step_has_begun:
             raise SettingError(f"input: step {step} has begun; the next one is {step + 1}")
         given = self._checked_input(given)
-        self._session.check_input(given)
+        self._session.check_input(given, self._inputs_before(step, given))
         self.journal.add_input(step, given, planned=planned)
+
+    def _inputs_before(self, step: int, given: Input) -> tuple[Input, ...]:
+        """The inputs of people that come before ``given``: it may follow on "enter"."""
+        if given.kind not in PERSON_INPUT_KINDS:
+            return ()
+        steps = range(max(self.step, self._session.applied_step + 1), step + 1)
+        return tuple(
+            earlier
+            for later_step in steps
+            for earlier in self.journal.inputs(later_step)
+            if earlier.kind in PERSON_INPUT_KINDS
+        )
 
     def _checked_input(self, given: Input) -> Input:
         """The input with its person's name normalized. Raises SettingError for wrong names."""
         if given.kind in _INPUTS_FOR_AGENT and given.to not in self.agents:
             raise SettingError(f"input: no agent '{given.to}'; there are: {', '.join(self.agents)}")
-        if given.kind == "line":
+        if given.kind == "line" or given.kind in PERSON_INPUT_KINDS:
             # As in a chat, since audiences and trust are decided by this spelling.
-            given = replace(given, who=validate_person_name(given.to, given.who))
+            agent = given.to if given.to in self.agents else next(iter(self.agents))
+            given = replace(given, who=validate_person_name(agent, given.who))
             if any(same_name(given.who, name) for name in self.agents):
-                raise SettingError(f"input: '{given.who}' is an agent; name a person for a line")
+                raise SettingError(f"input: '{given.who}' is an agent; name a person")
         elif given.kind in ("whisper", "event") and given.who:
             hearers = (given.to,) if given.to else tuple(self.agents)
             if agent := next((name for name in hearers if same_name(given.who, name)), ""):
@@ -208,6 +223,16 @@ class Simulation:
     def _step_has_begun(self) -> bool:
         """Whether answers of the next step may already rest on its inputs."""
         return self._session.applied_step >= self.step or self.journal.has_pending
+
+    @property
+    def people(self) -> Mapping[AgentId, PersonIntent]:
+        """What each person who walked in wants to do next."""
+        return self._session.visitors.walk_ins.intents
+
+    @property
+    def unsaid(self) -> Mapping[AgentId, Sequence[tuple[str, str]]]:
+        """The lines, with the reason, that people can no longer say since the last step."""
+        return self._session.visitors.walk_ins.unsaid
 
     # -- approvals -------------------------------------------------------------------------
 
@@ -290,7 +315,7 @@ class Simulation:
             name: agent.tick(
                 self._session.observe(name),
                 self.world.affordances(name),
-                tuple(given for given in inputs if given.to == name),
+                _inputs_of_agent(name, inputs),
                 self.seed.child("live", step, name),
                 now=now,
             )
@@ -384,6 +409,13 @@ class Simulation:
             if done.records or done.used:
                 records[name] = agent.memory.digest
         return states, records
+
+
+def _inputs_of_agent(name: AgentId, inputs: Sequence[Input]) -> tuple[Input, ...]:
+    """The inputs that an agent's thought is given; what people do it perceives in the world."""
+    return tuple(
+        given for given in inputs if given.to == name and given.kind not in PERSON_INPUT_KINDS
+    )
 
 
 def _store_of(agents: Sequence[Agent], store: Store | None) -> Store:

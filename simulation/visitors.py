@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..core import (
+    PERSON_INPUT_KINDS,
     Action,
     Affordance,
     AgentId,
@@ -20,40 +22,55 @@ from ..core import (
     to_json,
 )
 from ..planners import to_offered_action
+from .walk_ins import WalkIns
 
 
 class Visitors:
     """Applies inputs to a world.
 
     An event happens at once. For a line, the person enters the world beside the agent addressed,
-    walks to it, opens or joins a conversation, and says the line when it has the floor.
+    walks to it, opens or joins a conversation, and says the line when it has the floor. A person
+    who walked in (``walk_ins``) stays until it leaves.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._lines: dict[AgentId, list[Input]] = {}
+        self.walk_ins = WalkIns(world)
 
-    def check(self, given: Input, what: str = "input") -> None:
-        """Raises SettingError for an input that cannot happen. The input is applied and undone,
-        since a step must never fail on an input that was accepted."""
+    def check(self, given: Input, what: str = "input", before: Sequence[Input] = ()) -> None:
+        """Raises SettingError for an input that cannot happen after the accepted inputs
+        ``before``. All are applied and undone, since a step must never fail on an input that was
+        accepted."""
         try:
             from_json(Input, to_json(given))
         except ValueError as error:
             raise SettingError(f"{what}: {' '.join(str(error).split())}; correct it") from error
-        world, lines = self._world.save(), self.save()
+        world, lines, people = self._world.save(), self.save(), self.walk_ins.save()
         try:
-            self.apply((given,))
+            self.apply(before)
+            if given.kind in PERSON_INPUT_KINDS:
+                self.walk_ins.apply(given)
+            else:
+                self.apply((given,))
         except (DenizensError, ValueError) as error:
             raise SettingError(f"{what}: {' '.join(str(error).split())}") from error
         finally:
             self._world.load(world)
             self.load(lines)
+            self.walk_ins.load(people)
 
     def apply(self, inputs: Sequence[Input]) -> bool:
         """Apply the inputs of a step; whether the world changed."""
         changed = False
+        self.walk_ins.unsaid.clear()
         for given in inputs:
-            if given.kind == "event":
+            if given.kind == "line" and given.who in self.walk_ins:
+                given = replace(given, kind="say")
+            if given.kind in PERSON_INPUT_KINDS:
+                self.walk_ins.apply_accepted(given)
+                changed = True
+            elif given.kind == "event":
                 self._world.tell(_event(given), (given.to,) if given.to else ())
                 changed = True
             elif given.kind == "line":
@@ -85,7 +102,7 @@ class Visitors:
         for who, lines in self._lines.items():
             offered = self._world.affordances(who)
             actions[who] = to_offered_action(self._next_action(who, lines, offered), offered)
-        return actions
+        return {**actions, **self.walk_ins.actions()}
 
     def _next_action(
         self, who: AgentId, lines: list[Input], offered: Sequence[Affordance]

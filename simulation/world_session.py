@@ -43,16 +43,24 @@ class WorldSession:
         senses = (persona.vision, persona.attention, persona.knows)
         self.world.enter(Body(persona.name, persona.home, start, *senses))
 
-    def check_input(self, given: Input) -> None:
-        """Raises SettingError for an input that cannot happen in this world now."""
-        self.visitors.check(given)
+    def check_input(self, given: Input, before: Sequence[Input] = ()) -> None:
+        """Raises SettingError for an input that cannot happen in this world now, after the
+        accepted inputs ``before``."""
+        self.visitors.check(given, before=before)
         self._observations.clear()
 
     def apply_inputs(self, step: int, inputs: Sequence[Input]) -> None:
         """Apply the inputs of a step once, even if the step is repeated after an approval."""
-        if self.applied_step < step and self.visitors.apply(inputs):
+        if self.applied_step < step and self._apply(inputs):
             self._observations.clear()
         self.applied_step = step
+
+    def _apply(self, inputs: Sequence[Input]) -> bool:
+        for given in inputs:
+            if given.kind == "leave":
+                # Who comes back is shown anew, even at the same spot.
+                self.bodies.pop(given.who, None)
+        return self.visitors.apply(inputs)
 
     def observe(self, who: AgentId) -> Observation:
         """What an agent observes, with the sources of all that it sees."""
@@ -84,7 +92,7 @@ class WorldSession:
 
     def redo(self, entry: Json, inputs: Sequence[Input]) -> None:
         """Repeat a committed step from its journal entry."""
-        self.visitors.apply(inputs)
+        self._apply(inputs)
         self.visitors.actions()
         self.bodies.update(entry["bodies"])
         actions = {who: action_from_json(parts) for who, parts in entry["actions"].items()}
@@ -92,17 +100,20 @@ class WorldSession:
 
     def save(self) -> Json:
         """A snapshot: everything between steps that is not in an agent's state or memory."""
+        people = self.visitors.walk_ins.save()
         return {
             "world": self.world.save(),
             "guests": self.visitors.save(),
             "deeds": self._sources.save(),
             "shown": dict(self.bodies),
+            **({"walked_in": people} if people else {}),
         }
 
     def load(self, snapshot: Json) -> None:
         """Restore what ``save`` returned."""
         self.world.load(snapshot["world"])
         self.visitors.load(snapshot["guests"])
+        self.visitors.walk_ins.load(snapshot.get("walked_in", {}))
         self._sources.load(snapshot.get("deeds", {}))
         self.bodies = snapshot["shown"]
 

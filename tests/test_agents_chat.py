@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from denizens.agents import Agent, AskRouter
-from denizens.agents.chat.chat_turn import _situation_outside_world
+from denizens.agents.chat.responder import situation_outside_world
 from denizens.core import (
     Action,
     AgentState,
@@ -423,7 +423,7 @@ def test_a_confidence_is_kept(private: bool) -> None:
 def test_what_follows_from_a_confidence_is_one() -> None:
     """A thought is for those for whom all its evidence is; for its owner alone when that is
     nobody."""
-    situation = _situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
+    situation = situation_outside_world(Persona(name="Bo Li"), AgentState(), (), NINE, Seed.of(0))
     draft = StepBuilder(situation)
 
     def basis(*circles: tuple[str, ...]) -> tuple[Record, ...]:
@@ -447,7 +447,6 @@ def test_what_follows_from_a_confidence_is_one() -> None:
         ({"text": 42}, "'text' must be str, not int"),
         ({"person": 42}, "'person' must be str, not int"),
         ({"at": NINE.date()}, "'at' must be datetime or None, not date"),
-        ({"at": NINE.replace(tzinfo=UTC)}, "chat: at .* has a time zone"),
         (
             {"session": [{"role": "user", "content": "x"}]},
             "'session' must be Sequence of Utterance",
@@ -513,3 +512,16 @@ def test_a_pasted_text_is_shown_in_part() -> None:
     assert len(words(asks)) < 4_000
     embedded = [one.ask for one in pasted.step.asks if isinstance(one.ask, Embed)]
     assert max(len(text) for ask in embedded for text in ask.texts) == 4_000
+
+
+@pytest.mark.real
+def test_what_was_said_a_moment_ago_is_known(smollm2: Any) -> None:
+    """A question about what its asker said earlier in the same session is answered from it, like
+    one in a later session."""
+    bo = Agent(Persona(name="Bo Lind"), model=smollm2, memory=Memory(":memory:", "Bo Lind"))
+    session = bo.session("Ada")
+    session.say("My boat is called the Swallow.", at=NINE)
+    for later, where in ((1, session), (1440, bo.session("Ada", "later"))):
+        reply = where.say("What is my boat called?", at=NINE + timedelta(minutes=later))
+        assert "Swallow" in reply.text
+        assert reply.resolve == "answer"

@@ -167,7 +167,7 @@ def test_full_passes_tell_likely_from_unlikely(folder: Path) -> None:
     pairs = pairs_of(model, choose_ask(model, 1))
     by_hand = []
     with torch.inference_mode():
-        for context, target, _ in pairs:
+        for context, target, *_ in pairs:
             logs = plain(torch.tensor([context + target])).logits[0].log_softmax(-1)
             at = range(len(context) - 1, len(context) + len(target) - 1)
             by_hand.append(np.mean([float(logs[i, t]) for i, t in zip(at, target)]))

@@ -23,6 +23,7 @@ from denizens.interop.cards import (
 from denizens.interop.cards.json_members import member_spans, set_member
 from denizens.interop.cards.png_chunks import (
     chunk_text,
+    plain_png,
     read_png_chunks,
 )
 from denizens.tests.support.card_texts import CARD_TEXTS, card_picture
@@ -179,8 +180,9 @@ def test_a_card_becomes_a_persona(tmp_path: Path) -> None:
     assert persona.facts == ("Oda Brandt never sails on Sundays.",)
     assert [record.text for record in card.memories] == [
         "The red buoy marks the sandbank.",
-        "sunken bell, low tide: It hangs under the quay and rings.",
+        "It hangs under the quay and rings.",
     ]
+    assert [record.keys for record in card.memories] == [("buoy",), ("sunken bell", "low tide")]
     assert all(record.sources == ("document:lorebook of Oda Brandt",) for record in card.memories)
     assert card.greeting("Ada") == "You are late, Ada."
     assert card.greeting("Ada", 1) == "Ahoy, Ada."
@@ -207,9 +209,7 @@ def test_v2_counts_its_data_and_v3_its_nickname(tmp_path: Path) -> None:
     card = read(tmp_path, "v3 full")
     assert (card.name, card.persona.age) == ("Sera Vey", 230)
     assert card.persona.background.startswith("Sera Vey guards the moon well.")
-    assert [record.text for record in card.memories] == [
-        "moon well: The well is silver at midnight."
-    ]
+    assert [record.text for record in card.memories] == ["The well is silver at midnight."]
 
 
 def test_macros_are_filled_or_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -239,7 +239,8 @@ def test_patterns_are_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     one that never ends; the entry is kept, with its plain keys."""
     with caplog.at_level(logging.WARNING):
         card = read(tmp_path, "v2 with patterns")
-    assert [record.text for record in card.memories] == ["glass: The last valve came from a ship."]
+    assert [record.text for record in card.memories] == ["The last valve came from a ship."]
+    assert card.memories[0].keys == ("valve", "glass")
     assert "lorebook entry 1: keys that are regular expressions are not run" in caplog.text
 
 
@@ -292,3 +293,16 @@ def test_a_card_joins_a_scenario(tmp_path: Path) -> None:
     other = add_card(joined, read(tmp_path, "v3 full")).people[-1]
     assert other.persona.home == ""
     assert add_card(load_scenario("crossroads"), card).people[-1].persona.home == ""
+
+
+def test_a_card_alone_is_a_scenario(tmp_path: Path) -> None:
+    """``load_scenario`` of a card, as JSON or PNG, is its character in a room, so that ``chat`` and
+    ``run`` take a card too."""
+    for container in ("json", "tEXt"):
+        scenario = load_scenario(saved(tmp_path, CARD_TEXTS["v2 full"], container))
+        (person,) = scenario.people
+        assert (person.name, person.persona.home) == ("Oda Brandt", "card:room")
+        assert person.card_json == CARD_TEXTS["v2 full"]
+    (tmp_path / "x.png").write_bytes(plain_png(1, 1, (0, 0, 0)))
+    with pytest.raises(SettingError, match="is a picture without a character card"):
+        load_scenario(tmp_path / "x.png")

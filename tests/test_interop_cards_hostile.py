@@ -319,7 +319,7 @@ def test_cards_of_files_and_scenarios(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run_command("card", "show", tmp_path / "card.json") == 0
     shown = capsys.readouterr().out
     assert "creator's notes: Best with a slow model." in shown
-    assert "memory: sunken bell, low tide: It hangs under the quay" in shown
+    assert "memory (sunken bell, low tide): It hangs under the quay" in shown
     assert run_command("card", "show", tmp_path / "card.json", "--json") == 0
     assert json.loads(capsys.readouterr().out)["greetings"][0] == "You are late, {{user}}."
 

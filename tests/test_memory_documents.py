@@ -240,7 +240,7 @@ def test_pdf_pages(tmp_path: Path) -> None:
         ("a.txt", b" \n\n", MemoryFault, "holds no text"),
         ("a.txt", b"caf\xe9", MemoryFault, "a.txt: is not UTF-8 .*save the file as UTF-8"),
         ("a.md", b"a\x00b", MemoryFault, "binary"),
-        ("a.docx", b"PK", SettingError, "cannot be read as documents; known: .csv"),
+        ("a.odt", b"PK", SettingError, "cannot be read as documents; known: .csv"),
         ("a.csv", b'a,b\n"x', MemoryFault, "no CSV file"),
         ("a.csv", b"a,b\n1,2,3\n", MemoryFault, "row 2 has 3 cells"),
         ("a.pdf", b"%PDF-1.4 nothing", MemoryFault, "a.pdf: is damaged or no PDF"),

@@ -27,7 +27,7 @@ from denizens.core import (
     Rating,
 )
 from denizens.models import LocalModel, load_model
-from denizens.models.engine import ScoringPlan, TokenPair, make_backend
+from denizens.models.engine import CacheScope, ScoringPlan, TokenPair, make_backend
 from denizens.models.engine.backends import Backend, EagerBackend
 from denizens.models.engine.lora import linear_shapes, row_groups
 from denizens.models.engine.request import TokenSequence
@@ -109,7 +109,13 @@ def test_a_mixed_pass_has_the_logits_of_peft(folder: Path, kind: str, default: s
     rows = []
     for voice in ("", "a", "b", "a", "", "b"):
         ids = [random.randrange(3, 280) for _ in range(50)]
-        rows.append((TokenSequence(ids[:40], 20, 0, (0, 0, 0, 0), None, known[voice]), ids, voice))
+        rows.append(
+            (
+                TokenSequence(ids[:40], 20, 0, (0, 0, 0, 0), None, CacheScope(known[voice])),
+                ids,
+                voice,
+            )
+        )
     for row, _, _ in rows:
         assert backend.allocate(row, {})
     for count in (40, 1, 1, 5, 3):
@@ -279,7 +285,7 @@ def test_other_dtypes_are_close(folder: Path, kind: str, dtype: str) -> None:
     def last(model: LocalModel, voice: str) -> torch.Tensor:
         backend = model.engine.backend
         row = TokenSequence(
-            list(ids[:50]), 49, 0, (0, 0, 0, 0), None, model.engine.voices.digest(voice)
+            list(ids[:50]), 49, 0, (0, 0, 0, 0), None, CacheScope(model.engine.voices.digest(voice))
         )
         assert backend.allocate(row, {})
         rows = []
@@ -311,7 +317,7 @@ def test_rank_stabilized_and_patterned_scales(folder: Path, tmp_path: Path) -> N
     adapter = read_adapter(voice)
     backend.add_adapter(adapter)
     ids = list(range(5, 40))
-    row = TokenSequence(ids, 0, 0, (0, 0, 0, 0), None, adapter.digest)
+    row = TokenSequence(ids, 0, 0, (0, 0, 0, 0), None, CacheScope(adapter.digest))
     assert backend.allocate(row, {})
     with torch.inference_mode():
         own = backend.logits(backend.run([(row, len(ids))]))

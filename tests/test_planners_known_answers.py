@@ -162,6 +162,10 @@ def test_what_others_said_is_known() -> None:
     assert "My cat is called Mimi." in answer("How is my cat called?", facts=(long,))
     asked = 'Cy Dunn said to Nora Vale: "How is the cat called?"'
     assert answer("How is my cat called?", facts=(asked,)) == ""
+    both = 'Cy Dunn said to Nora Vale: "My cat is called Mimi. Do you like cats?"'
+    assert answer("How is my cat called?", facts=(both,)) == (
+        'Cy Dunn said to me: "My cat is called Mimi."'
+    )
     greeting = fitted("Good morning!", facts=('Tobias Reed said to Nora Vale: "Good morning!"',))
     assert not any(bears_on(sentence) for sentence in greeting if sentence.is_quotation)
 
@@ -201,6 +205,18 @@ def test_a_draft_must_tell_what_it_rests_on(
     """Drafts that leave out, deny or embroider the answer are refused, and others that claim what
     nobody knows, or do not do what a reply to such a line does."""
     assert ruled(line, basis, f"I am the baker. {OVEN}.").refusal(draft) == rule
+
+
+def test_things_of_the_asker_stay_the_askers() -> None:
+    """Asked about "my sister", nobody answers about a sister of their own; what the asker told of
+    her is told again."""
+    question = asked_question("What is my sister's name?")
+    heard = 'Ada Ek said to me: "My sister Lena lives in Bremen."'
+    context = ruled("What is my sister's name?", ReplyBasis(question=question, memories=(heard,)))
+    assert context.refusal("My sister lives here.") == "swapped"
+    assert context.candidates == ('You told me: "My sister Lena lives in Bremen."',)
+    other = ReplyBasis(question=question, memories=('Bo Li said to me: "My sister is well."',))
+    assert ruled("What is my sister's name?", other).candidates == ()
 
 
 def test_offers_and_yes_or_no() -> None:

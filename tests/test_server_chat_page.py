@@ -4,79 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.agents import Agent
-from denizens.core import Answer, Choose, ModelAsk, Persona, Rate, RecordKind
-from denizens.memory import Memory
-from denizens.planners import Dialogue
-from denizens.server.hosting import AgentHosts
 from denizens.server.web import create_app
-from denizens.store import Store
-from denizens.tests.support.browser import NewPage, axe_faults, screenshots
+from denizens.tests.support.browser import PHONE, NewPage, axe_faults, screenshots
+from denizens.tests.support.chat_server import (
+    CANARY,
+    LETTERS,
+    SAID,
+    Memories,
+    chat_hosts,
+    keyed_app,
+)
 from denizens.tests.support.running_app import running_app
-from denizens.tests.support.slow_speaker import SlowSpeaker
 
 pytest.importorskip("fastapi")
 expect = pytest.importorskip("playwright.sync_api").expect
-SAID = "The rye is warm and waits for you."
-YESTERDAY = datetime(2026, 5, 3, 9)
-SAID_BY_VISITOR: tuple[str, RecordKind, tuple[str, ...]] = (
-    "a visitor",
-    "utterance",
-    ("a visitor",),
-)
-REMEMBERED: tuple[tuple[str, str, RecordKind, tuple[str, ...]], ...] = (
-    ("The oven was mended in April", "Bo Lind", "thought", ()),
-    ("The market is on Saturday", "Bo Lind", "observation", ()),
-    (
-        'a visitor said to Bo Lind: "My daughter is called Runa"',
-        "a visitor",
-        "utterance",
-        ("a visitor",),
-    ),
-    ('a visitor said to Bo Lind: "I cannot eat nuts"', "a visitor", "utterance", ("a visitor",)),
-    ('Eve said to Bo Lind: "I hide the xylograph in the barn"', "Eve", "utterance", ("Eve",)),
-)
-PEOPLE = (
-    ("Bo Lind", 34, "warm, patient, proud of his bread"),
-    ("Ada Rehn", 29, "curious, quick"),
-    ("Cyril Olsson", 71, "gentle, forgetful"),
-)
-
-
-def others(ask: ModelAsk) -> Answer | str | float | int:
-    """Answers to everything but speech."""
-    if isinstance(ask, Choose):
-        return ask.options[0].name
-    return 3 if isinstance(ask, Rate) else "fine"
 
 
 @pytest.fixture
-def speaker() -> SlowSpeaker:
-    """A model that always says the same, a word each 30 ms."""
-    return SlowSpeaker(lambda ask: SAID, others, seconds=0.03)
-
-
-@pytest.fixture
-def address(speaker: SlowSpeaker, tmp_path: Path) -> Iterator[str]:
-    """The address of a server with three agents."""
-    store = Store(tmp_path / "town.db")
-    agents = {
-        name.split()[0].lower(): Agent(
-            Persona(name=name, age=age, traits=traits),
-            model=speaker,
-            memory=Memory(store, name),
-            dialogue=Dialogue(drafts=1),
-        )
-        for name, age, traits in PEOPLE
-    }
-    bo = agents["bo"].memory
-    for text, who, kind, audience in REMEMBERED:
-        bo.remember(text, at=YESTERDAY, who=who, kind=kind, audience=audience, importance=4)
-    with running_app(create_app(AgentHosts(agents, speaker, "scripted"))) as address:
+def address(tmp_path: Path) -> Iterator[str]:
+    """The address of a server whose agents say a word each 120 ms."""
+    with running_app(create_app(chat_hosts(tmp_path / "town.db", seconds=0.12))) as address:
         yield address
 
 
@@ -90,7 +40,7 @@ def test_the_page_answers_and_streams(new_page: NewPage, address: str) -> None:
     field.press("Enter")
     page.get_by_role("button", name="Stop").wait_for()
     bubble = page.locator(".line:not(.mine) .bubble")
-    begun = re.compile(r"^The rye( is( warm)?)?$")
+    begun = re.compile(r"^The( rye( is( warm( and( waits)?)?)?)?)?$")
     expect(page.locator(".line.coming .bubble")).to_have_text(begun)
     page.locator(".foot").get_by_role("button", name="Why").wait_for()
     assert bubble.text_content() == SAID
@@ -121,5 +71,167 @@ def test_memory_is_corrected_and_forgotten(new_page: NewPage, address: str) -> N
     expect(rows).to_have_count(3)
     page.get_by_label("Search what Bo Lind remembers").fill("daughter")
     expect(page.locator(".memories li").first).to_contain_text("Runa Maj")
-    assert "xylograph" not in page.content()
+    assert CANARY not in page.content()
     assert axe_faults(page) == []
+
+
+def test_a_reply_is_stopped_made_anew_and_a_line_edited(new_page: NewPage, address: str) -> None:
+    """What was shown of a stopped reply stays, marked; another reply and an edited line become
+    versions that one can go back to; all of it survives a reload."""
+    page = new_page(f"{address}/#bo/main")
+    field = page.get_by_label("Say something to Bo Lind")
+    field.fill("Good morning!")
+    field.press("Enter")
+    expect(page.locator(".line.coming .bubble")).to_contain_text("The rye")
+    page.keyboard.press("Escape")
+    stopped = page.locator(".line.cut .bubble")
+    expect(stopped).to_contain_text("The rye")
+    assert len(stopped.text_content() or "") < len(SAID)
+    page.get_by_role("button", name="Say it differently").click()
+    expect(page.get_by_text("2 of 2")).to_be_visible()
+    expect(page.locator(".line:not(.mine) .bubble")).to_have_text(SAID)
+    page.get_by_role("button", name="The version before").click()
+    expect(page.locator(".line.cut .bubble")).to_contain_text("The rye")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Say this instead").fill("Good evening!")
+    screenshots(page, "chat-edit")
+    assert axe_faults(page) == []
+    page.get_by_role("button", name="Say this instead").click()
+    expect(page.locator(".line:not(.mine) .bubble")).to_have_text(SAID)
+    page.reload()
+    expect(page.locator(".mine .bubble")).to_have_text("Good evening!")
+    expect(page.locator(".line:not(.mine) .bubble")).to_have_text(SAID)
+    page.locator(".foot").get_by_role("button", name="Why").click()
+    expect(page.locator(".hits")).to_contain_text("Runa")
+    page.get_by_role("button", name="New talk").click()
+    expect(page.locator(".opening")).to_be_visible()
+    expect(page.get_by_role("button", name="Good evening! 2 lines")).to_be_visible()
+
+
+def test_a_question_without_a_trace(new_page: NewPage, address: str) -> None:
+    """What is asked off the record is shown, and gone after a reload."""
+    page = new_page(f"{address}/#bo/main")
+    page.get_by_role("button", name="Ask without a trace").click()
+    page.get_by_label("Say something to Bo Lind").fill("Who is Runa?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".line.secret:not(.mine) .bubble")).to_have_text(SAID)
+    screenshots(page, "chat-secret")
+    page.reload()
+    expect(page.locator(".opening")).to_be_visible()
+
+
+def test_a_tool_call_is_approved(new_page: NewPage, tmp_path: Path) -> None:
+    """The reply waits in the talk, the request shows what would be done, and yes does it."""
+    LETTERS.clear()
+    app = create_app(chat_hosts(tmp_path / "town.db", writes=True))
+    with running_app(app) as address:
+        page = new_page(f"{address}/#bo/main")
+        page.get_by_label("Say something to Bo Lind").fill("Send a letter!")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Look at it").click()
+        expect(page.locator(".approval")).to_contain_text("Bo Lind wants to use send")
+        screenshots(page, "chat-approval")
+        assert axe_faults(page) == []
+        assert LETTERS == []
+        page.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.locator(".line:not(.mine) .bubble")).to_have_text("It is sent.")
+        expect(page.locator("#side-body")).to_contain_text("Nothing waits")
+        assert LETTERS == ["the mill: Send a letter!"]
+
+
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\"></script><script>alert(1)</script>"
+
+
+def test_hostile_texts_stay_texts(new_page: NewPage, tmp_path: Path) -> None:
+    """Markup in what people and agents say, in memories and in names makes no element."""
+    remembered: Memories = ((HOSTILE, "", "thought", ()), (f"{HOSTILE} Runa", "", "plan", ()))
+    hosts = chat_hosts(tmp_path / "town.db", speak=lambda ask: HOSTILE, remembered=remembered)
+    bo = hosts.agent("bo")
+    assert bo is not None
+    object.__setattr__(bo.persona, "traits", HOSTILE)
+    with running_app(create_app(hosts)) as address:
+        page = new_page(address)
+        page.get_by_role("button", name="You are").click()
+        page.get_by_label("Your name").fill("<b onmouseover='alert(1)'>Ada</b>")
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_role("button", name="Bo Lind").click()
+        page.get_by_label("Say something to Bo Lind").fill(HOSTILE)
+        page.keyboard.press("Enter")
+        page.locator(".foot").get_by_role("button", name="Why").click()
+        page.get_by_role("tab", name="Memory").click()
+        page.get_by_role("button", name="All you may see").click()
+        expect(page.locator(".memory").first).to_contain_text("onerror")
+        assert (
+            page.locator("#chat-app img, #chat-app script, #chat-app b[onmouseover]").count() == 0
+        )
+        assert page.title() == "Bo Lind · Denizens"
+
+
+def test_a_key_is_asked_for_and_kept_in_the_tab(new_page: NewPage, tmp_path: Path) -> None:
+    """Without a key the page shows nobody; a wrong one is refused; with a person's key the person
+    is known and may not approve; a reload keeps it."""
+    app, keys = keyed_app(chat_hosts(tmp_path / "town.db"), tmp_path, {"eve": "Eve"})
+    with running_app(app) as address:
+        page = new_page(address, allowed="401")
+        key = page.get_by_role("textbox", name="Key")
+        expect(key).to_be_visible()
+        screenshots(page, "chat-key")
+        assert axe_faults(page) == []
+        assert page.locator(".agent").count() == 0
+        key.fill("wrong")
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("dialog .wrong")).to_contain_text("not valid")
+        key.fill(keys["eve"])
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_role("button", name="Bo Lind").click()
+        expect(page.locator(".you")).to_have_text("You are Eve")
+        page.get_by_role("button", name="Memory").click()
+        expect(page.locator(".memory")).to_contain_text([CANARY])
+        assert page.get_by_role("tab", name="Approvals").count() == 0
+        page.reload()
+        expect(page.locator(".you")).to_have_text("You are Eve")
+        assert keys["eve"] not in str(page.evaluate("JSON.stringify({...localStorage})"))
+
+
+def test_the_page_works_by_keyboard_on_a_phone(new_page: NewPage, address: str) -> None:
+    """From the first key to the reply without a pointer; the way back leads to the people."""
+    page = new_page(address, size=PHONE)
+    expect(page.get_by_role("button", name="Bo Lind")).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if "Bo Lind" in str(page.evaluate("document.activeElement.textContent")):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Say something to Bo Lind")).to_be_visible()
+    assert page.locator("#people").is_hidden()
+    page.get_by_label("Say something to Bo Lind").focus()
+    page.keyboard.type("Good morning!")
+    page.keyboard.press("Enter")
+    expect(page.locator("#announce")).to_have_text(f"Bo Lind: {SAID}")
+    assert page.evaluate("document.activeElement.id") == "say"
+    screenshots(page, "chat-phone")
+    assert axe_faults(page) == []
+    page.get_by_role("button", name="Whom to talk to").click()
+    expect(page.get_by_role("button", name="Ada Rehn")).to_be_visible()
+
+
+def test_nothing_of_one_person_reaches_the_page_of_another(new_page: NewPage, address: str) -> None:
+    """Mallory talks, looks at everything and searches: no word of Eve is on the page."""
+    page = new_page(address)
+    page.get_by_role("button", name="You are").click()
+    page.get_by_label("Your name").fill("Mallory")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Bo Lind").click()
+    page.get_by_label("Say something to Bo Lind").fill("What is hidden in the barn?")
+    page.keyboard.press("Enter")
+    page.locator(".foot").get_by_role("button", name="Why").click()
+    seen = page.content()
+    page.get_by_role("tab", name="Memory").click()
+    page.get_by_role("button", name="All you may see").click()
+    expect(page.locator(".memory").first).to_be_visible()
+    seen += page.content()
+    page.get_by_label("Search what Bo Lind remembers").fill("barn")
+    expect(page.get_by_text("the best first")).to_be_visible()
+    seen += page.content()
+    assert CANARY not in seen
+    assert not re.search(r"\bEve\b", seen)

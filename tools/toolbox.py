@@ -146,6 +146,12 @@ class Toolbox:
         """The same tools under another policy, so that agents can share tools."""
         return Toolbox(self, limit=self.limit, policy=policy, listener=self.listener)
 
+    def with_tools(self, tools: Iterable[AnyTool | str]) -> Toolbox:
+        """The same tools and further ones, under the same policy. Raises ToolError for a name that
+        a tool has already."""
+        members = [*self, *tools]
+        return Toolbox(members, limit=self.limit, policy=self.policy, listener=self.listener)
+
     def namespace(self, name: str) -> Toolbox:
         """A toolbox of the tools whose names begin with ``name`` and a dot, under the same policy.
         Raises ToolError if there is none."""

@@ -1,4 +1,6 @@
 from .headlines import select_headlines as select_headlines
+from .html_page import PageParts as PageParts
+from .html_page import page_parts as page_parts
 from .html_page import render_page as render_page
 from .html_page import unpack_page as unpack_page
 from .html_page import write_page as write_page
@@ -13,6 +15,7 @@ from .page_data import TalkData as TalkData
 from .page_data import TextTable as TextTable
 from .page_data import memory_entry as memory_entry
 from .page_data import persona_fields as persona_fields
+from .run_collector import RunCollector as RunCollector
 from .run_collector import collect_page_data as collect_page_data
 from .sample_data import sample_page as sample_page
 from .terrain import MapLayers as MapLayers

@@ -6,6 +6,7 @@ import base64
 import gzip
 import html
 import json
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -35,6 +36,7 @@ SCRIPTS = (
     "timeline.js",
     "input.js",
     "main.js",
+    "start.js",
 )
 _OPEN = '<script id="data" type="text/plain">'
 _CLOSE = "</script>"
@@ -58,6 +60,22 @@ def write_page(data: PageData, path: Path | str) -> Path:
             f"{target}: the page cannot be written ({reason}); choose another file"
         ) from error
     return target
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """The style and the script of the page, for a page that adds to them; the script defines
+    everything and starts nothing."""
+
+    style: str
+    script: str
+
+
+def page_parts() -> PageParts:
+    """The parts that the file and the live page share."""
+    folder = files(__package__) / "page"
+    scripts = [(folder / name).read_text("utf-8") for name in SCRIPTS if name != "start.js"]
+    return PageParts((folder / "style.css").read_text("utf-8"), "\n".join(scripts))
 
 
 def render_page(data: PageData) -> str:

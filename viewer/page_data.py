@@ -15,13 +15,15 @@ binary search; prompts are stored once, in ``texts``, and referred to by index::
                track: [[step, x, y]], acts: [[step, doing, emoji, place, why, asleep]],
                plans: [[step, [broad stroke], [[minute of day, minutes, doing, place]]]],
                memories: [[id, step, kind, text, importance, depth, who, [evidence]]],
-               asks: [[step, kind, role, body]]}],
+               asks: [[step, kind, role, body]], presence: [[first step, last step or -1]],
+               look: {color, skin, hair, style, skirt}}],
      talks: [{id, start, end, members, place, lines: [[step, who, text]]}],
      headlines: [[step, text]], texts: [text],
      costs: {minutes: of a column of the chart, sums: [[person, kind, role, calls, tokens read,
              written, reused, seconds]], times: [[step, the same but the role]]}}
 
-``costs`` is left out of a run that asked no model.
+``costs`` is left out of a run that asked no model; ``presence`` and ``look`` are those of people
+from outside.
 
 An ask's body by kind: ``choose`` {about, options: [[name, probability]], chosen, prompt:
 [text index]}, ``generate`` {text, prompt}, ``rate`` {about, value, low, high, prompt},
@@ -173,7 +175,9 @@ class AskData:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonData:
     """One agent with all its data. ``track`` holds (step, x, y) for each change of position;
-    fractions of a step are allowed, for paths of many tiles in one step."""
+    fractions of a step are allowed, for paths of many tiles in one step. A person from outside has
+    ``presence``, (first step, last step or -1) of each visit, and perhaps the ``look`` that it
+    chose."""
 
     id: AgentId
     persona: Mapping[str, str]
@@ -183,6 +187,8 @@ class PersonData:
     memories: Sequence[MemoryEntry] = ()
     asks: Sequence[AskData] = ()
     color: str = ""
+    presence: Sequence[tuple[int, int]] = ()
+    look: Mapping[str, Json] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         """Rows as lists, in the order of the module's docstring."""
@@ -201,6 +207,8 @@ class PersonData:
                 for m in self.memories
             ],
             "asks": [[a.step, a.kind, a.role, a.body] for a in self.asks],
+            **({"presence": [list(visit) for visit in self.presence]} if self.presence else {}),
+            **({"look": dict(self.look)} if self.look else {}),
         }
 
 
@@ -310,6 +318,9 @@ class TextTable:
     def add(self, text: str) -> int:
         """The index of ``text``, which is added if it is new."""
         return self._index.setdefault(text, len(self._index))
+
+    def __len__(self) -> int:
+        return len(self._index)
 
     @property
     def all(self) -> tuple[str, ...]:

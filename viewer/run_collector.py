@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..core import (
     Hit,
     Json,
     Message,
+    Persona,
     Rate,
     Rating,
     Recall,
@@ -32,8 +33,9 @@ from ..core import (
     Time,
     ToolResult,
 )
+from ..memory import Memory
 from ..models import Usage, sum_usage
-from ..simulation import EMBEDDER_KINDS, ConversationCollector, Run, Scenario
+from ..simulation import EMBEDDER_KINDS, AskRow, ConversationCollector, Run, Scenario
 from .graph_map import GraphMap
 from .headlines import select_headlines
 from .page_data import (
@@ -42,6 +44,7 @@ from .page_data import (
     AskKind,
     CostData,
     MapData,
+    MemoryEntry,
     PageData,
     PersonData,
     PlanEntry,
@@ -59,6 +62,7 @@ MAX_COLUMNS = 60
 """The most columns of the chart over time."""
 _MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
 _DIGITS = 4
+_ROWS = ("track", "acts", "plans", "memories", "asks")
 
 
 def collect_page_data(run: Run | Path | str) -> PageData:
@@ -70,39 +74,222 @@ def collect_page_data(run: Run | Path | str) -> PageData:
             return collect_page_data(opened)
     if not run.steps:
         raise RunError("the run has no committed step yet, so there is nothing to show; resume it")
-    scenario, clock = run.scenario, run.clock
-    heading = scenario.scenario
-    map_data, graph_map = _map_data(run, scenario)
-    bodies: dict[AgentId, list[tuple[int, BodyRow]]] = {name: [] for name in run.people}
-    whys: dict[AgentId, list[tuple[int, str]]] = {name: [] for name in run.people}
-    talks = ConversationCollector()
-    for entry in run.entries():
-        for who, body in entry["bodies"].items():
-            bodies.setdefault(who, []).append((entry["step"], body))
-        for who, why in entry["whys"].items():
-            whys.setdefault(who, []).append((entry["step"], why))
-        talks.add_events(entry["step"], entry["events"])
-    texts = TextTable()
-    people = tuple(
-        _person(run, clock, texts, name, shown, whys.get(name, []), graph_map)
-        for name, shown in bodies.items()
-        if shown
-    )
-    conversations = tuple(map(TalkData.of, talks.all))
-    return PageData(
-        title=heading.title or heading.name,
-        subtitle=heading.about,
-        start=clock.start,
-        step_seconds=clock.step_seconds,
-        steps=run.steps,
-        map=map_data,
-        people=people,
-        talks=conversations,
-        headlines=select_headlines(people, conversations),
-        figures=_figures(run),
-        texts=texts.all,
-        costs=cost_data(run.usage(), clock, run.steps),
-    )
+    collector = RunCollector(run)
+    collector.advance()
+    return collector.data()
+
+
+class RunCollector:
+    """Collects the page data of a run that goes on: ``advance`` reads the steps that were
+    committed since the last call, and ``data`` is the page of all steps read so far."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.steps = 0
+        self._scenario, self._clock = run.scenario, run.clock
+        self._map, self._graph_map = _map_data(run, self._scenario)
+        self._texts = TextTable()
+        self._talks = ConversationCollector()
+        self._sent_talks: dict[str, TalkData] = {}
+        self._people = {
+            name: _PersonRows(name, run.people.get(name), self._graph_map) for name in run.people
+        }
+
+    def data(self) -> PageData:
+        """The page data of all steps read so far."""
+        people, talks = self._shown(), tuple(map(TalkData.of, self._talks.all))
+        heading = self._scenario.scenario
+        return PageData(
+            title=heading.title or heading.name,
+            subtitle=heading.about,
+            start=self._clock.start,
+            step_seconds=self._clock.step_seconds,
+            steps=self.steps,
+            map=self._map,
+            people=people,
+            talks=talks,
+            headlines=select_headlines(people, talks),
+            figures=_figures(self.run),
+            texts=self._texts.all,
+            costs=cost_data(self.run.usage(), self._clock, self.steps),
+        )
+
+    def _shown(self) -> tuple[PersonData, ...]:
+        return tuple(person.data for person in self._people.values() if person.data.track)
+
+    def advance(self) -> Json:
+        """Read the steps that are new. Returns what they add to the page, with the names of
+        ``page_data``: ``steps``, and those of ``people`` (new people whole, of others the new
+        rows under their names in ``rows``), ``talks`` (those that changed) and ``texts`` that are
+        not empty."""
+        first, last = self.steps, self.run.steps - 1
+        if last < first:
+            return {}
+        before = {name: person.lengths() for name, person in self._people.items()}
+        texts = len(self._texts)
+        states = {
+            name: dict(self.run.journal.states(name, first=first)) for name in self.run.people
+        }
+        for entry in self.run.entries(first, last):
+            self._add_entry(entry, states)
+        self._add_asks(first, last)
+        for person in self._people.values():
+            if person.is_agent:
+                person.add_memories(self.run.memory(person.data.id), self._clock)
+        self.steps = last + 1
+        return self._delta(before, texts)
+
+    def _add_entry(self, entry: Json, states: Mapping[AgentId, Mapping[int, AgentState]]) -> None:
+        step = entry["step"]
+        for given in entry["inputs"]:
+            if given["kind"] in ("enter", "leave"):
+                self._person(given["who"]).pass_gate(step, given)
+        for name, body in entry["bodies"].items():
+            self._person(name).add_body(step, body)
+        for name, person in self._people.items():
+            body, why = entry["bodies"].get(name), entry["whys"].get(name)
+            state = states.get(name, {}).get(step)
+            if body is not None or why is not None or state is not None:
+                person.add_activity(step, body, why, state)
+        self._talks.add_events(step, entry["events"])
+
+    def _person(self, name: AgentId) -> _PersonRows:
+        if name not in self._people:
+            self._people[name] = _PersonRows(name, None, self._graph_map)
+        return self._people[name]
+
+    def _add_asks(self, first: int, last: int) -> None:
+        """The asks of agents with their answers, in order: by step, round, and position in the
+        round."""
+        rows = self.run.journal.asks_of_tables(
+            ("asks",), "WHERE step >= ? AND step <= ? AND kind <> 'embed'", (first, last)
+        )
+        by_agent: dict[AgentId, list[AskRow]] = {}
+        for row in rows:
+            by_agent.setdefault(row.where.agent, []).append(row)
+        for name, asked in by_agent.items():
+            asked.sort(key=lambda row: (row.where.step, *map(int, row.where.path.split("."))))
+            shown = (ask_data(r.where.step, r.ask, r.answer, self._texts) for r in asked)
+            self._people[name].asks.extend(row for row in shown if row is not None)
+
+    def _delta(self, before: Mapping[AgentId, Mapping[str, int]], texts: int) -> Json:
+        people: list[Json] = []
+        rows: dict[str, Json] = {}
+        for person in self._shown():
+            lengths = before.get(person.id)
+            if lengths is None or not lengths["track"]:
+                people.append(person.as_json())
+            elif added := self._people[person.id].rows_after(lengths):
+                rows[person.id] = added
+        talks = []
+        for talk in map(TalkData.of, self._talks.all):
+            if self._sent_talks.get(talk.id) != talk:
+                self._sent_talks[talk.id] = talk
+                talks.append(talk.as_json())
+        new_texts = list(self._texts.all[texts:])
+        parts = {"people": people, "rows": rows, "talks": talks, "texts": new_texts}
+        return {"steps": self.steps, **{name: part for name, part in parts.items() if part}}
+
+    def summary(self) -> Json:
+        """What is computed over the whole run: ``figures``, ``headlines`` and ``costs``."""
+        talks = tuple(map(TalkData.of, self._talks.all))
+        costs = cost_data(self.run.usage(), self._clock, self.steps)
+        return {
+            "figures": _figures(self.run),
+            "headlines": [list(line) for line in select_headlines(self._shown(), talks)],
+            **({"costs": costs.as_json()} if costs else {}),
+        }
+
+
+class _PersonRows:
+    """The rows of one person, which grow with the run."""
+
+    def __init__(self, name: AgentId, persona: Persona | None, graph_map: GraphMap | None) -> None:
+        self.is_agent = persona is not None
+        self._graph_map = graph_map
+        self._track: list[tuple[float, float, float]] = []
+        self._acts: list[ActivityEntry] = []
+        self._plans: list[PlanEntry] = []
+        self._memories: list[MemoryEntry] = []
+        self._presence: list[tuple[int, int]] = []
+        self._look: dict[str, Json] = {}
+        self.asks: list[AskData] = []
+        self.data = PersonData(
+            id=name,
+            persona=persona_fields(persona) if persona else {"traits": "a person"},
+            track=self._track,
+            acts=self._acts,
+            plans=self._plans,
+            memories=self._memories,
+            asks=self.asks,
+            presence=self._presence,
+            look=self._look,
+        )
+        self._known_records = 0
+        self._gates = 0  # how often the person came or left
+        self._activity = ActivityEntry(-1, "")
+
+    def pass_gate(self, step: int, given: Json) -> None:
+        """Take over the "enter" or "leave" of a person."""
+        self._gates += 1
+        if given["kind"] == "enter":
+            self._presence.append((step, -1))
+            self._look.update(given.get("fields", {}).get("look") or {})
+        elif self._presence and self._presence[-1][1] < 0:
+            self._presence[-1] = (self._presence[-1][0], step - 1)
+
+    def add_body(self, step: int, body: BodyRow) -> None:
+        """Add a row of the journal: x, y, place, doing, emoji, target."""
+        x, y, place, *_ = body
+        if not self.is_agent and not self._presence:
+            self._presence.append((step, -1))
+        graph_map, name = self._graph_map, self.data.id
+        spot = (x, y) if x is not None else graph_map.position(place, name) if graph_map else (0, 0)
+        if not self._track or self._track[-1][1:] != spot:
+            self._track.append((step, spot[0], spot[1]))
+
+    def add_activity(
+        self, step: int, body: BodyRow | None, why: str | None, state: AgentState | None
+    ) -> None:
+        """Add an entry if the activity, the place, the reason or sleep has changed; and one if the
+        plan or the schedule has."""
+        now = replace(self._activity, step=step)
+        if why is not None:
+            now = replace(now, why=why)
+        if state is not None:
+            now = replace(now, asleep=state.asleep)
+        if body is not None:
+            _, _, here, doing, emoji, target = body
+            now = replace(now, doing=doing, emoji=emoji, place=target or here)
+        last = self._acts[-1] if self._acts else None
+        if now.doing and (last is None or replace(now, step=last.step) != last):
+            self._acts.append(now)
+        self._activity = now
+        if state is not None and (state.plan or state.schedule):
+            plan = PlanEntry(step, state.plan, tuple(map(_slot, state.schedule)))
+            if not self._plans or replace(plan, step=self._plans[-1].step) != self._plans[-1]:
+                self._plans.append(plan)
+
+    def add_memories(self, memory: Memory, clock: Clock) -> None:
+        """Add the records that are new."""
+        count = len(memory)
+        new = memory.existing_records(range(self._known_records + 1, count + 1))
+        self._known_records = count
+        self._memories.extend(memory_entry(record, clock) for record in new)
+
+    def lengths(self) -> dict[str, int]:
+        """How many rows there are of each kind."""
+        lengths = {name: len(getattr(self.data, name)) for name in _ROWS}
+        return {**lengths, "gates": self._gates}
+
+    def rows_after(self, lengths: Mapping[str, int]) -> dict[str, Json]:
+        """The rows that are new since ``lengths`` were taken."""
+        tails = {name: getattr(self.data, name)[lengths[name] :] for name in _ROWS}
+        rows = replace(self.data, **tails).as_json()
+        new = {name: rows[name] for name in _ROWS if rows[name]}
+        if lengths["gates"] != self._gates:
+            new |= {name: rows[name] for name in ("presence", "look") if name in rows}
+        return new
 
 
 def _map_data(run: Run, scenario: Scenario) -> tuple[MapData, GraphMap | None]:
@@ -133,88 +320,10 @@ def _figures(run: Run) -> dict[str, Json]:
     return figures
 
 
-def _person(
-    run: Run,
-    clock: Clock,
-    texts: TextTable,
-    name: AgentId,
-    shown: list[tuple[int, BodyRow]],
-    whys: list[tuple[int, str]],
-    graph_map: GraphMap | None,
-) -> PersonData:
-    persona = run.people.get(name)
-    states = list(run.states(name)) if persona else []
-    return PersonData(
-        id=name,
-        persona=persona_fields(persona) if persona else {"traits": "a person"},
-        track=tuple(_track(name, shown, graph_map)),
-        acts=tuple(_activities(shown, whys, states)),
-        plans=tuple(_plans(states)),
-        memories=tuple(memory_entry(record, clock) for record in run.memory(name).records())
-        if persona
-        else (),
-        asks=tuple(_asks(run, name, texts)) if persona else (),
-    )
-
-
-def _track(
-    name: AgentId, shown: list[tuple[int, BodyRow]], graph_map: GraphMap | None
-) -> Iterator[tuple[float, float, float]]:
-    last = None
-    for step, (x, y, place, *_) in shown:
-        spot = (x, y) if x is not None else graph_map.position(place, name) if graph_map else (0, 0)
-        if spot != last:
-            last = spot
-            yield step, spot[0], spot[1]
-
-
-def _activities(
-    shown: list[tuple[int, BodyRow]],
-    whys: list[tuple[int, str]],
-    states: list[tuple[int, AgentState]],
-) -> Iterator[ActivityEntry]:
-    """An entry for each change of activity, place, reason or sleep."""
-    bodies, reasons, states_by_step = dict(shown), dict(whys), dict(states)
-    doing = place = emoji = why = ""
-    asleep, last = False, None
-    for step in sorted(bodies.keys() | reasons.keys() | states_by_step.keys()):
-        why = reasons.get(step, why)
-        asleep = states_by_step[step].asleep if step in states_by_step else asleep
-        if step in bodies:
-            _, _, here, doing, emoji, target = bodies[step]
-            place = target or here
-        entry = ActivityEntry(step, doing, emoji, place, why, asleep)
-        if doing and (last is None or replace(entry, step=last.step) != last):
-            last = entry
-            yield entry
-
-
-def _plans(states: list[tuple[int, AgentState]]) -> Iterator[PlanEntry]:
-    """An entry for each change of the plan or the schedule."""
-    last = None
-    for step, state in states:
-        if state.plan or state.schedule:
-            plan = (state.plan, tuple(_slot(slot) for slot in state.schedule))
-            if plan != last:
-                last = plan
-                yield PlanEntry(step, *plan)
-
-
 def _slot(slot: ScheduleEntry) -> PlanEntrySlot:
     return PlanEntrySlot(
         slot.start.hour * 60 + slot.start.minute, slot.minutes, slot.doing, slot.place
     )
-
-
-def _asks(run: Run, name: AgentId, texts: TextTable) -> Iterator[AskData]:
-    """The asks of an agent with their answers, in order: by step, round, and position in the
-    round."""
-    rows = [row for row in run.asks(agent=name) if row.kind != "embed"]
-    rows.sort(key=lambda row: (row.where.step, *map(int, row.where.path.split("."))))
-    for row in rows:
-        shown = ask_data(row.where.step, row.ask, row.answer, texts)
-        if shown is not None:
-            yield shown
 
 
 def ask_data(step: int, ask: Ask, answer: Answer, texts: TextTable) -> AskData | None:

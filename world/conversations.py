@@ -41,12 +41,14 @@ class Conversations:
     """All open conversations of a world.
 
     A conversation ends after ``most_lines`` lines, or after ``patience`` silent steps for each
-    member. Whoever holds the floor for ``patience`` silent steps loses it.
+    member. Whoever holds the floor for ``patience`` silent steps loses it. ``own_patience`` has
+    those members that have another patience.
     """
 
     def __init__(self, most_lines: int = 16, patience: int = 3) -> None:
         self.most_lines = most_lines
         self.patience = patience
+        self.own_patience: dict[AgentId, int] = {}
         self._open: dict[str, OpenConversation] = {}
         self._conversation_ids: dict[AgentId, str] = {}
         self._opened = 0
@@ -90,7 +92,7 @@ class Conversations:
             return line
         conversation.floor_silence += 1
         conversation.total_silence += 1
-        if conversation.floor_silence >= self.patience:
+        if conversation.floor_silence >= self.patience_of(floor):
             conversation.floor = conversation.next_speaker(floor)
             conversation.floor_silence = 0
         return None
@@ -100,8 +102,12 @@ class Conversations:
         return (
             len(conversation.members) < 2
             or len(conversation.lines) >= self.most_lines
-            or conversation.total_silence >= self.patience * len(conversation.members)
+            or conversation.total_silence >= sum(map(self.patience_of, conversation.members))
         )
+
+    def patience_of(self, who: AgentId) -> int:
+        """The silent steps after which ``who`` loses the floor."""
+        return self.own_patience.get(who, self.patience)
 
     def leave(self, who: AgentId) -> None:
         """Remove ``who`` from its conversation; a floor it holds passes on."""

@@ -26,13 +26,14 @@ from ..core import (
     WorldError,
     did_you_mean,
 )
-from .body_state import BodyState, activity_error, join_names, parse_activity
+from .body_state import Activity, BodyState, activity_error, join_names, parse_activity
 from .conversations import Conversations, OpenConversation, heard_by
 from .geometry import Geometry
 from .perception import Perception
 from .world_state import IDLE, WorldState
 
 SAVE_FORMAT = 1
+LOOK_AROUND = "looking around"  # what a person does who walks to a spot and names nothing else
 
 _Kind: TypeAlias = Literal["moved", "refused", "said", "talk"]
 
@@ -83,6 +84,8 @@ class EmbodiedWorld:
         taken = {other.reserved_spot for other in present}
         now = max((other.at for other in present), default=self._start)
         self._state.add(BodyState(body, now, self.geometry.entry_spot(body, taken)))
+        if body.patience:
+            self._conversations.own_patience[body.who] = body.patience
 
     def leave(self, who: AgentId) -> None:
         """Remove a body: it leaves its conversation and releases the object that it uses."""
@@ -94,6 +97,7 @@ class EmbodiedWorld:
             self._leave_conversation(body, conversation, [])
             self._close_if_over(conversation, members, [])
         self._state.remove(body)
+        self._conversations.own_patience.pop(who, None)
         self._perception.forget(who)
 
     def observe(self, who: AgentId) -> Observation:
@@ -102,7 +106,8 @@ class EmbodiedWorld:
 
     def affordances(self, who: AgentId) -> tuple[Affordance, ...]:
         """What ``who`` may do now: wait, continue, act at places it knows, talk to or join those
-        in sight; in a conversation say or listen and interrupt, and leave."""
+        in sight; in a conversation say or listen and interrupt, and leave. A person may also walk
+        to a tile."""
         return self._perception.affordances(self._state.body(who))
 
     # -- a step ----------------------------------------------------------------------------
@@ -135,6 +140,7 @@ class EmbodiedWorld:
         conversations = self._conversations_of(acting)
         self._open_conversations(allowed, events)
         self._act(allowed, events)
+        self._set_out(allowed, events)
         self._walk(allowed, events)
         self._advance_conversations(conversations, allowed, order, at, events)
         observations = {body.who: self._perception.observe(body) for body in acting}
@@ -160,6 +166,9 @@ class EmbodiedWorld:
             return "" if is_offered else "that person is not there to be talked to that way"
         if all(verb != affordance.verb for affordance in offered):
             return "that is not possible now"
+        if verb == "walk":
+            spot = self.geometry.spot_at(fields.get("x"), fields.get("y"))
+            return "" if spot is not None else "nobody can stand there"
         text = fields.get("text")
         has_text = isinstance(text, str) and bool(text.strip())
         return "" if has_text or verb not in ("say", "interrupt") else "the field 'text' is empty"
@@ -240,9 +249,27 @@ class EmbodiedWorld:
             if not body.route:
                 self._arrive(body, events)
 
+    def _set_out(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
+        """Begin the walks of people to a spot of their choice."""
+        for body, action in allowed:
+            if action.verb != "walk" or self._conversations.conversation_of(body.who) is not None:
+                continue
+            goal = self.geometry.spot_at(action.fields["x"], action.fields["y"])
+            others = (other for other in self._state.bodies.values() if other is not body)
+            taken = {other.reserved_spot for other in others}
+            route = None if goal is None else self.geometry.route_to_spot(body.spot, goal, taken)
+            if goal is None or route is None:
+                self._refuse(body, action, "there is no way to it", events)
+                continue
+            _append_event(events, self._state.release_object(body))
+            body.target = self.geometry.place(goal)
+            body.route = list(reversed(route))
+            body.activity, body.sources = Activity(action.fields.get("doing") or LOOK_AROUND), ()
+            self._state.mark_changed(body)
+
     def _walk(self, allowed: list[tuple[BodyState, Action]], events: list[Event]) -> None:
         for body, action in allowed:
-            if action.verb not in ("act", "continue") or not body.route:
+            if action.verb not in ("act", "continue", "walk") or not body.route:
                 continue
             if self._conversations.conversation_of(body.who) is not None:
                 continue
@@ -398,6 +425,9 @@ class EmbodiedWorld:
                 raise KeyError(address)
         bodies = [BodyState.load(data) for data in saved["bodies"]]
         state.restore({body.who: body for body in bodies}, saved["states"], sources)
+        state.conversations.own_patience = {
+            body.who: body.profile.patience for body in bodies if body.profile.patience
+        }
         for address, users in saved["users"].items():
             state.object_users[self.geometry.object_index(address)] = list(users)
         return state

@@ -10,6 +10,17 @@ from ..core import Address, Affordance, Body, Json
 
 Spot: TypeAlias = int  # where a body can stand: the index of a tile or of a node
 
+WALK_SCHEMA: Json = {
+    "type": "object",
+    "properties": {
+        "x": {"type": "integer"},
+        "y": {"type": "integer"},
+        "doing": {"type": "string"},
+    },
+    "required": ["x", "y"],
+}
+"""The fields of a ``walk``: the tile, and what the person does on the way and there."""
+
 ACTIVITY_SCHEMA: Json = {
     "type": "object",
     "properties": {
@@ -81,6 +92,13 @@ class Geometry(Protocol):
     def route(self, spot: Spot, target: Address, taken: Set[Spot]) -> tuple[Spot, ...] | None:
         """A shortest route to a spot at ``target`` that is not taken (unless all are), without
         the start; None when there is none."""
+
+    def spot_at(self, x: Json, y: Json) -> Spot | None:
+        """The free spot of a tile; None for another tile, and in a geometry without tiles."""
+
+    def route_to_spot(self, spot: Spot, goal: Spot, taken: Set[Spot]) -> tuple[Spot, ...] | None:
+        """A shortest route to ``goal``, or to a spot beside it if it is taken, without the start;
+        None when there is none."""
 
     def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Where a body at ``spot`` that knows the addresses ``knows`` may go."""

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from ..core import Affordance, AgentId, Event, Observation, VisibleAgent
 from .body_state import BodyState, join_names, place_phrase
 from .conversations import OpenConversation
+from .geometry import WALK_SCHEMA
 from .world_state import IDLE, WorldState
 
 WAIT = Affordance("wait")
 CONTINUE = Affordance("continue")
 LEAVE = Affordance("leave")
+WALK = Affordance("walk", "", WALK_SCHEMA)
 _TEXT_SCHEMA = {
     "type": "object",
     "properties": {"text": {"type": "string", "minLength": 1}},
@@ -155,6 +157,8 @@ class Perception:
             return FLOOR_HOLDER_AFFORDANCES if holds_floor else LISTENER_AFFORDANCES
         knows = body.profile.knows
         destinations = self._state.geometry.destinations(body.spot, knows).affordances
+        if body.profile.person and self._state.geometry.position(body.spot) is not None:
+            destinations = (WALK, *destinations)
         if body.asleep:
             return (WAIT, CONTINUE, *destinations)
         partners = [

@@ -129,6 +129,12 @@ class GraphGeometry:
         path = nx.shortest_path(self._graph, self._nodes[spot], self._nodes[goal])
         return tuple(self._spots[f"{self._world}:{node}"] for node in path[1:])
 
+    def spot_at(self, x: Json, y: Json) -> None:
+        return None
+
+    def route_to_spot(self, spot: Spot, goal: Spot, taken: Set[Spot]) -> None:
+        return None
+
     def destinations(self, spot: Spot, knows: tuple[Address, ...]) -> Destinations:
         """Places and objects that are known and can be reached."""
         destinations = self._destinations.get((spot, knows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Set
 
-from ..core import Address, Body, MapError, Time, WorldError, check_arguments
+from ..core import Address, Body, Json, MapError, Time, WorldError, check_arguments
 from .embodied_world import EmbodiedWorld
 from .geometry import Destinations, Spot, knows_place
 from .paths import tile_neighbors
@@ -128,6 +128,22 @@ class TileGeometry:
                 return self.map.grid.route(spot, [self._central_spot(free)] if is_arena else free)
         shared = next((group for group in groups if group), None)
         return None if shared is None else self.map.grid.route(spot, shared)
+
+    def spot_at(self, x: Json, y: Json) -> Spot | None:
+        """The index of a free tile of the map."""
+        if type(x) is not int or type(y) is not int:
+            return None
+        if not (0 <= x < self.map.width and 0 <= y < self.map.height):
+            return None
+        spot = self.map.index(x, y)
+        return None if self.map.blocked[spot] else spot
+
+    def route_to_spot(self, spot: Spot, goal: Spot, taken: Set[Spot]) -> tuple[Spot, ...] | None:
+        if spot == goal:
+            return ()
+        beside = [i for i in self._free(self._adjacent((goal,))) if i not in taken]
+        goals = [goal] if goal not in taken else (beside or [goal])
+        return self.map.grid.route(spot, goals)
 
     def _central_spot(self, spots: list[Spot]) -> Spot:
         """The spot nearest to the mean position of ``spots``."""

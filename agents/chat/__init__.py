@@ -1,7 +1,8 @@
 """Chats of an agent with people: sessions, turns and streamed replies.
 
-``session`` is the conversation of one person, ``chat_turn`` one message and its reply,
-``turn_queue`` the order of messages, ``reply_stream`` a reply while it is being made.
+``session`` is the conversation of one person and ``session_log`` what the store keeps of it;
+``chat_turn`` is one message and its reply, ``turn_queue`` the order of messages, ``reply_stream``
+a reply while it is being made, ``chat_settings`` how one replies, and hooks of moderation.
 """
 
 import lazy_loader

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
@@ -38,8 +39,10 @@ from ...core import (
 )
 from ...planners import ConversationPlanner, DailySettings
 from ..thoughts import AskRouter, ToolExecutor
-from .chat_turn import ChatAgent, _renumbered, validate_utterance
+from .cancellation import ReplyCancelled
+from .chat_turn import ChatAgent, renumbered_step
 from .reply_stream import ReplyStream, ReplyWork
+from .responder import validate_utterance
 from .state_merge import merge_state
 
 _TEXT_FIELDS = {
@@ -160,7 +163,8 @@ class Conversation:
         iterated, or cancelled.
 
         Its reply has the text and the step of the agent; the text is empty where ``next_line``
-        returns None. A line that is cancelled before it was said is remembered by nobody.
+        returns None. A line that is cancelled before it was said has ``resolve`` "cancelled", and
+        is remembered by nobody.
         """
         with self._changing:
             stream = ReplyStream(partial(self._take_turn, at), name="line of a conversation")
@@ -227,7 +231,11 @@ class Conversation:
                 if work is not None:
                     work.on_text(text)
 
-            step = self._live(agent, view, _SPEAKER_MAY, now, work, said)
+            try:
+                step = self._live(agent, view, _SPEAKER_MAY, now, work, said)
+            except ReplyCancelled:
+                idle = Step(action=Action("wait"), state=agent.state)
+                return Reply(text="", step=idle, resolve="cancelled")
             text = _spoken_text(step)
             failure = None if text else _failure_of(step)
             self._take_over(agent.id, step, text, now, failed=failure is not None)
@@ -352,7 +360,8 @@ class Conversation:
             )
             try:
                 thought = talker.live(seen, may, (), seed, now=now)
-                step = drive({agent.id: thought}, router)[agent.id]
+                with work.cancel.calling(router.interrupt) if work else nullcontext():
+                    step = drive({agent.id: thought}, router)[agent.id]
             finally:
                 router.close()
             if before_commit:
@@ -361,7 +370,7 @@ class Conversation:
             state = replace(step.state, talk_seen=before.talk_seen)
             with store.transaction():
                 step = replace(step, state=merge_state(state, before, agent.state))
-                step = _renumbered(step, agent.memory.next_id)
+                step = renumbered_step(step, agent.memory.next_id)
                 agent.commit(step, number=agent.memory.index.last_step, at=now)
             self._heard[agent.id] = heard
         return step

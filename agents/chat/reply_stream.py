@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from ...core import Reply
+from ...core import Approver, Reply
 from ...tools import ProgressListener, ToolProgress
+from .cancellation import CancelToken
+from .chat_turn import TurnCallbacks
+from .reply_why import ReplyWhy, explain_reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +29,25 @@ class ReplyEnd:
 
     reply: Reply
 
+    @property
+    def why(self) -> ReplyWhy:
+        """What the reply rests on."""
+        return explain_reply(self.reply)
+
 
 ReplyEvent: TypeAlias = TextPiece | ToolProgress | ReplyEnd
 
 
-class ReplyCancelled(BaseException):
-    """The reply was cancelled. Not an Exception, so that no tool swallows it."""
-
-
 class ReplyWork:
-    """What the work on a reply is given: ``on_text`` and ``listener`` for its events, and
-    ``check``, which raises ReplyCancelled once the reply is cancelled."""
+    """What the work on a reply is given: where its events go, and ``cancel``, which ends it."""
 
-    def __init__(self, emit: Callable[[ReplyEvent], None], cancelled: threading.Event) -> None:
+    def __init__(self, emit: Callable[[ReplyEvent], None], cancel: CancelToken) -> None:
         self._emit = emit
-        self._cancelled = cancelled
+        self.cancel = cancel
 
     def on_text(self, text: str) -> None:
         """Pass on a piece of text. Raises ReplyCancelled."""
-        self.check()
+        self.cancel.check()
         if text:
             self._emit(TextPiece(text))
 
@@ -55,8 +58,19 @@ class ReplyWork:
 
     def check(self) -> None:
         """Raises ReplyCancelled once the reply is cancelled."""
-        if self._cancelled.is_set():
-            raise ReplyCancelled
+        self.cancel.check()
+
+    def callbacks(
+        self, approve: Approver | None = None, check: Callable[[], None] | None = None
+    ) -> TurnCallbacks:
+        """The callbacks of a turn whose events go into the stream."""
+        return TurnCallbacks(
+            on_text=self.on_text,
+            approve=approve,
+            listener=self._emit,
+            check=check,
+            cancel=self.cancel,
+        )
 
 
 class ReplyStream:
@@ -64,13 +78,16 @@ class ReplyStream:
     at the end ``ReplyEnd``.
 
     It can be iterated (``for``), iterated in an event loop (``async for``), or asked at any time
-    what is new (``poll``), as in the loop of a game; use one of the three. An error of the work is
-    raised by all of them, and by ``result``. ``cancel`` ends the work from any thread.
+    what is new (``poll``), as in the loop of a game; use one of the three. ``await`` gives the
+    reply. An error of the work is raised by all of them, and by ``result``.
+
+    ``cancel``, from any thread, ends the reply with what was shown so far: then it has ``resolve``
+    "cancelled", and is remembered like any other. Leaving the iteration cancels too.
     """
 
     def __init__(self, work: Callable[[ReplyWork], Reply], name: str = "reply") -> None:
         self._work = work
-        self._cancelled = threading.Event()
+        self._cancel = CancelToken()
         self._condition = threading.Condition()
         self._events: list[ReplyEvent] = []
         self._reply: Reply | None = None
@@ -85,7 +102,7 @@ class ReplyStream:
 
     def _run(self) -> None:
         try:
-            reply = self._work(ReplyWork(self._emit, self._cancelled))
+            reply = self._work(ReplyWork(self._emit, self._cancel))
         except BaseException as error:  # noqa: BLE001  raised where the stream is read
             self._finish(None, error)
         else:
@@ -112,6 +129,11 @@ class ReplyStream:
     def done(self) -> bool:
         """Whether the work has ended."""
         return self._reply is not None or self._error is not None
+
+    @property
+    def reply(self) -> Reply | None:
+        """The reply, once it is done."""
+        return self._reply
 
     def poll(self) -> list[ReplyEvent]:
         """The events since the last call; never blocks. Raises the error of the work once all
@@ -164,9 +186,18 @@ class ReplyStream:
             if not self.done:
                 self.cancel()
 
+    def __await__(self) -> Generator[Any, None, Reply]:
+        return self._ended().__await__()
+
+    async def _ended(self) -> Reply:
+        async for event in self:
+            if isinstance(event, ReplyEnd):
+                return event.reply
+        raise RuntimeError("the events of this reply were read elsewhere")
+
     def cancel(self) -> None:
-        """End the work, from any thread; without effect on a reply that is done."""
-        self._cancelled.set()
+        """End the reply, from any thread; without effect on one that is done."""
+        self._cancel.cancel()
 
     def result(self, timeout: float | None = None) -> Reply:
         """The reply; blocks until it is done. Raises the error of the work, TimeoutError after

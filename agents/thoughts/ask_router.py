@@ -188,6 +188,12 @@ class AskRouter:
             raise self._executor.approval_required()
         return done + self._recall(recalls)
 
+    def interrupt(self) -> None:
+        """Cancel the asks that are not answered yet, from another thread: ``wait`` then returns
+        without them, after ``check``."""
+        for key, ticket in list(self._waiting):
+            self._clients[key].cancel(ticket)
+
     def close(self) -> None:
         """Cancel the asks that are not answered yet, which frees their rows in the batch."""
         for key, ticket in self._waiting:

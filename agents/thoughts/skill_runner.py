@@ -27,17 +27,18 @@ def run_skills(
     now: Time,
     person: AgentId = "",
     guard: ThoughtGuard | None = None,
+    zone: str = "",
 ) -> Thought[T]:
     """Pass a thought's asks through, but answer its calls of skills by the thought of the skill,
     which runs side by side with the other asks of the round.
 
     The guard wraps the result: it checks the call and every ask of the skill, and receives the
-    labels that the skill adds. ``person`` is for whom the calls are made.
+    labels that the skill adds. ``person`` is for whom the calls are made, ``zone`` their time zone.
     """
     skills = {tool.name: (tool, skill) for tool in toolbox if (skill := skill_of(tool))}
     if not skills:
         return (yield from thought)
-    context = ToolContext(who, now, person=person)
+    context = ToolContext(who, now, person=person, zone=zone)
     return (yield from _SkillRunner(toolbox, skills, context, guard).run(thought, MAX_SKILL_DEPTH))
 
 

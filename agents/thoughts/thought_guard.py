@@ -69,10 +69,11 @@ class ThoughtGuard:
     and keeps ``label``, the join of the labels of everything that the thought was given.
 
     The thought starts with the inputs ``given``, each with its label, and with further
-    ``labels``. ``calls`` and ``tokens`` are the lifetime usage so far. ``sources_of`` gives the
-    sources of a record besides those written with it. ``listeners`` hear or see the effects of
-    the thought (none: nobody); it recalls only what all of them may know. Decisions depend on the
-    asks and answers alone, so a replayed thought is stopped at the same place.
+    ``labels``. ``used`` gives the lifetime usage, in calls and tokens, without that of the guard
+    itself. ``sources_of`` gives the sources of a record besides those written with it.
+    ``listeners`` hear or see the effects of the thought (none: nobody); it recalls only what all
+    of them may know. Decisions depend on the asks and answers alone, so a replayed thought is
+    stopped at the same place.
     """
 
     def __init__(
@@ -80,8 +81,7 @@ class ThoughtGuard:
         who: AgentId,
         toolbox: Toolbox,
         *,
-        calls: int = 0,
-        tokens: int = 0,
+        used: Callable[[ThoughtGuard], tuple[int, int]] = lambda guard: (0, 0),
         sources_of: Callable[[Record], Iterable[str]] = lambda record: (),
         listeners: Iterable[AgentId] = (),
         given: Iterable[tuple[ThoughtInput, Label]] = (),
@@ -97,7 +97,7 @@ class ThoughtGuard:
         self.refusals = 0
         self.released: list[ReleasedRecord] = []
         self.refusal_reason = ""
-        self._used_before = (calls, tokens)
+        self._used = used
         self._sources_of = sources_of
         self._toolbox = toolbox
         # By key of the call: its tool, and a summary of its answer.
@@ -214,7 +214,7 @@ class ThoughtGuard:
         if isinstance(ask, Call):
             for cap, used, what in (
                 (thought.calls, self.calls, "this thought"),
-                (life.calls, self._used_before[0] + self.calls, "this life"),
+                (life.calls, self._used(self)[0] + self.calls, "this life"),
             ):
                 if cap is not None and used >= cap:
                     return f"{what} has made {cap} calls, as many as it may"
@@ -222,7 +222,7 @@ class ThoughtGuard:
         elif not isinstance(ask, Embed | Recall):
             for cap, used, what in (
                 (thought.tokens, self.tokens, "this thought"),
-                (life.tokens, self._used_before[1] + self.tokens, "this life"),
+                (life.tokens, self._used(self)[1] + self.tokens, "this life"),
             ):
                 if cap is not None and used >= cap:
                     return f"{what} has cost {used} tokens, and may cost {cap}"

@@ -35,7 +35,8 @@ class ToolExecutor:
 
     ``call_log`` records approval requests, starts and results (None: nothing is recorded).
     ``approver`` answers approval requests at once. Without it, or where it returns None, a call
-    waits in ``pending``. ``person`` is the partner of the chat, for whom the calls are made.
+    waits in ``pending``. ``person`` is the partner of the chat, for whom the calls are made, and
+    ``zone`` their time zone.
 
     The key of a call is agent/step/path, with ``scope`` in place of the step if it is set. In a
     chat (``in_chat``) the first call that acts or needs approval sets it to a new conversation id
@@ -53,6 +54,7 @@ class ToolExecutor:
     person: AgentId = ""
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     pending: dict[AskId, ApprovalRequest] = field(default_factory=dict)
+    zone: str = ""
 
     def execute(self, where: AskId, call: Call) -> ToolResult | None:
         """The result of a call; None while it waits for a person's approval."""
@@ -220,6 +222,7 @@ class ToolExecutor:
             person=call.person or self.person,
             listener=report,
             label=Label(call.read, call.audience),
+            zone=self.zone,
         )
         toolbox = self.agents[where.agent].tools
         with self.waiting():

@@ -139,7 +139,7 @@ def full_pass_probabilities(
     )
     logs = out.logits.float().log_softmax(dim=-1).cpu()
     means = np.zeros(len(pairs))
-    for place, (_, target, _) in enumerate(pairs):
+    for place, (_, target, *_) in enumerate(pairs):
         figures = logs[place, -len(target) - 1 : -1]
         means[place] = float(figures.gather(1, torch.tensor(target).unsqueeze(1)).mean())
     raised = np.exp(means - means.max())

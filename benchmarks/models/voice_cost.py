@@ -13,7 +13,7 @@ import torch
 
 from ...core import DEFAULT_VOICE, NO_VOICE, Json, ModelError
 from ...models import LocalModel, load_local
-from ...models.engine import TokenSequence
+from ...models.engine import CacheScope, TokenSequence
 from ...models.files import shipped_voice
 from ...testing import write_tiny_voice
 
@@ -100,7 +100,8 @@ def _pass_seconds(
     """Seconds of one pass with logits; the sequences have the voices in equal shares."""
     engine = model.engine
     for place, sequence in enumerate(sequences):
-        sequence.adapter = engine.voices.digest(voices[place * len(voices) // len(sequences)])
+        digest = engine.voices.digest(voices[place * len(voices) // len(sequences)])
+        sequence.scope = CacheScope(digest)
     started = time.perf_counter()
     with torch.inference_mode():
         hidden = engine.backend.run([(sequence, tokens) for sequence in sequences])

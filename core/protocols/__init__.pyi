@@ -49,6 +49,7 @@ from .model_protocol import Delta as Delta
 from .model_protocol import Done as Done
 from .model_protocol import Model as Model
 from .model_protocol import Ticket as Ticket
+from .planner_protocol import PERSON_INPUT_KINDS as PERSON_INPUT_KINDS
 from .planner_protocol import Decision as Decision
 from .planner_protocol import Input as Input
 from .planner_protocol import InputKind as InputKind

@@ -82,9 +82,12 @@ class Step:
     """Lines for the auxiliary logs of the memory, as pairs of log and line."""
 
 
-Resolution: TypeAlias = Literal["answer", "ask", "unknown", "hand_over", "failed", "waiting"]
+Resolution: TypeAlias = Literal[
+    "answer", "ask", "unknown", "hand_over", "failed", "waiting", "cancelled"
+]
 """How a message was resolved: answered, answered by a question, answered with "I do not know",
-handed over to a person; or no reply could be made, or it waits for an approval."""
+handed over to a person; or no reply could be made, it waits for an approval, or it was cancelled
+and is what was shown by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,8 @@ class Reply:
 
     If ``resolve`` is "failed", ``failure`` has the reason and the remedy. If it is "waiting",
     the requests in ``waits`` need an answer and nothing is written yet. The text is empty in
-    both cases."""
+    both cases, or what a stream had shown before it failed. If it is "cancelled", the text is what
+    was shown before."""
 
     text: str
     step: Step

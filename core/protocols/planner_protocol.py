@@ -14,14 +14,27 @@ from .agent_state import AgentState
 from .thought import Thought
 from .world_protocol import Action, Affordance, Event, Observation, Utterance
 
-InputKind: TypeAlias = Literal["whisper", "line", "event", "document", "memories"]
+# fmt: off
+InputKind: TypeAlias = Literal[
+    "whisper", "line", "event", "document", "memories",
+    "enter", "move", "talk", "say", "end_talk", "leave",
+]
+# fmt: on
+PERSON_INPUT_KINDS = ("enter", "move", "talk", "say", "end_talk", "leave")
+"""The kinds of inputs by which a person walks into a world, acts in it and leaves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """An input from outside of a run, by ``kind``: a "whisper" to one agent, a person's "line" in a
     conversation, an "event" in the world (at ``place``, described by ``fields``), a "document"
-    named ``text`` with its pieces in ``fields``, or "memories", records in ``fields``."""
+    named ``text`` with its pieces in ``fields``, or "memories", records in ``fields``.
+
+    A person ``who`` walks in with "enter" (at ``place``, or at the tile x, y of ``fields``, which
+    may also have its ``look`` and ``patience``), walks with "move" (to ``place``, or to x, y),
+    opens or joins a conversation with "talk" (``to`` somebody), says ``text`` with "say" (to its
+    conversation, else ``to`` somebody, else to who is nearest), takes leave of a conversation with
+    "end_talk", and leaves the world with "leave"."""
 
     kind: InputKind
     to: AgentId = ""

@@ -20,8 +20,11 @@ class Body:
 
     ``vision`` is a radius (in tiles, or in steps on a graph) and ``attention`` the number of
     events seen at a time. ``knows`` are prefixes of the addresses that it may go to (empty: all).
-    It enters at the tile ``start``, or at ``home``.
+    It enters at the tile ``start``, or at ``home``. ``patience`` is the number of silent steps
+    after which it loses the floor of a conversation (0: the number of the world).
     """
+
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("patience",)
 
     who: AgentId
     home: Address = ""
@@ -30,6 +33,7 @@ class Body:
     attention: int = 8
     knows: tuple[Address, ...] = ()
     person: bool = False
+    patience: int = 0
 
 
 @lru_cache(maxsize=1 << 16)

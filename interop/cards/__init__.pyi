@@ -2,6 +2,8 @@ from .card_macros import fill_macros as fill_macros
 from .card_persona import load_cards as load_cards
 from .card_persona import load_character_card as load_character_card
 from .card_scenario import add_card as add_card
+from .card_scenario import is_card_file as is_card_file
+from .card_scenario import scenario_of_card as scenario_of_card
 from .card_sources import find_card as find_card
 from .card_sources import load_look as load_look
 from .card_writer import card_from_persona as card_from_persona

@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...core import Address, SettingError, check_arguments, same_name, to_json
-from ...simulation import PersonEntry, Scenario, check_persona
+from ...simulation import (
+    MindsTable,
+    ModelTable,
+    PersonEntry,
+    Scenario,
+    ScenarioTable,
+    WorldTable,
+    check_persona,
+)
 from ...world import load_smallville_map, load_tiled
 from .character_card import CharacterCard
 
@@ -47,6 +55,29 @@ def add_card(scenario: Scenario, card: CharacterCard) -> Scenario:
     records = [to_json(replace(record, created=scenario.start)) for record in card.memories]
     entry = PersonEntry(persona=persona, records=tuple(records), card_json=card.json)
     return replace(scenario, people=(*scenario.people, entry))
+
+
+@check_arguments
+def scenario_of_card(card: CharacterCard) -> Scenario:
+    """A scenario of a card's character alone in a room, to chat with."""
+    name = re.sub(r"\W+", "-", card.source.stem).strip("-_") or "card"
+    empty = Scenario(
+        scenario=ScenarioTable(name=name, title=card.name, about=f"The card of {card.name}."),
+        world=WorldTable(kind="places", places=({"name": "room", "objects": ["bed", "chair"]},)),
+        model=ModelTable(),
+        minds=MindsTable(),
+        people=(),
+        source=str(card.source),
+    )
+    return add_card(empty, card)
+
+
+def is_card_file(path: Path) -> bool:
+    """Whether a file is to be read as a card: a picture, or JSON with the fields of a card."""
+    if path.suffix.lower() == ".json" and path.is_file():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return '"chara_card_v' in text or '"first_mes"' in text
+    return path.suffix.lower() == ".png"
 
 
 def _free_home(scenario: Scenario) -> Address:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core import Json, Record, SettingError, Time
-from ...core.text import terms
+from ...core import RECALLED_BY, Json, Record, SettingError, Time
 from .card_macros import fill_macros
 
 log = logging.getLogger(__name__)
@@ -106,39 +105,30 @@ def lore_records(
     at: Time,
     source: Path | str,
 ) -> tuple[Record, ...]:
-    """The entries that are not constant as memories, numbered from 1.
-
-    Recall finds a record by the words of its text. So keys that the text lacks are written before
-    it: "old quay, sunken bell: It rings at low tide."
-    """
+    """The entries that are not constant as memories, numbered from 1, which are recalled by their
+    text and their keys."""
     records: list[Record] = []
     for entry in entries:
-        if entry.constant:
-            continue
         filled = [
-            fill_macros(text, char=char, user=user, source=source)
+            " ".join(fill_macros(text, char=char, user=user, source=source).split())
             for text in (entry.content, *entry.keys)
         ]
-        text, *keys = (" ".join(part.split()) for part in filled)
-        missing = [key for key in keys if not _occurs(key, text)]
-        if not text:
+        text, *keys = filled
+        if entry.constant or not text:
             continue
+        listed = ", ".join(key.replace(",", " ") for key in keys if key)
         records.append(
             Record(
                 id=len(records) + 1,
                 kind="thought",
-                text=f"{', '.join(missing)}: {text}" if missing else text,
+                text=text,
                 created=at,
                 who=char,
                 importance=LORE_IMPORTANCE,
+                predicate=RECALLED_BY if listed else "",
+                object=listed,
                 source="lorebook",
                 sources=(f"document:lorebook of {char}",),
             )
         )
     return tuple(records)
-
-
-def _occurs(key: str, text: str) -> bool:
-    """Whether all content words of a key occur in a text, in any form."""
-    words = set(terms(key))
-    return words <= set(terms(text)) if words else key.lower() in text.lower()

@@ -72,8 +72,8 @@ class Documents:
         audience: AgentId | Sequence[AgentId] = (),
         importance: float = 1.0,
     ) -> DocumentImport:
-        """Import a file (text, Markdown, HTML, PDF, CSV) under ``name`` (default: file name) for
-        ``audience`` (empty: everybody).
+        """Import a file (text, Markdown, HTML, PDF, CSV, Word) under ``name`` (default: file name)
+        for ``audience`` (empty: everybody).
 
         Raises MemoryFault if the file cannot be read, SettingError for an unknown file ending or
         a missing library, and then writes nothing.

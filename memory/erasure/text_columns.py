@@ -113,7 +113,9 @@ def _session_labels(body: Json) -> Iterator[str]:
 
 def _snapshot_words(body: Json) -> Iterator[str]:
     yield body["label"]
-    yield from text_leaves(body["state"])
+    # A key may be anybody's words; one that is a word in small letters is a field's name.
+    leaves = text_leaves(body["state"])
+    yield from (text for text in leaves if not (text.isidentifier() and text.islower()))
 
 
 def _snapshot_labels(body: Json) -> Iterator[str]:

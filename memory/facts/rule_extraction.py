@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
-from ...core import Record, Time
+from ...core import Record, SettingError, Time, local_time, machine_time, time_zone
 from ...core.text import MONTH_NAMES, MONTH_NUMBERS
 from ..index import find_date_spans
 from .extracted_facts import AttributedLine, ExtractedFact, attributed_line
@@ -233,9 +233,12 @@ def _facts_of_clause(
 ) -> Iterator[ExtractedFact]:
     if _HYPOTHETICAL.search(clause):
         return
-    since = _stated_start(clause, record.created)
-    clause, date = _without_dates(_TRAILING_CLAUSE.sub("", clause), record.created)
+    zone = _zone_of(record)
+    now = local_time(record.created, zone)
+    since = _stated_start(clause, now)
+    clause, date = _without_dates(_TRAILING_CLAUSE.sub("", clause), now)
     since = since or date
+    since = since and machine_time(since, zone)
     denied = bool(_NEGATION.search(clause))
     taken: set[str] = set()
     for relation, pattern in relation_patterns():
@@ -280,6 +283,14 @@ def _further_items(rest: str) -> list[str]:
     if not items and not last[:1].isupper():
         return []
     return [item for item in [*items, last] if item and len(item.split()) <= 3]
+
+
+def _zone_of(record: Record) -> tzinfo | None:
+    """The time zone of who said a record; None for one that this machine does not know."""
+    try:
+        return time_zone(record.zone)
+    except SettingError:
+        return None
 
 
 def _without_dates(clause: str, now: Time) -> tuple[str, Time | None]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ...core import to_seconds
+from ...core import local_time, machine_time, to_seconds
 from ...core.text import MONTH_NUMBERS, NUMBER_WORDS, ORDINALS, WEEKDAY_NAMES
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ class DateSpan:
     matched_text: str
 
 
-def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
-    """The times that a text names, seen from ``at``, in order.
+def find_date_spans(text: str, at: Time, zone: tzinfo | None = None) -> tuple[DateSpan, ...]:
+    """The times that a text names, seen from ``at``, in order. With the ``zone`` of who speaks,
+    days begin and end by their clock; ``at`` and the spans are times of this machine's clock.
 
     A date without a year is the latest one that has begun by ``at``, or the next one after the
     word "next". Invalid dates ("31 June") and other words ("you may") are none. Only the first
@@ -56,7 +57,7 @@ def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
     [('2023-05-22', '2023-05-29'), ('2022-05-01', '2022-06-01')]
     """
     spans: list[tuple[int, DateSpan]] = []
-    text = text[:MAX_TEXT_LENGTH]
+    text, at = text[:MAX_TEXT_LENGTH], local_time(at, zone)
     taken = bytearray(len(text))
     for pattern, resolve in _compiled_patterns():
         for match in pattern.finditer(text):
@@ -65,10 +66,11 @@ def find_date_spans(text: str, at: Time) -> tuple[DateSpan, ...]:
                 continue
             try:
                 interval = resolve(match, at)
+                ends = [machine_time(end, zone) for end in interval or ()]
             except (ValueError, OverflowError):
                 continue
-            if interval is not None:
-                span = DateSpan(*interval, match[0].strip())
+            if ends:
+                span = DateSpan(ends[0], ends[1], match[0].strip())
                 spans.append((match.start(), span))
                 taken[match.start() : match.end()] = b"\x01" * len(match[0])
     return tuple(span for _, span in sorted(spans, key=lambda pair: pair[0]))

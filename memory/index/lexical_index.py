@@ -68,7 +68,7 @@ class LexicalIndex:
 
     def _add(self, records: Sequence[Record]) -> None:
         first = len(self)
-        term_lists = [self._terms_of(record.text) for record in records]
+        term_lists = [self._terms_of(" ".join((*r.keys, r.text))) for r in records]
         sizes = np.array([len(terms) for terms in term_lists], np.int64)
         flat = np.array([term for terms in term_lists for term in terms], np.int64)
         self.starts.extend(self.starts.array[-1] + np.cumsum(sizes))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core import is_unspaced, name_matcher
+from ...core import is_unspaced, name_matcher, time_zone
 from ...core.text import STOP_WORDS, split_words
 from ..index import (
     DateSpan,
@@ -107,7 +107,7 @@ def match_candidates(
     context_cosine = cosine.copy()
     for side in neighbours:
         context_cosine += NEIGHBOUR_COSINE_WEIGHT * np.where(side >= 0, cosine[side], 0.0)
-    times = find_date_spans(cue.text, cue.at)
+    times = find_date_spans(cue.text, cue.at, time_zone(cue.zone))
     proximity = time_proximity(index.created.array[positions], times)
     said = np.isin(speakers, list(named)) if named else np.ones(len(positions), bool)
     names = _name_terms(lexical, named)

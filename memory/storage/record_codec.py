@@ -26,6 +26,7 @@ def body_of(record: Record) -> str:
 def _plain_body(record: Record) -> str:
     text = encode_basestring
     plain = record.until is None and not record.pinned and type(record.importance) is float
+    plain &= not record.zone
     if not plain or record.created.tzinfo is not None:
         return canonical(to_json(record))
     audience = ",".join(map(text, record.audience))

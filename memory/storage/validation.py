@@ -26,6 +26,7 @@ from ...core import (
     did_you_mean,
     replace_surrogates,
     time_error,
+    time_zone,
 )
 from ...store import is_database
 
@@ -64,6 +65,7 @@ def _is_plain_record(record: Record) -> bool:
         and record.until is None
         and record.pinned is False
         and record.sources is None
+        and record.zone == ""
     )
 
 
@@ -97,7 +99,7 @@ def _field_fault(record: Record) -> str:
         return fault
     if not isinstance(record.pinned, bool):
         return f"pinned {record.pinned!r} is neither True nor False"
-    fault = time_error(record.created, "created")
+    fault = time_error(record.created, "created") or zone_fault(record.zone)
     return fault or ("" if record.until is None else time_error(record.until, "until"))
 
 
@@ -181,7 +183,7 @@ def check_cue(cue: Cue) -> None:
     for name in ("limit", "tokens", "around"):
         if type(getattr(cue, name)) is not int:
             fault = fault or f"{name} {getattr(cue, name)!r:.60} is no whole number"
-    fault = fault or text_fault("person", cue.person)
+    fault = fault or text_fault("person", cue.person) or zone_fault(cue.zone)
     if not isinstance(cue.listeners, tuple):
         fault = fault or f"listeners {cue.listeners!r:.60} are no tuple of names"
     elif cue.listeners:
@@ -189,6 +191,17 @@ def check_cue(cue: Cue) -> None:
         fault = fault or next(filter(None, faults), "")
     if fault:
         raise MemoryFault(f"cue: {fault}")
+
+
+def zone_fault(zone: object) -> str:
+    """Why a value is no time zone's name."""
+    if not isinstance(zone, str):
+        return text_fault("zone", zone)
+    try:
+        time_zone(zone)
+    except SettingError as error:
+        return str(error)
+    return ""
 
 
 def kinds_fault(kinds: Sequence[str]) -> str:

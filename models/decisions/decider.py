@@ -20,6 +20,7 @@ from ...core import (
     ModelError,
     Option,
     Rate,
+    current_cache_owner,
 )
 from ..embedders import Embedder
 from ..engine import PairScores, PairSums, PromptBuilder, ScoringPlan, TokenPair
@@ -201,9 +202,15 @@ def _target_scores(sums: PairSums) -> dict[TokenPair, TargetScore]:
 
 def _pair_key(pair: TokenPair) -> bytes:
     """A digest of 16 bytes: the ids themselves would take kilobytes."""
-    context, target, voice = pair
+    context, target, voice, owner = pair
     ids = struct.pack(f"<{len(context) + len(target) + 1}q", len(context), *context, *target)
-    return blake2b(ids + voice.encode(), digest_size=16).digest()
+    names = f"{voice}\0{owner}" if owner else voice
+    return blake2b(ids + names.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _own_pair(context: tuple[int, ...], target: tuple[int, ...]) -> TokenPair:
+    """A pair of the owner whose ask is prepared."""
+    return TokenPair(context, target, owner=current_cache_owner())
 
 
 class _TokenPrompts:
@@ -222,7 +229,7 @@ class _TokenPrompts:
         window = self._builder.window
         ids = self._builder.text_ids(system)[: min(MAX_OPTION_TOKENS, window // 2)]
         target = self._builder.text_ids(about)[: min(MAX_ABOUT_TOKENS, window // 4)]
-        return TokenPair(self._builder.opening_ids(("system", "user"), (ids,)), target)
+        return _own_pair(self._builder.opening_ids(("system", "user"), (ids,)), target)
 
     def direct(self, ask: Choose) -> list[TokenPair]:
         return self._replies(question_messages(ask), [option.name for option in ask.options])
@@ -239,7 +246,7 @@ class _TokenPrompts:
 
     def bare(self, option: Option) -> TokenPair:
         context = self._builder.ids((Message.of("user", ""),))
-        return TokenPair(context, self._builder.text_ids(option.name))
+        return _own_pair(context, self._builder.text_ids(option.name))
 
     def digits(self, ask: Rate) -> list[TokenPair]:
         messages = ask.messages or (Message.of("user", ask.about),)
@@ -251,4 +258,4 @@ class _TokenPrompts:
     ) -> list[TokenPair]:
         targets = [self._builder.text_ids(reply) + end for reply in replies]
         context = self._builder.fit(messages, max(map(len, targets))).ids
-        return [TokenPair(context, target) for target in targets]
+        return [_own_pair(context, target) for target in targets]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core import ModelCorrupt, ModelError, replace_surrogates
+from ...core import ModelCorrupt, ModelError, current_cache_owner, replace_surrogates
 from ..engine import pick_device
 from ..files import (
     ProgressCallback,
@@ -37,7 +37,7 @@ CACHE_SIZE = 50_000  # vectors of 1.5 KB: 77 MB at most
 
 
 class Embedder:
-    """Unit vectors of texts; the last 50,000 are cached.
+    """Unit vectors of texts; the last 50,000 are cached, for each ``cache_owner`` apart.
 
     A sentence-transformers folder that holds an encoder with mean or first-token pooling is
     loaded with transformers (0.2 s instead of 8 s to import sentence_transformers, equal
@@ -47,7 +47,7 @@ class Embedder:
 
     def __init__(self, folder: Path, device: torch.device, *, alone: bool = False) -> None:
         self._device = device
-        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._batch = 1 if alone else BATCH
         self._folder = folder
         with silence_libraries(), explain_errors(folder, "the embedder"):
@@ -90,19 +90,21 @@ class Embedder:
         self._model = model.eval().to(self._device)
         self._max_tokens = _max_tokens_of(folder, config, self._tokenizer)
 
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 rows of length 1, shape (len(texts), d)."""
-        texts = [replace_surrogates(text) for text in texts]
-        missing = {text for text in texts if text not in self._cache}
-        new = sorted(missing, key=lambda text: (len(text), text))  # little padding per batch
+    def vectors(self, texts: Sequence[str], owners: Sequence[str] = ()) -> NDArray[np.float32]:
+        """float32 rows of length 1, shape (len(texts), d). ``owners``: whose each text is, as in
+        ``cache_owner``; by default all are of the owner of this context."""
+        whose = owners or [current_cache_owner()] * len(texts)
+        keys = [(owner, replace_surrogates(text)) for owner, text in zip(whose, texts, strict=True)]
+        missing = {key for key in keys if key not in self._cache}
+        new = sorted(missing, key=lambda key: (len(key[1]), key[1], key[0]))  # little padding
         for start in range(0, len(new), self._batch):
             batch = new[start : start + self._batch]
-            self._cache.update(zip(batch, self._encode(batch)))
+            self._cache.update(zip(batch, self._encode([text for _, text in batch])))
         rows = []
-        for text in texts:
-            self._cache.move_to_end(text)
-            rows.append(self._cache[text])
-        while len(self._cache) > max(CACHE_SIZE, len(set(texts))):
+        for key in keys:
+            self._cache.move_to_end(key)
+            rows.append(self._cache[key])
+        while len(self._cache) > max(CACHE_SIZE, len(set(keys))):
             self._cache.popitem(last=False)
         return np.stack(rows) if rows else np.zeros((0, self.dimension), dtype=np.float32)
 

@@ -7,6 +7,7 @@ from .engine import REQUEST_ERRORS as REQUEST_ERRORS
 from .engine import Engine as Engine
 from .engine import failed_answer as failed_answer
 from .generation import GenerationConfig as GenerationConfig
+from .kv_cache import CacheScope as CacheScope
 from .lora import linear_shapes as linear_shapes
 from .prompt import ChatTemplate as ChatTemplate
 from .prompt import PromptBuilder as PromptBuilder

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..files import Adapter
 from .attention import ForwardPass, TokenChunk
 from .decoder import Decoder
-from .kv_cache import CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
+from .kv_cache import SHARED, CacheScope, CacheSlot, KVCache, PrefixCache, PrefixNode, slot_size
 from .lora import LoraHooks, row_groups
 from .request import TokenSequence
 
@@ -76,8 +76,8 @@ class Backend(ABC):
     def add_adapter(self, adapter: Adapter) -> None:
         """Make an adapter available to sequences, which name it by its digest."""
 
-    def cached_length(self, ids: Sequence[int], adapter: str = "") -> int:
-        """How many leading tokens the prefix cache holds, as computed with an adapter."""
+    def cached_length(self, ids: Sequence[int], scope: CacheScope = SHARED) -> int:
+        """How many leading tokens the prefix cache holds for sequences of a scope."""
         return 0
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
@@ -170,11 +170,11 @@ class PrefixCacheBackend(Backend):
         if slot is None or sequence.cacheable <= shared:
             return
         ids = sequence.ids[: sequence.cacheable]
-        adapter = sequence.adapter
-        missing = sequence.cacheable - self.prefix_cache.match_length(ids, adapter)
-        self._make_room(missing, keep=self.prefix_cache.match(ids, adapter))
+        scope = sequence.scope
+        missing = sequence.cacheable - self.prefix_cache.match_length(ids, scope)
+        self._make_room(missing, keep=self.prefix_cache.match(ids, scope))
         # The slot has the initially computed tokens in no order: those evicted stay so.
-        known = self.prefix_cache.match_length(ids, adapter)
+        known = self.prefix_cache.match_length(ids, scope)
         if known < sequence.initial_computed or self.free < sequence.cacheable - known:
             return
         if not self._is_finite(slot, known - shared, sequence.cacheable - shared):
@@ -183,7 +183,7 @@ class PrefixCacheBackend(Backend):
         def read(start: int, end: int) -> Tensor:
             return self.kv_cache.read(slot, start - shared, end - shared)
 
-        self.prefix_cache.insert(ids, read, adapter)
+        self.prefix_cache.insert(ids, read, scope)
 
     def run(self, batch: Sequence[tuple[TokenSequence, int]]) -> Tensor:
         chunks = [
@@ -205,11 +205,11 @@ class PrefixCacheBackend(Backend):
     def add_adapter(self, adapter: Adapter) -> None:
         self.decoder.add_adapter(adapter)
 
-    def cached_length(self, ids: Sequence[int], adapter: str = "") -> int:
-        return self.prefix_cache.match_length(ids, adapter)
+    def cached_length(self, ids: Sequence[int], scope: CacheScope = SHARED) -> int:
+        return self.prefix_cache.match_length(ids, scope)
 
     def cached_path(self, sequence: TokenSequence) -> list[PrefixNode]:
-        return self.prefix_cache.match(sequence.ids[: sequence.logits_from], sequence.adapter)
+        return self.prefix_cache.match(sequence.ids[: sequence.logits_from], sequence.scope)
 
     def clear_cache(self) -> None:
         self.prefix_cache.clear()

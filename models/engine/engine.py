@@ -22,12 +22,15 @@ from ...core import (
     ModelError,
     Rate,
     Ticket,
+    cache_owner,
 )
 from ..clients import UsageLedger
 from ..grammar import SchemaError, apply_grammar_masks
 from .backends import Backend
 from .generation import GenerationConfig, GenerationState
+from .kv_cache import CacheScope
 from .prompt import PromptBuilder
+from .public_prefixes import PublicPrefixes
 from .request import (
     MAX_LOGIT_ROWS,
     DecisionScorer,
@@ -97,7 +100,8 @@ class Engine:
         self._requests: dict[Ticket, EngineRequest] = {}
         self._jobs: dict[TokenPair, ScoringJob] = {}
         self._age_group = (0, 0)
-        self._prefix_groups: dict[tuple[int, str, tuple[int, ...]], int] = {}
+        self._prefix_groups: dict[tuple[int, str, str, tuple[int, ...]], int] = {}
+        self.public_prefixes = PublicPrefixes()
         self.set_generation_config(generation_config)
 
     def __len__(self) -> int:
@@ -108,11 +112,24 @@ class Engine:
         self.generation_config = config
         self._suppressed = torch.tensor(config.suppressed_tokens, dtype=torch.long)
 
-    def submit(self, ticket: Ticket, ask: ModelAsk, owner: str, priority: int) -> None:
-        """Add a request for an ask."""
+    def publish(self, ask: ModelAsk) -> None:
+        """Make the prompt of an ask public: what requests with a ``cache_owner`` share with it at
+        their beginning is computed once for all owners."""
+        if isinstance(ask, Generate):
+            self.public_prefixes.add(self.prompt_builder.fit(ask.messages, ask.max_tokens).ids)
+        elif isinstance(ask, Choose | Rate):
+            plan = self.decider.prepare(ask)
+            for pair in () if isinstance(plan, Failed) else (*plan.pairs, *plan.known):
+                self.public_prefixes.add(pair.context + pair.target)
+
+    def submit(
+        self, ticket: Ticket, ask: ModelAsk, owner: str, priority: int, private_to: str = ""
+    ) -> None:
+        """Add a request for an ask. ``private_to``: the owner of what is cached of its prompt."""
         first, count = self._age_group
         self._age_group = (ticket, 1) if count >= AGE_GROUP else (first, count + 1)
-        request = EngineRequest(ticket, ask, owner, (priority, self._age_group[0], ticket, ticket))
+        key = (priority, self._age_group[0], ticket, ticket)
+        request = EngineRequest(ticket, ask, owner, key, private_to)
         self._requests[ticket] = request
         self._arrived.append(request)
 
@@ -162,15 +179,11 @@ class Engine:
             arrived.sort(key=lambda request: request.key)
             self._arrived = arrived[1:]
             arrived = arrived[:1]
-        decisions = [request.ask for request in arrived if isinstance(request.ask, Choose | Rate)]
-        started = time.perf_counter()
-        with suppress(*REQUEST_ERRORS):  # raised again for the ask whose text it is
-            self.decider.embed_ahead(decisions)
-        share = (time.perf_counter() - started) / max(1, len(decisions))
+        self._embed_ahead(arrived)
         for request in arrived:
-            request.seconds += share if isinstance(request.ask, Choose | Rate) else 0.0
             try:
-                answer = self._start_request(request)
+                with cache_owner(request.cache_owner):
+                    answer = self._start_request(request)
             except ContextTooLong as error:
                 answer = Failed(reason="context_too_long", detail=str(error))
             except SchemaError as error:
@@ -182,15 +195,30 @@ class Engine:
             if answer is not None:
                 self._finish(request, answer, events)
 
+    def _embed_ahead(self, requests: Sequence[EngineRequest]) -> None:
+        """Embed the texts of decisions, those of one owner in one batch."""
+        decisions: dict[str, list[tuple[EngineRequest, Choose | Rate]]] = {}
+        for request in requests:
+            if isinstance(request.ask, Choose | Rate):
+                decisions.setdefault(request.cache_owner, []).append((request, request.ask))
+        for owner, asks in decisions.items():
+            started = time.perf_counter()
+            # An error is raised again for the ask whose text it is.
+            with cache_owner(owner), suppress(*REQUEST_ERRORS):
+                self.decider.embed_ahead([ask for _, ask in asks])
+            share = (time.perf_counter() - started) / len(asks)
+            for request, _ in asks:
+                request.seconds += share
+
     def _start_request(self, request: EngineRequest) -> Answer | None:
         if isinstance(request.ask, Generate):
             config = self.generation_config
             request.generation = GenerationState.begin(request.ask, self.prompt_builder, config)
             ids = list(request.generation.prompt.ids)
             last = len(ids) - 1
-            adapter = self.voices.digest(request.ask.voice)
-            key = self._scheduling_key(request, ids, adapter)
-            self.scheduler.add(TokenSequence(ids, last, last, key, request, adapter))
+            scope = self._scope(request, ids, self.voices.digest(request.ask.voice))
+            key = self._scheduling_key(request, ids, scope)
+            self.scheduler.add(TokenSequence(ids, last, last, key, request, scope))
             return None
         if not isinstance(request.ask, Choose | Rate):
             detail = f"the engine answers no {request.ask.kind}"
@@ -202,7 +230,7 @@ class Engine:
             return plan
         if not plan.pairs:
             return plan.finish({})
-        adapters = {voice: self.voices.digest(voice) for _, _, voice in plan.pairs}
+        adapters = {pair.voice: self.voices.digest(pair.voice) for pair in plan.pairs}
         request.decision = PendingDecision(plan, set(plan.pairs))
         prefixes = {} if self.backend.whole_prompts else shared_prefixes(plan.pairs)
         for (voice, _), prefix in prefixes.items():
@@ -220,9 +248,10 @@ class Engine:
     def _add_prefix(self, request: EngineRequest, prefix: tuple[int, ...], adapter: str) -> None:
         """Add a sequence for a prefix that several pairs share, if it is not cached."""
         size = len(prefix)
-        if self.backend.cached_length(prefix, adapter) < size:
-            key = self._scheduling_key(request, prefix, adapter)
-            sequence = TokenSequence(list(prefix), size, size, key, request, adapter)
+        scope = self._scope(request, prefix, adapter)
+        if self.backend.cached_length(prefix, scope) < size:
+            key = self._scheduling_key(request, prefix, scope)
+            sequence = TokenSequence(list(prefix), size, size, key, request, scope)
             request.prefix_sequences.append(sequence)
             self.scheduler.add(sequence)
 
@@ -230,15 +259,22 @@ class Engine:
         self, job: ScoringJob, request: EngineRequest, prefix_length: int, adapter: str
     ) -> None:
         """Add a sequence for a pair, which may share a prefix."""
-        context, target, _ = job.pair
+        context, target = job.pair.context, job.pair.target
         ids, known = list(context + target)[:-1], len(context) - 1
         short = 0 < prefix_length == known and len(target) <= SINGLE_PASS_TARGET
-        key = self._scheduling_key(request, ids, adapter)
+        scope = self._scope(request, ids, adapter)
+        key = self._scheduling_key(request, ids, scope)
         cacheable = 0 if short else known
-        self.scheduler.add(TokenSequence(ids, known, cacheable, key, job, adapter, short))
+        self.scheduler.add(TokenSequence(ids, known, cacheable, key, job, scope, short))
+
+    def _scope(self, request: EngineRequest, ids: Sequence[int], adapter: str) -> CacheScope:
+        """Where the cache keeps a sequence of a request."""
+        if not request.cache_owner:
+            return CacheScope(adapter)
+        return CacheScope(adapter, request.cache_owner, self.public_prefixes.match_length(ids))
 
     def _scheduling_key(
-        self, request: EngineRequest, ids: Sequence[int], adapter: str
+        self, request: EngineRequest, ids: Sequence[int], scope: CacheScope
     ) -> SchedulingKey:
         """The request's key, next to those of its age group with an equal prefix."""
         priority, age, _, ticket = request.key
@@ -246,7 +282,9 @@ class Engine:
             return request.key  # results must not depend on earlier requests
         if len(self._prefix_groups) > 4 * AGE_GROUP:
             self._prefix_groups.clear()
-        prefix = (age, adapter, tuple(ids[:PREFIX_GROUP_TOKENS]))
+        size = min(len(ids), PREFIX_GROUP_TOKENS)
+        owner = scope.owner if scope.shared(size) < size else ""
+        prefix = (age, scope.adapter, owner, tuple(ids[:size]))
         return priority, age, self._prefix_groups.setdefault(prefix, ticket), ticket
 
     # -- a forward pass -------------------------------------------------------------
@@ -414,7 +452,8 @@ class Engine:
             assert request.decision is not None
             if request.decision.add_score(job.pair, tuple(job.logprobs)):
                 try:
-                    answer = request.decision.answer(self.decider)
+                    with cache_owner(request.cache_owner):
+                        answer = request.decision.answer(self.decider)
                 except REQUEST_ERRORS as error:
                     answer = failed_answer(error)
                 self._finish(request, answer, events)

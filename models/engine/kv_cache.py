@@ -3,7 +3,9 @@
 `KVCache`: slots in pools of doubling size. All sequences of a pool lie side by side in one
 tensor, without holes, so one attention call over a view of it serves them all and nothing is
 gathered. `PrefixCache`: keys and values of common prompt prefixes in radix trees over token
-ids, one tree for each adapter, as in SGLang's RadixAttention (Zheng et al. 2024).
+ids, as in SGLang's RadixAttention (Zheng et al. 2024): one tree for each adapter, and for the
+private part of prompts one for each owner, so that nobody's prompt is sooner computed because
+somebody else has sent the same.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -178,29 +181,62 @@ class PrefixNode:
         return len(self.ids)
 
 
-class PrefixCache:
-    """A radix tree of cached prefixes for each adapter: it changes all keys and values.
+class CacheScope(NamedTuple):
+    """Where the prefix cache keeps a sequence. ``adapter``: the digest of its adapter, which
+    changes all keys and values. ``owner``: whose private text it has, as in ``cache_owner``; its
+    first ``public`` tokens are nobody's and shared by all. Without an owner all is shared."""
 
-    ``tokens`` counts the cached tokens of all trees; callers evict to keep it bounded.
+    adapter: str = ""
+    owner: str = ""
+    public: int = 0
+
+    def shared(self, length: int) -> int:
+        """How many of the first ``length`` tokens others may find."""
+        return min(length, self.public) if self.owner else length
+
+
+SHARED = CacheScope()
+"""The scope of sequences without adapter and owner."""
+
+_TreeKey: TypeAlias = tuple[str, str, tuple[int, ...]]
+"""Adapter, owner, and the public tokens before the private ones."""
+
+
+class PrefixCache:
+    """Radix trees of cached prefixes.
+
+    The nodes of a private part hang in a tree of their own, which is found by its owner and the
+    public tokens before it. ``tokens`` counts the cached tokens of all trees; callers evict to
+    keep it bounded.
     """
 
     def __init__(self) -> None:
-        self._trees: dict[str, dict[int, PrefixNode]] = {}
+        self._trees: dict[_TreeKey, dict[int, PrefixNode]] = {}
         self._clock = 0
         self.tokens = 0
 
     def match(
-        self, ids: Sequence[int], adapter: str = "", minimum: int = MIN_NODE_TOKENS
+        self, ids: Sequence[int], scope: CacheScope = SHARED, minimum: int = MIN_NODE_TOKENS
     ) -> list[PrefixNode]:
-        """The nodes that ``ids`` begins with in the tree of ``adapter``, from the root down.
+        """The nodes that ``ids`` begins with, from the root down.
 
         A node that ``ids`` matches in part is split, so that all sequences with the first half
         share one node; less than ``minimum`` matching tokens are ignored.
         """
         self._clock += 1
         path: list[PrefixNode] = []
+        for part, key in _parts(ids, scope):
+            # The private part begins where a node of the public one ends.
+            found = self._match_part(part, key, 1 if scope.owner else minimum)
+            path += found
+            if sum(map(len, found)) < len(part):
+                break
+        return path
+
+    def _match_part(self, ids: Sequence[int], key: _TreeKey, minimum: int) -> list[PrefixNode]:
+        path: list[PrefixNode] = []
         start = 0
-        children = self._trees.get(adapter, {})
+        children = self._trees.get(key, {})
         while start < len(ids):
             node = children.get(ids[start])
             if node is None:
@@ -216,9 +252,18 @@ class PrefixCache:
             children = node.children
         return path
 
-    def match_length(self, ids: Sequence[int], adapter: str = "") -> int:
+    def match_length(self, ids: Sequence[int], scope: CacheScope = SHARED) -> int:
         """How many leading tokens of ``ids`` are cached; changes nothing."""
-        length, children = 0, self._trees.get(adapter, {})
+        total = 0
+        for part, key in _parts(ids, scope):
+            length = self._part_length(part, key)
+            total += length
+            if length < len(part):
+                break
+        return total
+
+    def _part_length(self, ids: Sequence[int], key: _TreeKey) -> int:
+        length, children = 0, self._trees.get(key, {})
         while length < len(ids) and (node := children.get(ids[length])) is not None:
             shared = common_prefix_length(node.ids, ids[length : length + len(node)])
             length += shared
@@ -228,20 +273,37 @@ class PrefixCache:
         return length
 
     def insert(
-        self, ids: Sequence[int], read: Callable[[int, int], Tensor], adapter: str = ""
+        self, ids: Sequence[int], read: Callable[[int, int], Tensor], scope: CacheScope = SHARED
     ) -> int:
         """Cache ``ids``; the number of tokens added.
 
         ``read(start, end)`` returns a copy of the keys and values of the missing tokens.
         """
-        if len(ids) - self.match_length(ids, adapter) < MIN_NODE_TOKENS:
+        if len(ids) - self.match_length(ids, scope) < MIN_NODE_TOKENS:
             return 0
+        self._clock += 1
+        added, before = 0, 0
+        for part, key in _parts(ids, scope):
+            added += self._insert_part(part, key, before, read)
+            before += len(part)
+        return added
+
+    def _insert_part(
+        self,
+        ids: Sequence[int],
+        key: _TreeKey,
+        before: int,
+        read: Callable[[int, int], Tensor],
+    ) -> int:
+        """Cache the part ``ids`` of a sequence, which ``before`` tokens precede."""
         # Down to a single token, or two prompts with the same first words of the chat template
         # could not both be cached.
-        path = self.match(ids, adapter, minimum=1)
+        path = self._match_part(ids, key, minimum=1)
         start = sum(len(node) for node in path)
-        siblings = path[-1].children if path else self._trees.setdefault(adapter, {})
-        kv = read(start, len(ids))
+        if start == len(ids):
+            return 0
+        siblings = path[-1].children if path else self._trees.setdefault(key, {})
+        kv = read(before + start, before + len(ids))
         node = PrefixNode(tuple(ids[start:]), kv, siblings, last_used=self._clock)
         siblings[ids[start]] = node
         self.tokens += len(node)
@@ -260,6 +322,7 @@ class PrefixCache:
                 freed += self._remove(node)
                 if freed >= tokens:
                     break
+        self._trees = {key: tree for key, tree in self._trees.items() if tree}
         return freed
 
     def clear(self) -> None:
@@ -290,6 +353,16 @@ class PrefixCache:
         node.ids, node.siblings = node.ids[length:], head.children
         node.kv = node.kv[:, :, length:].clone()
         return head
+
+
+def _parts(ids: Sequence[int], scope: CacheScope) -> list[tuple[Sequence[int], _TreeKey]]:
+    """The public and the private part of a sequence, each with the key of its tree."""
+    public = scope.shared(len(ids))
+    shared: _TreeKey = (scope.adapter, "", ())
+    if public == len(ids):
+        return [(ids, shared)]
+    private = (ids[public:], (scope.adapter, scope.owner, tuple(ids[:public])))
+    return [(ids[:public], shared), private] if public else [private]
 
 
 def common_prefix_length(a: Sequence[int], b: Sequence[int]) -> int:

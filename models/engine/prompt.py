@@ -18,6 +18,7 @@ from ...core import (
     ContextTooLong,
     Message,
     ModelError,
+    current_cache_owner,
     drop_order,
     replace_surrogates,
     without_parts,
@@ -327,7 +328,7 @@ class PromptBuilder:
         self._excluded = self._excluded_tokens(rows)
         names = sorted(self._excluded.values(), key=len, reverse=True)
         self._excluded_pattern = re.compile("|".join(map(re.escape, names))) if names else None
-        self._cached_text_ids = lru_cache(maxsize=4096)(self._tokenise_text)
+        self._text_ids_of = lru_cache(maxsize=4096)(self._tokenise_text)
         self._cached_frame = lru_cache(maxsize=1024)(self.template.frame)
         self._require_rows(rows)
 
@@ -357,7 +358,8 @@ class PromptBuilder:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """Ids of plain text."""
-        return self._cached_text_ids(text)
+        # For each owner apart: a cached text is there sooner.
+        return self._text_ids_of(text, current_cache_owner())
 
     def ids(self, messages: Sequence[Message], reply: bool = True) -> tuple[int, ...]:
         """Ids of a whole chat; with ``reply`` the template opens the assistant's turn.
@@ -379,7 +381,7 @@ class PromptBuilder:
             frame = frame[:-1]
         ids: list[int] = []
         for piece in frame:
-            ids.extend(self._cached_text_ids(texts[piece]) if isinstance(piece, int) else piece)
+            ids.extend(self.text_ids(texts[piece]) if isinstance(piece, int) else piece)
         return tuple(ids)
 
     def opening_ids(
@@ -428,7 +430,7 @@ class PromptBuilder:
             "it, give more parts a drop priority, or load the model with a larger window"
         )
 
-    def _tokenise_text(self, text: str) -> tuple[int, ...]:
+    def _tokenise_text(self, text: str, _owner: str = "") -> tuple[int, ...]:
         text = replace_surrogates(text)
         # Split within the name of each excluded token, so that no token stands for it.
         pieces: list[str] = []

@@ -12,18 +12,20 @@ from torch import Tensor
 
 from ...core import Answer, Choose, Delta, Done, Failed, ModelAsk, Rate, Ticket
 from .generation import GenerationState
-from .kv_cache import CacheSlot, PrefixNode, common_prefix_length
+from .kv_cache import SHARED, CacheScope, CacheSlot, PrefixNode, common_prefix_length
 
 
 class TokenPair(NamedTuple):
     """Token ids of a context, and of a target whose likelihood after the context is wanted.
 
-    ``voice``: whose likelihood, as in the asks; "" is that of the base weights.
+    ``voice``: whose likelihood, as in the asks; "" is that of the base weights. ``owner``: whose
+    private text it has, as in ``cache_owner``; scores are kept for each owner apart.
     """
 
     context: tuple[int, ...]
     target: tuple[int, ...]
     voice: str = ""
+    owner: str = ""
 
 
 SchedulingKey: TypeAlias = tuple[int, int, int, int]
@@ -38,7 +40,7 @@ class TokenSequence:
     wanted behind every token from ``logits_from`` on. The first ``cacheable`` tokens go to the
     prefix cache (``cached`` once they did); the first ``initial_computed`` were in it when the
     sequence was allocated. ``owner`` receives the logits: an EngineRequest or a ScoringJob.
-    ``adapter`` is the digest of the adapter that it runs with, or "".
+    ``scope`` says with which adapter it runs, and who may find what is cached of it.
     ``single_pass``: the sequence runs in one pass, so its own keys need no slot.
     ``last_pass`` is the number of the last pass it took part in, or before which it was added.
     ``prefix_nodes`` are read in place, ``prefix_kvs`` are their tensors and ``prefix_tokens``
@@ -50,7 +52,7 @@ class TokenSequence:
     cacheable: int
     key: SchedulingKey
     owner: Any
-    adapter: str = ""
+    scope: CacheScope = SHARED
     single_pass: bool = False
     computed: int = 0
     initial_computed: int = 0
@@ -62,6 +64,11 @@ class TokenSequence:
     prefix_tokens: int = 0
     slot: CacheSlot | None = None
     state: Any = None
+
+    @property
+    def adapter(self) -> str:
+        """The digest of the adapter that it runs with, or ""."""
+        return self.scope.adapter
 
     @property
     def pending(self) -> int:
@@ -146,13 +153,15 @@ class EngineRequest:
     """An ask in the engine.
 
     ``seconds`` and ``reused`` are its share of engine time and of cached tokens so far. ``key``
-    orders requests. ``prefix_sequences`` compute the common prefixes of its pairs.
+    orders requests. ``cache_owner``: whose private text the ask has. ``prefix_sequences`` compute
+    the common prefixes of its pairs.
     """
 
     ticket: Ticket
     ask: ModelAsk
     owner: str
     key: SchedulingKey
+    cache_owner: str = ""
     generation: GenerationState | None = None
     decision: PendingDecision | None = None
     prefix_sequences: list[TokenSequence] = field(default_factory=list)

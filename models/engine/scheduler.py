@@ -78,7 +78,7 @@ class Scheduler:
             if self._free_places(counts, sequence) <= 0:
                 break
             prefix = sequence.ids[: sequence.logits_from]
-            known = self.backend.cached_length(prefix, sequence.adapter)
+            known = self.backend.cached_length(prefix, sequence.scope)
             if any(_computes_prefix_of(one, sequence, known + MIN_LEAD_TOKENS) for one in ahead):
                 continue
             if not self._allocate(sequence, sharers):
@@ -207,5 +207,10 @@ def _computes_prefix_of(one: TokenSequence, other: TokenSequence, tokens: int) -
         return False
     if one.adapter != other.adapter:
         return False
+    if one.scope.owner != other.scope.owner:
+        # What others compute is found up to where it is public.
+        public = one.scope.shared(tokens), other.scope.shared(tokens)
+        if min(public) < tokens:
+            return False
     same = one.ids[tokens - 1] == other.ids[tokens - 1]
     return same and one.ids[:tokens] == other.ids[:tokens]

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import zip_longest
 from typing import Literal, TypeAlias
@@ -197,8 +197,8 @@ _JOINED = re.compile(r",? and |, | ")
 
 @dataclass(frozen=True, slots=True)
 class TimeExpression:
-    """A time expression at ``start`` to ``end`` of a text, with its value in ISO 8601 without a
-    time zone."""
+    """A time expression at ``start`` to ``end`` of a text, with its value in ISO 8601. Only a
+    date-time has an offset, if the text or the time of speaking has one."""
 
     start: int
     end: int
@@ -212,12 +212,16 @@ def time_expressions_in(text: str, now: datetime | None = None) -> list[TimeExpr
     Without ``now`` relative expressions such as "tomorrow" and "4 June" are not read. An hour
     without "am", "pm" or a part of the day is that of a 24-hour clock. "next Friday" is the
     first Friday after today. Inexact expressions ("2-3 days", "the end of the month",
-    "3 pm PST") are left out.
+    "3 pm PST") are left out. If ``now`` has a time zone, it is that of the speaker, and moments
+    have its offset.
 
     >>> now = datetime(2026, 5, 1, 9)
     >>> [time.value for time in time_expressions_in("Book it for tomorrow at half past 3.", now)]
     ['2026-05-02', '03:30:00', '2026-05-02T03:30:00']
     """
+    if now is not None and now.tzinfo is not None:
+        times = time_expressions_in(text, now.replace(tzinfo=None))
+        return [_with_offset(time, now) for time in times]
     text = text.translate(_HALF_WIDTH)
     days = sorted(_days(text, now), key=lambda day: (day.start, day.end))
     times = [*_resolve_days(text, days, now)]
@@ -236,6 +240,19 @@ def time_expressions_in(text: str, now: datetime | None = None) -> list[TimeExpr
         times += _relative_moments(text, durations, now)
     times += _date_times(text, times, now)
     return times
+
+
+def _with_offset(expression: TimeExpression, now: datetime) -> TimeExpression:
+    """A moment without an offset with that of the time zone of ``now`` at the moment."""
+    if expression.format != "date-time":
+        return expression
+    try:
+        moment = datetime.fromisoformat(expression.value)
+    except ValueError:
+        return expression
+    if moment.tzinfo is not None:
+        return expression
+    return replace(expression, value=moment.replace(tzinfo=now.tzinfo).isoformat())
 
 
 def _days(text: str, now: datetime | None) -> Iterator[TimeExpression]:

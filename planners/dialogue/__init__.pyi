@@ -2,6 +2,8 @@ from .dialogue_planner import TALK_OPTIONS as TALK_OPTIONS
 from .dialogue_planner import Dialogue as Dialogue
 from .dialogue_planner import DialogueInput as DialogueInput
 from .dialogue_planner import DialogueReply as DialogueReply
+from .dialogue_planner import ReplyStyle as ReplyStyle
+from .dialogue_planner import add_turn_records as add_turn_records
 from .intents import LANGUAGES as LANGUAGES
 from .intents import SENTIMENTS as SENTIMENTS
 from .intents import Classification as Classification

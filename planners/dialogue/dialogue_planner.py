@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import ClassVar
 
 from ...core import (
     NONE_OF_THESE,
     REDACTED_TEXT,
     Action,
+    AgentId,
     Call,
     Choice,
     Completion,
@@ -36,6 +38,7 @@ from ...core import (
     format_utterance,
     generate,
     recall,
+    time_zone,
     tool_option,
 )
 from ..arguments import (
@@ -68,6 +71,7 @@ from .questions import asked_question
 from .reply_rules import HANDED_OVER, NOT_KNOWN, ReplyBasis, says_unknown, with_rules
 from .reply_selection import (
     EMPTY_REPLY,
+    MAX_SENTENCES,
     ReplyContext,
     best_reply,
     failure_text,
@@ -78,6 +82,7 @@ from .reply_selection import (
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
 MAX_NOTES = 2  # memories that the note of a prompt has
+_TOKENS_PER_SENTENCE = 20  # of a reply whose length is said in tokens
 _NOBODY = "user"  # the person of a chat that names none
 _ORDER = re.compile(r"\b(?:can|could|will|would|may) (?:you|I have)\b|\bplease\b", re.IGNORECASE)
 _WHOLE_NAME = re.compile(r"\b[^\W\d_a-z]\w+ [^\W\d_a-z]\w+\b")
@@ -110,14 +115,59 @@ class DialogueReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyStyle:
+    """How a reply is written; None and empty: as the dialogue has it. ``max_tokens`` and
+    ``sentences`` bound it, ``manner`` is an instruction in the prompt, ``window`` the number of
+    earlier lines in the prompt."""
+
+    max_tokens: int | None = None
+    sentences: int | None = None
+    temperature: float | None = None
+    manner: str = ""
+    drafts: int | None = None
+    window: int | None = None
+
+    @property
+    def most_sentences(self) -> int | None:
+        """The number of sentences that a reply may have: what so many tokens have room for, if it
+        is not said."""
+        if self.sentences is None and self.max_tokens:
+            return max(MAX_SENTENCES, self.max_tokens // _TOKENS_PER_SENTENCE)
+        return self.sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueInput:
     """A line to answer, and the lines before it. ``private``: the records of the turn are for the
-    two speakers only; ``stream``: the reply may be streamed."""
+    two speakers only; ``stream``: the reply may be streamed.
+
+    ``summary`` stands for lines before ``before``. ``episode`` names the session in the records
+    (empty: by its first line); ``is_recorded``: the line has its record already. ``zone`` is the
+    time zone of the speaker (empty: that of the line's time). ``show`` is called with the text of
+    the reply as soon as it is chosen, and returns the text that the person was shown of it."""
 
     line: Utterance
     before: tuple[Utterance, ...] = ()
     private: bool = True
     stream: bool = True
+    style: ReplyStyle = field(default_factory=ReplyStyle)
+    summary: str = ""
+    episode: str = ""
+    is_recorded: bool = False
+    zone: str = ""
+    show: Callable[[str], str] = str
+
+    @property
+    def now(self) -> datetime:
+        """The time by which "tonight" is meant: with the time zone of the speaker, if known."""
+        zone = time_zone(self.zone)
+        return self.line.at if zone is None else self.line.at.astimezone(zone)
+
+    def episode_of(self, name: AgentId) -> str:
+        """The episode of the records of the turn: all lines of a session share one, so that a
+        question recalls its answer."""
+        start = self.before[0].at if self.before else self.line.at
+        return self.episode or f"{self.line.who} and {name}, {start.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,32 +240,30 @@ class Dialogue:
         decision is ``wait``."""
         builder = StepBuilder(situation)
         reply = yield from self.turn(builder, heard)
-        name, line = situation.persona.name, heard.line
-        audience = (line.who,) if heard.private else ()
-        # All lines of a session share an episode, so that a question recalls its answer.
-        start = heard.before[0].at if heard.before else line.at
-        episode = f"{line.who} and {name}, {start.isoformat()}"
-        builder.add_record(
-            "utterance",
-            format_utterance(line.who, name, line.text),
-            who=line.who,
-            audience=audience,
-            episode=episode,
-            rests_on=(line,),
-        )
         if reply.text:
-            text = format_utterance(name, line.who, reply.text)
-            builder.add_record("utterance", text, audience=audience, episode=episode)
+            # Shown before its records are rated and embedded.
+            reply = replace(reply, text=heard.show(reply.text))
+        add_turn_records(builder, heard, reply.text)
         yield from builder.finalize()
-        return reply, builder.build(Action("wait"), f"{line.who} spoke to {name}.")
+        why = f"{heard.line.who} spoke to {builder.situation.persona.name}."
+        return reply, builder.build(Action("wait"), why)
+
+    def _cue(self, heard: DialogueInput) -> Cue:
+        line = heard.line
+        text = line.text[:_MAX_CUE_CHARS]
+        return Cue(
+            text=text,
+            at=line.at,
+            limit=self.recalled,
+            rules="hybrid",
+            person=line.who,
+            zone=heard.zone,
+        )
 
     def turn(self, builder: StepBuilder, heard: DialogueInput) -> Thought[DialogueReply]:
         """The reply to a line, without recording it. Only records that the person may see are
         recalled."""
-        line = heard.line
-        text = line.text[:_MAX_CUE_CHARS]
-        cue = Cue(text=text, at=line.at, limit=self.recalled, rules="hybrid", person=line.who)
-        answer = yield from recall(Recall(cue=cue))
+        answer = yield from recall(Recall(cue=self._cue(heard)))
         records: tuple[Record, ...] = ()
         held: float | None = None
         if isinstance(answer, Recalled):
@@ -275,15 +323,24 @@ class Dialogue:
     ) -> Thought[ReplyBasis]:
         """What persona and memory have on a line: its answer, else what bears on it."""
         persona, line = builder.situation.persona, heard.line
-        # Records of lines that the prompt shows anyway are left out.
-        shown = {earlier.text for earlier in heard.before[-self.shown :]} | {line.text}
-        fresh = [record for record in records if _quoted_words(record) not in shown]
-        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         question = asked_question(line.text)
+        # The prompt shows the last lines anyway: of their records only what the asker told is
+        # looked at, which may answer a question, and none stands in the note of the prompt.
+        window = heard.style.window or self.shown
+        shown = {earlier.text for earlier in heard.before[-window:]}
+        lately = {record.id for record in records if _quoted_words(record) in shown}
+        fresh = [
+            record
+            for record in records
+            if _quoted_words(record) != line.text
+            and (record.id not in lately or (question is not None and record.who == line.who))
+        ]
+        fitted = yield from fit_sentences(persona, fresh, line, heard.before)
         told = [earlier.text for earlier in heard.before[-4:] if earlier.who == persona.name]
         answers = known_answer(persona, fitted, question, told, line.who)
         answer = " ".join(one.text for one in answers)
-        memories = [answer] if answer else [one.text for one in fitted if bears_on(one)]
+        noted = [one for one in fitted if one.record is None or one.record.id not in lately]
+        memories = [answer] if answer else [one.text for one in noted if bears_on(one)]
         return ReplyBasis(
             question=question,
             answer=answer,
@@ -311,7 +368,7 @@ class Dialogue:
         seed = builder.situation.seed.child("understand")
         return (
             yield from understand(
-                heard.line.text, seed=seed, intents=self.intents, context=before, now=heard.line.at
+                heard.line.text, seed=seed, intents=self.intents, context=before, now=heard.now
             )
         )
 
@@ -339,7 +396,7 @@ class Dialogue:
                 others=TALK_OPTIONS,
                 none=False,
                 margin=max(self.margin, _KNOWN_MARGIN) if known else self.margin,
-                now=line.at,
+                now=heard.now,
             )
             proposed = _without_invented_numbers(proposed, line.text)
         if isinstance(proposed, ProposedCall):
@@ -365,11 +422,13 @@ class Dialogue:
             person=heard.line.who,
             line=heard.line.text,
             own_lines=tuple(line.text for line in heard.before if line.who == persona.name),
-            prompt_sentences=_prompt_sentences(heard.line.who),
+            prompt_sentences=_prompt_sentences(heard),
             calls=tuple(calls),
             others=_names_in(persona, records),
+            most=heard.style.most_sentences or MAX_SENTENCES,
         )
-        if self.drafts <= 1 and heard.stream:
+        drafts = heard.style.drafts or self.drafts
+        if drafts <= 1 and heard.stream and heard.style.sentences is None:
             answer = yield from generate(replace(ask, seed=seed.number))
             if not isinstance(answer, Completion):
                 return "; ".join(result_texts(calls)) or answer
@@ -390,10 +449,10 @@ class Dialogue:
         # A small model repeats its own lines, so the second prompt leaves them out.
         others = tuple(line for line in heard.before if line.who != persona.name)
         again = self._reply_request(builder, replace(heard, before=others), basis)
-        asks = (ask, replace(again, temperature=0.8))
+        asks = (ask, replace(again, temperature=max(again.temperature, 0.8)))
         return (
             yield from best_reply(
-                builder, asks, context, count=max(1, self.drafts), seed=seed, borne=self.borne
+                builder, asks, context, count=max(1, drafts), seed=seed, borne=self.borne
             )
         )
 
@@ -401,7 +460,8 @@ class Dialogue:
         self, builder: StepBuilder, heard: DialogueInput, basis: ReplyBasis
     ) -> Generate:
         persona, line = builder.situation.persona, heard.line
-        lines = heard.before[-self.shown :]
+        style = heard.style
+        lines = heard.before[-(style.window or self.shown) :]
         others = {earlier.who for earlier in (*lines, line)} - {persona.name}
         shown = [excerpt(earlier.text, line.text, MAX_LINE_CHARS) for earlier in lines]
         spoken = [
@@ -415,16 +475,18 @@ class Dialogue:
                 *persona_sentences(persona.background, persona.name),
             ),
             partner="" if line.who == _NOBODY else line.who,
+            known=(f"Earlier we said: {heard.summary}",) if heard.summary else (),
+            manner=style.manner,
         )
         messages = speech_messages(speaker, spoken, memories=basis.memories, intent=basis.intent)
         return Generate(
             messages=_keeping_line(messages, line.text),
-            max_tokens=64,
-            temperature=0.6,
+            max_tokens=style.max_tokens or 64,
+            temperature=0.6 if style.temperature is None else style.temperature,
             top_p=0.9,
             repetition_penalty=1.0,
             stop=("\n",),
-            stream=heard.stream,
+            stream=heard.stream and style.sentences is None,
             voice=speaking_voice(persona),
         )
 
@@ -464,6 +526,37 @@ class Dialogue:
             return ()
         pairs = zip(ids.values(), choice.probabilities)
         return tuple(record_id for record_id, p in pairs if p > choice.probabilities[-1])
+
+
+def add_turn_records(
+    builder: StepBuilder, heard: DialogueInput, text: str, *, importance: float | None = None
+) -> None:
+    """Add the records of a turn of a chat: the line, and the reply if it has a text. They are rated
+    when the step is finalized, unless ``importance`` is given."""
+    name, line = builder.situation.persona.name, heard.line
+    audience = (line.who,) if heard.private else ()
+    episode = heard.episode_of(name)
+    if not heard.is_recorded:
+        builder.add_record(
+            "utterance",
+            format_utterance(line.who, name, line.text),
+            who=line.who,
+            importance=importance,
+            audience=audience,
+            episode=episode,
+            rests_on=(line,),
+            zone=heard.zone,
+        )
+    if text:
+        said = format_utterance(name, line.who, text)
+        builder.add_record(
+            "utterance",
+            said,
+            importance=importance,
+            audience=audience,
+            episode=episode,
+            zone=heard.zone,
+        )
 
 
 def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
@@ -509,7 +602,7 @@ def _continued_call(
     if spec is None or not request:
         return None
     arguments = yield from fill_arguments(
-        spec, line.text, seed=seed.child("continued"), context=request, now=line.at
+        spec, line.text, seed=seed.child("continued"), context=request, now=heard.now
     )
     return None if isinstance(arguments, Failed) else ProposedCall(spec, arguments, 1.0)
 
@@ -543,5 +636,6 @@ def _quoted_words(record: Record) -> str:
     return match[1] if match and record.kind == "utterance" else "\n"
 
 
-def _prompt_sentences(person: str) -> tuple[str, ...]:
-    return (f"I am talking with {person}.", "I want to say: I want to know:")
+def _prompt_sentences(heard: DialogueInput) -> tuple[str, ...]:
+    instructions = (f"I am talking with {heard.line.who}.", "I want to say: I want to know:")
+    return (*instructions, heard.style.manner) if heard.style.manner else instructions

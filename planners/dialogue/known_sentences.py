@@ -72,7 +72,8 @@ class KnownSentence:
     """A sentence in the first person, the record that it is from (None: the persona), and its
     ``fit`` to a line: cosine plus half of ``share``, the share of the line's words that it has,
     plus or minus what its kind adds; from about -0.5 to 1.7. ``context``: the headings above it
-    in a document, or its table row (``is_row``), whose words count as its own."""
+    in a document, its table row (``is_row``), or its record's keys, whose words count as its
+    own."""
 
     text: str
     record: Record | None = None
@@ -80,6 +81,12 @@ class KnownSentence:
     share: float = 0.0
     context: str = ""
     is_row: bool = False
+
+    @property
+    def compared_text(self) -> str:
+        """What the meaning of a line is compared with: a record's keys say what it is about."""
+        keyed = self.record is not None and self.record.keys
+        return f"{self.context}: {self.text}" if keyed else self.text
 
     @property
     def is_passage(self) -> bool:
@@ -124,7 +131,7 @@ def fit_sentences(
         ]
     if not known:
         return ()
-    answer = yield from embed(Embed(texts=(about, *(one.text for one, _ in known))))
+    answer = yield from embed(Embed(texts=(about, *(one.compared_text for one, _ in known))))
     cosines = [0.0] * len(known)
     if isinstance(answer, Vectors):
         rows = answer.array()
@@ -269,8 +276,6 @@ def _sentences_of(
     known: dict[str, tuple[KnownSentence, float]] = {}
     for record in records:
         quoted = _QUOTED.fullmatch(record.text)
-        if quoted and is_question(quoted[1]):
-            continue  # what somebody asked is no knowledge
         if record.kind == "document":
             for text, context, is_row in document_sentences(record.text):
                 if len(known) < _MAX_SENTENCES and not is_question(text):
@@ -283,7 +288,8 @@ def _sentences_of(
             clauses = [] if quoted else _clauses(part.strip())
             for text in (part.strip(), *clauses):
                 if len(known) < _MAX_SENTENCES and text.strip(" …"):
-                    known.setdefault(text, (KnownSentence(text=text, record=record), 0.0))
+                    one = KnownSentence(text=text, record=record, context=", ".join(record.keys))
+                    known.setdefault(text, (one, 0.0))
     world = persona.home.partition(":")[0]
     for text, loss in (
         (f"{persona.name} is {persona.age} years old.", 0.0),
@@ -320,15 +326,22 @@ def _place_sentences(persona: Persona) -> str:
 
 
 def _record_sentences(record: Record, about: str, name: str, other: str) -> list[str]:
-    """The sentences of an excerpt of a record; of a long utterance each as a quotation."""
+    """The sentences of an excerpt of a record; of a long utterance each as a quotation. What
+    somebody asked is no knowledge: questions are left out."""
     quoted = _QUOTED.fullmatch(record.text)
     if quoted is None:
         text = excerpt(record.text, about, MAX_MEMORY_CHARS)
         return _linked_sentences(own_words(text, name, other))
     start = own_words(record.text[: quoted.start(1)] + '"', name)[:-1]
-    if len(quoted[1]) <= _MAX_ANSWER_CHARS:
-        return [f'{start}{quoted[1]}"']
-    parts = sentences(excerpt(quoted[1], about, MAX_MEMORY_CHARS))
+    words = quoted[1]
+    if "?" in words or is_question(words):
+        told = [part for part in sentences(words) if not is_question(part)]
+        if not any(terms(part) for part in told):
+            return []
+        words = " ".join(part.strip() for part in told)
+    if len(words) <= _MAX_ANSWER_CHARS:
+        return [f'{start}{words}"']
+    parts = sentences(excerpt(words, about, MAX_MEMORY_CHARS))
     return [f'{start}{part}"' for part in parts if part.strip(" …")]
 
 

@@ -32,6 +32,7 @@ _CLAIM = re.compile(
     re.IGNORECASE,
 )
 _FIRST_PERSON = re.compile(r"\b(?:I|my|mine|me|myself|we|our)\b", re.IGNORECASE)
+_OWNED = re.compile(r"\bmy (?:own |old |new |little |big )?(\w+)")
 _POLITE = re.compile(
     r"\bI(?:['’]m| am) (?:\w+ )?(?:glad|sorry|happy|pleased|here)\b|\bI (?:see|understand|hope)\b"
     r"|\bI(?:['’]ll| will| can) (?:help|remember|note)\b|\b(?:help|tell|telling|let) (?:me|us)\b",
@@ -125,6 +126,8 @@ def _basis_refusal(
         return "" if draft.rstrip().endswith("?") else "ask"
     if basis.resolve == "hand_over":
         return "" if _tells(draft, basis.intent, "") else "untold"
+    if basis.question is not None and _things_of_speaker(draft, basis.question.text):
+        return "swapped"  # "my sister" of a question is not the answering one's
     if basis.answer:
         if not _tells(draft, basis.answer, context.line):
             return "untold"
@@ -211,7 +214,15 @@ def _ready_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         return (f"Could you tell me {basis.intent.partition(': ')[2]}",)
     if not basis.answer:
         needs = [text for text in basis.memories if _NEEDS.search(text)]
-        return (f"Yes, please. {needs[0]}",) if needs and _offers(basis) else ()
+        if needs and _offers(basis):
+            return (f"Yes, please. {needs[0]}",)
+        told = f"{context.person} said to me: "
+        asked = basis.question.text if basis.question else ""
+        return tuple(
+            _retold(text, context.person)
+            for text in basis.memories
+            if text.startswith(told) and _things_of_speaker(text.replace('"', ""), asked)
+        )
     if basis.quoted:
         return (_retold(basis.answer, context.person),)
     yes_no = basis.question is not None and basis.question.kind == "yes_no"
@@ -229,6 +240,20 @@ def _is_echo(draft: str, line: str) -> bool:
     """Whether a draft only says again what a line says ("You are tired from your journey.")."""
     stems = content_stems(draft)
     return len(stems) > 1 and stems <= content_stems(line)
+
+
+def _things_of_speaker(text: str, question: str) -> bool:
+    """Whether a text, outside of quotations, speaks of something as the speaker's own that a
+    question speaks of as its asker's.
+
+    >>> _things_of_speaker("My sister is well.", "How is my sister?")
+    True
+    >>> _things_of_speaker('You told me: "My sister is well."', "How is my sister?")
+    False
+    """
+    plain = re.sub(r'"[^"]*"', "", text.lower())
+    owned = {match[1] for match in _OWNED.finditer(question.lower())}
+    return any(match[1] in owned for match in _OWNED.finditer(plain))
 
 
 def _adds_something(draft: str, line: str) -> bool:

@@ -46,7 +46,7 @@ from ..text import (
 # Longest result that must be reported word for word.
 _MAX_VERBATIM_CHARS = 60
 _MAX_ABOUT_CHARS = 400  # of the line that a choice is about
-_MAX_SENTENCES = 3  # of a reply; a small model drifts in longer ones
+MAX_SENTENCES = 3  # of a reply; a small model drifts in longer ones
 _RECITED_WORDS = 7  # in a row that are recited from the prompt
 # Stage directions before a reply (in any brackets) and after it.
 _ASIDE_BEFORE = re.compile(r"^(?:\s*(?:\*[^*]*\*|\([^)]*\)|\[[^\]]*\]|（[^）]*）)\s*)+")
@@ -82,7 +82,7 @@ class ReplyContext:
     refusal: Callable[[str], str] = lambda draft: ""
     candidates: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
-    most: int = _MAX_SENTENCES
+    most: int = MAX_SENTENCES
 
 
 def best_reply(

@@ -19,13 +19,15 @@ from ...core import Message, Part
 class Speaker:
     """What the system message says, all in the first person. ``facts`` are sentences about the
     speaker, ``scene`` says where and during what ("I am in the cafe, serving breakfast."),
-    ``partner`` is with whom the speaker talks, ``known`` are sentences about the partner."""
+    ``partner`` is with whom the speaker talks, ``known`` are sentences about the partner, and
+    ``manner`` is an instruction how to talk."""
 
     name: str = ""
     facts: tuple[str, ...] = ()
     scene: str = ""
     partner: str = ""
     known: tuple[str, ...] = ()
+    manner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def speaker_text(speaker: Speaker) -> str:
         speaker.scene,
         f"I am talking with {speaker.partner}." if speaker.partner else "",
         *speaker.known,
+        f"How I talk: {speaker.manner}" if speaker.manner else "",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 

@@ -98,12 +98,13 @@ class StepBuilder:
         audience: tuple[str, ...] = (),
         episode: str = "",
         rests_on: tuple[ThoughtInput, ...] = (),
+        zone: str = "",
     ) -> RecordId:
         """Add a record and return its id; with ``importance`` None ``finalize`` rates it.
 
         Its audience is ``audience`` (empty: everybody) intersected with the audiences of its
         ``evidence``. ``rests_on`` names the inputs that the record depends on; without it, it
-        depends on all inputs of the step."""
+        depends on all inputs of the step. ``zone`` is the time zone of who says it."""
         basis = tuple(evidence)
         record_id = self.state.records + 1
         self.update_state(records=record_id)
@@ -125,6 +126,7 @@ class StepBuilder:
                     (audience, *(record.audience for record in basis)), self.situation.persona.name
                 ),
                 episode=episode,
+                zone=zone,
             )
         )
         if importance is None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
 
-from ...agents import Agent
-from .chat_service import ChatRoute, CurrentCaller, CurrentPerson, CurrentVisit, Service
-from .views import AgentView, CallerView
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
-router = APIRouter(tags=["agents"], route_class=ChatRoute)
+from ...core import Utterance
+from ..hosting import AccessDenied, admit
+from .chat_service import ChatService, CurrentCaller, CurrentPerson, CurrentVisit, Service
+from .interview import interview
+from .reply_events import respond
+from .views import EVENTS, AgentView, CallerView, QuestionBody, ReplyView
+
+router = APIRouter(tags=["agents"])
 
 
 @router.get("/caller")
@@ -26,23 +34,51 @@ def read_caller(caller: CurrentCaller, person: CurrentPerson) -> CallerView:
 def list_agents(service: Service, person: CurrentPerson) -> list[AgentView]:
     """The agents of the server, with what everybody may know of them."""
     ids = list(service.hosts)
-    return [agent_view(agent_id, service.agent(agent_id), person) for agent_id in ids]
+    return [agent_view(service, agent_id, person) for agent_id in ids]
 
 
 @router.get("/agents/{agent}")
 def read_agent(visit: CurrentVisit) -> AgentView:
     """One agent."""
-    return agent_view(visit.agent_id, visit.agent, visit.person)
+    return agent_view(visit.service, visit.agent_id, visit.person)
 
 
-def agent_view(agent_id: str, agent: Agent, person: str) -> AgentView:
-    """What everybody may know of an agent: name, age and traits, which it shows in any talk. Its
-    background and plans are for its prompts."""
+@router.get(
+    "/agents/{agent}/portrait",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {"schema": {"type": "string"}}}}},
+)
+def read_portrait(visit: CurrentVisit) -> Response:
+    """The agent's picture (PNG). 404 for an agent without one."""
+    if visit.card is None or not visit.card.look:
+        raise AccessDenied(404, f"{visit.agent.id} has no picture")
+    return Response(visit.card.look, media_type="image/png")
+
+
+@router.post("/agents/{agent}/interview", response_model=ReplyView, responses=EVENTS)
+async def ask_without_trace(body: QuestionBody, visit: CurrentVisit, request: Request) -> Any:
+    """Ask the agent something that it will not remember; it answers as it would answer this
+    person. Tool calls that act are denied."""
+    now = datetime.now().replace(microsecond=0)
+    name = visit.agent.id
+    lines = [Utterance(visit.person if line.own else name, line.text, now) for line in body.lines]
+    await admit(request)
+    stream = interview(visit.agent, body.text, visit.person, lines)
+    return await respond(stream, visit.person, "", streamed=body.stream)
+
+
+def agent_view(service: ChatService, agent_id: str, person: str) -> AgentView:
+    """What everybody may know of an agent: what it shows in any talk. Its background, plans and
+    facts are for its prompts."""
+    agent, card = service.agent(agent_id), service.card(agent_id)
     persona = agent.persona
+    picture = f"/api/agents/{quote(agent_id, safe='')}/portrait" if card and card.look else ""
     return AgentView(
         id=agent_id,
         name=persona.name,
         age=persona.age,
         about=persona.traits,
+        greeting=card.greeting(person) if card else "",
+        portrait=picture,
         tools=[spec.name for spec in agent.tools.specs()],
     )

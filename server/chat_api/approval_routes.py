@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ...agents import Agent
-from ...agents.chat import ReplyStream
-from ...core import EVERYBODY, ApprovalRequest
-from ..hosting import AccessDenied, Caller
-from .chat_service import ChatRoute, ChatService, CurrentCaller, Service
+from ...agents.chat import ChatTurn, ReplyStream
+from ...core import EVERYBODY, Approval, ApprovalRequest
+from ..hosting import AccessDenied, Caller, admit
+from .chat_service import ChatService, CurrentCaller, Service
 from .reply_events import approval_view, respond
 from .views import EVENTS, AnswerBody, ApprovalView, ReplyView
 
-router = APIRouter(prefix="/approvals", tags=["approvals"], route_class=ChatRoute)
+router = APIRouter(prefix="/approvals", tags=["approvals"])
 
 
 @router.get("")
@@ -36,6 +36,7 @@ async def answer_approval(
     body: AnswerBody,
     service: Service,
     caller: CurrentCaller,
+    request: Request,
 ) -> Any:
     """Approve or refuse a tool call; the agent goes on with the reply that waited for it."""
     if not may_approve(caller):
@@ -44,23 +45,17 @@ async def answer_approval(
     found = next((one for one in waiting if one[1].key == key and may_answer(caller, one[1])), None)
     if found is None:
         raise AccessDenied(404, "no tool call of that key waits for this caller's answer")
-    agent, request = found
-    by = caller.key or "the local caller"
-    stream = answered(agent, request, body, by)
-    return await respond(stream, request.person, "", streamed=body.stream)
+    agent, waiting_call = found
+    await admit(request)
+    stream = answered(agent, waiting_call, body, caller.key or "the local caller")
+    return await respond(stream, waiting_call.person, "", streamed=body.stream)
 
 
 def answered(agent: Agent, request: ApprovalRequest, body: AnswerBody, by: str) -> ReplyStream:
     """The reply that goes on after the answer, as a stream."""
+    approval = Approval(body.yes, body.note, by)
     return ReplyStream(
-        lambda work: agent.answer(
-            request.key,
-            body.yes,
-            note=body.note,
-            by=by,
-            on_text=work.on_text,
-            listener=work.listener,
-        ),
+        lambda work: ChatTurn.resume(agent, request.key, approval, work.callbacks()),
         name=f"reply of {agent.id}",
     )
 
@@ -82,7 +77,6 @@ def may_answer(caller: Caller, request: ApprovalRequest) -> bool:
         return False
     if not caller.key:
         return True
-    people = getattr(caller, "people", None)
-    if people is None or request.person in ("", EVERYBODY):
+    if caller.people is None or request.person in ("", EVERYBODY):
         return False
-    return bool(people.owner(request.person) == caller.key)
+    return caller.people.owner(request.person) == caller.key

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import Depends, Header, HTTPException, Path, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, Header, Path, Request
 
 from ...agents import Agent, Session
 from ...agents.chat import ReplyStream
-from ...core import (
-    DenizensError,
-    MemoryFault,
-    RunLocked,
-    SettingError,
-    validate_person_name,
-)
+from ...core import validate_person_name
+from ...interop.cards import CharacterCard
 from ..hosting import AccessDenied, AgentHosts, Caller, HostingSettings, current_caller
-
-_STATUS: tuple[tuple[type[DenizensError], int], ...] = (
-    (SettingError, 400),
-    (MemoryFault, 400),
-    (RunLocked, 503),
-)
-
-
-class ChatRoute(APIRoute):
-    """A route that answers our own errors with their status and ``{"detail": text}``."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except AccessDenied as error:
-                headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-                raise HTTPException(error.status, str(error), headers) from error
-            except DenizensError as error:
-                raise HTTPException(status_of(error), str(error)) from error
-
-        return answer
-
-
-def status_of(error: DenizensError) -> int:
-    """The HTTP status of one of our errors."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 @dataclass
@@ -63,6 +27,17 @@ class ChatService:
     async def provide(self, request: Request) -> None:
         """FastAPI dependency of a router: gives its routes this service."""
         request.state.chat_service = self
+
+    def forget_reply(self, key: tuple[str, str, str], stream: ReplyStream) -> None:
+        """A reply has ended: it is no longer the one in progress."""
+        if self.replies.get(key) is stream:
+            del self.replies[key]
+
+    def card(self, agent_id: str) -> CharacterCard | None:
+        """The character card of an agent; None if it has none."""
+        card = getattr(self.hosts, "card", None)
+        found: CharacterCard | None = card(agent_id) if card else None
+        return found
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of an id. Raises AccessDenied (404)."""
@@ -83,6 +58,16 @@ class Visit:
     agent: Agent
     person: str
     caller: Caller
+
+    @property
+    def card(self) -> CharacterCard | None:
+        """The character card that the agent was made from; None if there was none."""
+        return self.service.card(self.agent_id)
+
+    @property
+    def greeting(self) -> str:
+        """The agent's opening line for this person; may be empty."""
+        return self.card.greeting(self.person) if self.card else ""
 
     def session(self, name: str) -> Session:
         """The person's session of that name."""

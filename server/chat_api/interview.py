@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from ...agents import Agent, AskRouter
-from ...agents.chat import ReplyStream, ReplyWork, TextStreamer
-from ...core import Reply, Utterance, drive
+from ...agents.chat import ChatMoment, ReplyCancelled, ReplyStream, ReplyWork, TextStreamer
+from ...core import Action, Reply, Step, Utterance, drive
 
 
 def interview(
@@ -28,29 +28,40 @@ def _answer(
     agent: Agent, question: str, person: str, lines: tuple[Utterance, ...], work: ReplyWork
 ) -> Reply:
     now = datetime.now().replace(microsecond=0)
+    moment = ChatMoment(agent=agent.id, person=person)
+    question = agent.hooks.filter_line(question, moment)
     agent.bootstrap(at=now)
-    policy = agent.tools.policy
-    interviewee = copy(agent)
-    interviewee.tools = agent.tools.with_policy(
-        replace(policy, deny=(*policy.deny, *policy.ask, "@acts"))
-    )
+    interviewee = _without_actions(agent)
     lock = agent.memory.store.owner
+    streamer = TextStreamer(work.on_text, agent.hooks, moment)
     with lock:
-        streamer = TextStreamer(work.on_text)
         router = AskRouter(
             {agent.id: interviewee},
             at=now,
             on_text=streamer,
             priority=-1,
             waiting=lock.released,
-            check=work.check,
+            check=work.cancel.check,
         )
         try:
             thought = interviewee.reply(Utterance(person, question, now), lines)
             reply = drive({agent.id: thought}, router)[agent.id]
-            streamer.finish(reply.text)
+            reply = replace(reply, text=streamer.finish(reply.text))
+        except ReplyCancelled:
+            step = Step(action=Action("wait"), state=agent.state)
+            return Reply(text=streamer.shown, step=step, resolve="cancelled")
         finally:
             router.close()
         after, before = reply.step.state, interviewee.state
         agent.charge_usage(after.calls - before.calls, after.tokens - before.tokens)
     return reply
+
+
+def _without_actions(agent: Agent) -> Agent:
+    """The agent, with its memory, so that its tools can change nothing."""
+    policy = agent.tools.policy
+    interviewee = copy(agent)
+    interviewee.tools = agent.tools.with_policy(
+        replace(policy, deny=(*policy.deny, *policy.ask, "@acts"))
+    )
+    return interviewee

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from ...core import RecordKind
-from .chat_service import ChatRoute, CurrentVisit
+from .chat_service import CurrentVisit
 from .memory_view import PersonMemory
-from .session_routes import session_content, session_names
+from .session_view import session_content
 from .views import (
     CorrectBody,
     ForgetView,
@@ -21,7 +21,7 @@ from .views import (
     VersionView,
 )
 
-router = APIRouter(prefix="/agents/{agent}/memory", tags=["memory"], route_class=ChatRoute)
+router = APIRouter(prefix="/agents/{agent}/memory", tags=["memory"])
 
 
 def get_memory(visit: CurrentVisit) -> PersonMemory:
@@ -63,7 +63,7 @@ def export_memory(visit: CurrentVisit, memory: OwnMemory) -> MemoryExport:
         person=visit.person,
         exported=datetime.now().replace(microsecond=0),
         records=[memory.view(record) for record in memory.records()],
-        sessions=[session_content(visit, visit.session(name)) for name in session_names(visit)],
+        sessions=[session_content(visit, name) for name in visit.agent.sessions(visit.person)],
     )
 
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeAlias
 
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from ...agents.chat import ReplyEnd, ReplyEvent, ReplyStream, TextPiece
-from ...core import (
-    ApprovalRequest,
-    Call,
-    DenizensError,
-    Json,
-    Recall,
-    Recalled,
-    Reply,
-    ToolResult,
-    is_visible,
-)
+from ...agents.chat import ReplyEnd, ReplyStream, ReplyWhy, TextPiece, explain_reply
+from ...core import ApprovalRequest, DenizensError, Json, RecordId, Reply, is_visible
 from .views import (
     ApprovalView,
     FailureView,
@@ -31,54 +21,44 @@ from .views import (
     WhyView,
 )
 
+ReplyKey: TypeAlias = tuple[str, str, str]
+"""Agent, person and session of a reply in progress."""
 NO_BUFFER = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Headers of a stream, so that no cache or proxy holds its pieces back."""
 
-log = logging.getLogger(__name__)
 
-_KEEPALIVE_SECONDS = 1.0
-"""Seconds of silence after which a comment is sent: a client that is gone is noticed by it."""
-
-
-def why_view(reply: Reply, person: str) -> WhyView:
+def why_view(why: ReplyWhy, person: str, cited: Sequence[RecordId] = ()) -> WhyView:
     """What a reply rests on, as far as the person may see it."""
-    recalled: dict[int, HitView] = {}
-    calls: list[ToolCallView] = []
-    for answered in reply.step.asks:
-        ask, answer = answered.ask, answered.answer
-        if isinstance(ask, Recall) and isinstance(answer, Recalled):
-            for hit in answer.hits:
-                record = hit.record
-                if record.id in recalled or not is_visible(record.audience, person):
-                    continue
-                recalled[record.id] = HitView(
-                    id=record.id,
-                    kind=record.kind,
-                    text=record.text,
-                    created=record.created,
-                    who=record.who,
-                    score=hit.score,
-                    recency=hit.recency,
-                    importance=hit.importance,
-                    relevance=hit.relevance,
-                    lexical=hit.lexical,
-                    cited=record.id in reply.cited,
-                )
-        elif isinstance(ask, Call) and isinstance(answer, ToolResult):
-            calls.append(
-                ToolCallView(
-                    tool=ask.tool,
-                    arguments=ask.arguments,
-                    ok=answer.ok,
-                    result=answer.value,
-                    error=answer.error,
-                )
-            )
     return WhyView(
-        text=reply.step.why,
-        recalled=list(recalled.values()),
-        calls=calls,
-        sources=list(reply.sources),
+        text=why.text.strip(),
+        recalled=[
+            HitView(
+                id=hit.record.id,
+                kind=hit.record.kind,
+                text=hit.record.text,
+                created=hit.record.created,
+                who=hit.record.who,
+                score=hit.score,
+                recency=hit.recency,
+                importance=hit.importance,
+                relevance=hit.relevance,
+                lexical=hit.lexical,
+                cited=hit.record.id in cited,
+            )
+            for hit in why.recalled
+            if is_visible(hit.record.audience, person)
+        ],
+        calls=[
+            ToolCallView(
+                tool=call.tool,
+                arguments=call.arguments,
+                ok=call.ok,
+                result=call.result if call.ok else None,
+                error="" if call.ok else str(call.result),
+            )
+            for call in why.calls
+        ],
+        sources=list(why.sources),
     )
 
 
@@ -104,60 +84,62 @@ def reply_view(reply: Reply, person: str, session: str) -> ReplyView:
         session=session,
         text=reply.text,
         resolve=reply.resolve,
-        why=why_view(reply, person),
+        why=why_view(explain_reply(reply), person, reply.cited),
         waiting=[approval_view(request) for request in reply.waits],
         failure=FailureView(reason=failure.reason, detail=failure.detail) if failure else None,
     )
 
 
 async def respond(
-    stream: ReplyStream, person: str, session: str, *, streamed: bool
+    stream: ReplyStream,
+    person: str,
+    session: str,
+    *,
+    streamed: bool,
+    numbers: Callable[[], tuple[int, int]] | None = None,
+    at_end: Callable[[], None] | None = None,
 ) -> Response | ReplyView:
-    """The reply of a stream, ``streamed`` as events or whole."""
+    """The reply of a stream, ``streamed`` as events or whole. ``numbers`` gives those of its lines
+    once it is kept; ``at_end`` is called at the end, also of a request that is cancelled."""
+
+    async def view(reply: Reply) -> ReplyView:
+        shown = reply_view(reply, person, session)
+        if numbers is not None and reply.resolve not in ("waiting", "failed"):
+            said, line = await run_in_threadpool(numbers)
+            return shown.model_copy(update={"said": said, "line": line})
+        return shown
+
     if streamed:
-        events = reply_events(stream, person, session)
+        events = reply_events(stream, view, at_end)
         return StreamingResponse(events, media_type="text/event-stream", headers=NO_BUFFER)
-    return reply_view(await whole_reply(stream), person, session)
+    try:
+        return await view(await stream)
+    finally:
+        if at_end:
+            at_end()
 
 
-async def whole_reply(stream: ReplyStream) -> Reply:
-    """The reply of a stream; a request that is cancelled cancels it."""
-    async for event in stream:
-        if isinstance(event, ReplyEnd):
-            return event.reply
-    raise RuntimeError("a stream of a reply has ended without a reply")
-
-
-async def reply_events(stream: ReplyStream, person: str, session: str) -> AsyncIterator[str]:
+async def reply_events(
+    stream: ReplyStream,
+    view: Callable[[Reply], Awaitable[ReplyView]],
+    at_end: Callable[[], None] | None = None,
+) -> AsyncIterator[str]:
     """The events of a reply as text/event-stream: ``text``, ``tool``, then ``end`` (a ReplyView)
     or ``error`` (``{"detail"}``). A client that is gone cancels the reply."""
-    events = aiter(stream)
-    waiting: asyncio.Task[ReplyEvent] | None = None
     try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait({waiting}, timeout=_KEEPALIVE_SECONDS)
-            if not done:
-                yield ": thinking\n\n"
-                continue
-            event, waiting = waiting.result(), None
+        async for event in stream:
             if isinstance(event, ReplyEnd):
-                yield _event("end", reply_view(event.reply, person, session))
-                return
-            if isinstance(event, TextPiece):
+                yield _event("end", await view(event.reply))
+            elif isinstance(event, TextPiece):
                 yield _event("text", {"text": event.text})
             else:
                 yield _event("tool", {"tool": event.tool, "text": event.text, "share": event.share})
     except DenizensError as error:
         yield _event("error", {"detail": str(error)})
-    except Exception:
-        # The status is sent already: all that can still be told is that it failed.
-        log.exception("a reply failed")
-        yield _event("error", {"detail": "the reply failed; the server's log says why"})
     finally:
-        stream.cancel()
-        if waiting:
-            waiting.cancel()
+        stream.cancel()  # Without effect on one that is done.
+        if at_end:
+            at_end()
 
 
 def _event(name: str, data: BaseModel | dict[str, Json]) -> str:

@@ -113,6 +113,10 @@ class LineView(BaseModel):
     own: bool = Field(description="The person said it, not the agent.")
     why: WhyView | None = None
     cut: bool = Field(default=False, description="It was stopped before its end.")
+    variants: list[int] = Field(
+        default_factory=list,
+        description="The numbers of the lines that stand at this place, on all branches.",
+    )
 
 
 class SessionContent(BaseModel):
@@ -135,6 +139,8 @@ class ReplyView(BaseModel):
     why: WhyView
     waiting: list[ApprovalView] = Field(default_factory=list)
     failure: FailureView | None = None
+    said: int = Field(default=0, description="The number of the person's line; 0: none is kept.")
+    line: int = Field(default=0, description="The number of the agent's line; 0: none is kept.")
 
 
 class StrictBody(BaseModel):
@@ -148,6 +154,25 @@ class SayBody(StrictBody):
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     stream: bool = Field(default=False, description="Answer with server-sent events.")
+
+
+class AgainBody(StrictBody):
+    """A wish for another reply."""
+
+    stream: bool = Field(default=False, description="Answer with server-sent events.")
+
+
+class BranchBody(StrictBody):
+    """The line to go to; ``to_end``: to the last line that was said after it."""
+
+    line: int = Field(ge=0, le=2**53, description="0: before the first line.")
+    to_end: bool = False
+
+
+class CancelView(BaseModel):
+    """Whether a reply was being made, which is stopped now."""
+
+    cancelled: bool
 
 
 class CreateBody(StrictBody):
@@ -219,18 +244,19 @@ class MemoryExport(BaseModel):
     sessions: list[SessionContent]
 
 
-class QuestionBody(StrictBody):
-    """A question of an interview; ``lines`` are those before, which the client keeps."""
-
-    text: str = Field(min_length=1, max_length=MAX_TEXT)
-    lines: list[InterviewLine] = Field(default_factory=list, max_length=64)
-
-
 class InterviewLine(StrictBody):
     """A line of an interview."""
 
     own: bool = Field(description="The person said it, not the agent.")
     text: str = Field(min_length=1, max_length=MAX_TEXT)
+
+
+class QuestionBody(StrictBody):
+    """A question of an interview; ``lines`` are those before, which the client keeps."""
+
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    lines: list[InterviewLine] = Field(default_factory=list, max_length=64)
+    stream: bool = Field(default=False, description="Answer with server-sent events.")
 
 
 class AnswerBody(StrictBody):

@@ -1,6 +1,9 @@
 from .admission import Admission as Admission
 from .admission import Place as Place
 from .agent_hosts import AgentHosts as AgentHosts
+from .agent_hosts import model_id_of as model_id_of
+from .agent_sources import memory_files as memory_files
+from .agent_sources import open_agents as open_agents
 from .api_keys import ApiKey as ApiKey
 from .api_keys import ApiKeys as ApiKeys
 from .api_keys import add_key as add_key
@@ -18,6 +21,7 @@ from .hosting_settings import HostingSettings as HostingSettings
 from .json_depth import check_json_depth as check_json_depth
 from .json_depth import check_schema_depth as check_schema_depth
 from .person_directory import PersonDirectory as PersonDirectory
+from .public_prompts import publish_prompts as publish_prompts
 from .refusals import OPENAI_PREFIX as OPENAI_PREFIX
 from .refusals import AccessDenied as AccessDenied
 from .refusals import RequestRefused as RequestRefused

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...agents import Agent
 from .admission import Admission, Place
 from .agent_hosts import AgentHosts
 from .api_keys import ApiKeys
@@ -18,11 +19,11 @@ class HostingState:
     """Agents, settings, keys, persons and admission of a server. ``stopping`` is set once the
     server stops: streams without an end should end then."""
 
-    def __init__(self, hosts: AgentHosts, settings: HostingSettings) -> None:
+    def __init__(self, hosts: AgentHosts | None, settings: HostingSettings) -> None:
         self.hosts = hosts
         self.settings = settings
         self.keys = ApiKeys(settings.keys) if settings.keys is not None else None
-        agents = [agent.id for name in hosts if (agent := hosts.agent(name)) is not None]
+        agents = [agent.id for agent in self.agents]
         keys = self.keys
         self.people = PersonDirectory(
             settings.people, agents=agents, bound=(lambda: keys.people) if keys else dict
@@ -30,6 +31,11 @@ class HostingState:
         self.admission = Admission(settings)
         self.stopping = asyncio.Event()
         self.on_stop: list[Callable[[], None]] = []
+
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """The agents that are served."""
+        return () if self.hosts is None else self.hosts.agents
 
     def caller(self, authorization: str) -> Caller | None:
         """The caller with that header ``Authorization``; None for no key or a wrong one."""

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from ...core import GeneratedToken, Json, TokenLogprob
-from .api_error import as_api_error
+from ..hosting import OPENAI_PREFIX, RequestRefused, error_body
 from .chat_task import ChatTask, FunctionCall
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText
 
@@ -87,7 +87,7 @@ class ChatCompletionOutput:
     def _choice(self, index: int, choice: CollectedChoice) -> Json:
         message: dict[str, Json] = {
             "role": "assistant",
-            "content": None if choice.calls else "".join(choice.text),
+            "content": "".join(choice.text) or (None if choice.calls else ""),
             "refusal": None,
         }
         if choice.calls:
@@ -113,8 +113,8 @@ class ChatCompletionOutput:
                         opening = {"role": "assistant", "content": "", "refusal": None}
                         yield self._chunk(include_usage, part.index, opening)
                     yield self._part_chunk(part, include_usage)
-        except Exception as error:  # noqa: BLE001  the status was sent: the error is an event
-            yield event_line(as_api_error(error).body)
+        except RequestRefused as error:  # the status was sent: the error is an event
+            yield event_line(error_body(OPENAI_PREFIX, error))
             return
         if include_usage:
             head = {**self._head, "object": "chat.completion.chunk"}
@@ -159,14 +159,15 @@ def call_json(call: FunctionCall) -> dict[str, Json]:
 
 def logprobs_json(tokens: Sequence[GeneratedToken]) -> Json:
     """The log-probabilities of tokens as a choice has them."""
-    content = [
-        {**_token_json(one), "top_logprobs": [_token_json(top) for top in one.top]}
-        for one in tokens
-    ]
-    return {"content": content, "refusal": None}
+    return {"content": [*map(token_json, tokens)], "refusal": None}
 
 
-def _token_json(one: GeneratedToken | TokenLogprob) -> dict[str, Json]:
+def token_json(token: GeneratedToken) -> Json:
+    """A token with its alternatives."""
+    return {**_logprob_json(token), "top_logprobs": [*map(_logprob_json, token.top)]}
+
+
+def _logprob_json(one: GeneratedToken | TokenLogprob) -> dict[str, Json]:
     return {
         "token": one.token,
         "logprob": max(one.logprob, LOWEST_LOGPROB),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ...core import Json, ToolSpec, replace_surrogates
-from ..hosting import HostingSettings
-from .api_error import ApiError
+from ..hosting import HostingSettings, check_schema_depth
+from .api_error import api_error
 from .request_types import (
     AssistantMessage,
     ChatCompletionRequest,
@@ -36,6 +37,15 @@ class FunctionCall:
     arguments: str
 
 
+def parsed_arguments(call: FunctionCall) -> Json:
+    """The arguments of a call; their text if it is no JSON."""
+    try:
+        parsed: Json = json.loads(call.arguments)
+    except ValueError:
+        return call.arguments
+    return parsed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatLine:
     """A message of a conversation. ``calls`` are those of an assistant's message, ``call_id``
@@ -55,6 +65,8 @@ class ChatTask:
 
     model: str
     lines: tuple[ChatLine, ...]
+    opening: ChatLine | None = None
+    """The instructions of this request alone, one of the lines."""
     person: str | None = None
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = "auto"
@@ -71,8 +83,6 @@ class ChatTask:
     n: int = 1
     top_logprobs: int | None = None
     stream: bool = False
-    fields: frozenset[str] = field(default_factory=frozenset)
-    """Names of the request's fields that were given."""
 
     @property
     def instructions(self) -> str:
@@ -81,13 +91,13 @@ class ChatTask:
 
 
 def chat_task(request: ChatCompletionRequest, settings: HostingSettings) -> ChatTask:
-    """The task of a request for a chat completion. Raises ApiError."""
+    """The task of a request for a chat completion. Raises RequestRefused."""
     if request.stream_options is not None and not request.stream:
-        raise ApiError("stream_options are for streams: set stream", param="stream_options")
+        raise api_error("stream_options are for streams: set stream", param="stream_options")
     tools, choice, named = requested_tools(request.tools, request.tool_choice, settings)
     stops = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     if "" in stops:
-        raise ApiError("a stop text is empty; leave it out", param="stop")
+        raise api_error("a stop text is empty; leave it out", param="stop")
     return ChatTask(
         model=request.model,
         lines=tuple(_lines(request.messages, settings)),
@@ -107,16 +117,13 @@ def chat_task(request: ChatCompletionRequest, settings: HostingSettings) -> Chat
         n=request.n or 1,
         top_logprobs=_top_logprobs(request),
         stream=bool(request.stream),
-        fields=frozenset(
-            name for name in request.model_fields_set if getattr(request, name) is not None
-        ),
     )
 
 
 def _top_logprobs(request: ChatCompletionRequest) -> int | None:
     if not request.logprobs:
         if request.top_logprobs:
-            raise ApiError("top_logprobs needs logprobs: true", param="top_logprobs")
+            raise api_error("top_logprobs needs logprobs: true", param="top_logprobs")
         return None
     return request.top_logprobs or 0
 
@@ -125,7 +132,7 @@ def _token_limit(request: ChatCompletionRequest, settings: HostingSettings) -> i
     """The limit of the answer's tokens; max_tokens is the older name of the field."""
     old, new = request.max_tokens, request.max_completion_tokens
     if old is not None and new is not None and old != new:
-        raise ApiError(
+        raise api_error(
             "max_tokens and max_completion_tokens are two names of one limit; give one",
             param="max_completion_tokens",
         )
@@ -134,9 +141,9 @@ def _token_limit(request: ChatCompletionRequest, settings: HostingSettings) -> i
 
 
 def checked_token_limit(limit: int | None, param: str, settings: HostingSettings) -> int | None:
-    """A limit of tokens. Raises ApiError above the server's."""
+    """A limit of tokens. Raises RequestRefused above the server's."""
     if limit is not None and limit > settings.max_tokens:
-        raise ApiError(
+        raise api_error(
             f"'{param}': this server answers with at most {settings.max_tokens} tokens, not "
             f"{limit}",
             param=param,
@@ -151,16 +158,16 @@ def requested_tools(
     specs = tuple(tool_spec(tool, settings) for tool in tools or ())
     names = [spec.name for spec in specs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ApiError(f"two tools are called '{twice[0]}'", param="tools")
+        raise api_error(f"two tools are called '{twice[0]}'", param="tools")
     if isinstance(choice, NamedToolChoice):
         if choice.function.name not in names:
-            raise ApiError(
+            raise api_error(
                 f"tool_choice names '{choice.function.name}', which is none of the tools",
                 param="tool_choice",
             )
         return specs, "required", choice.function.name
     if choice in ("required", "auto") and not specs:
-        raise ApiError(f"tool_choice is '{choice}' and there are no tools", param="tool_choice")
+        raise api_error(f"tool_choice is '{choice}' and there are no tools", param="tool_choice")
     picked: ToolChoice = "required" if choice == "required" else "auto"
     return specs, "none" if choice == "none" else picked, ""
 
@@ -169,7 +176,7 @@ def tool_spec(tool: FunctionTool, settings: HostingSettings) -> ToolSpec:
     """A client's tool. What it does is unknown, so it counts as one that acts: numbers and dates
     must be stated."""
     parameters = tool.function.parameters or {"type": "object", "properties": {}}
-    check_schema_depth(parameters, "tools", settings)
+    check_schema_depth(parameters, settings.max_schema_depth, "tools")
     text = tool.function.description or tool.function.name.replace("_", " ")
     return ToolSpec(tool.function.name, text, parameters, effect="acts", outside=True)
 
@@ -185,35 +192,17 @@ def _requested_schema(request: ChatCompletionRequest, settings: HostingSettings)
 
 
 def checked_schema(schema: dict[str, Any] | None, param: str, settings: HostingSettings) -> Json:
-    """The schema of an answer; any object if there is none. Raises ApiError."""
+    """The schema of an answer; any object if there is none. Raises RequestRefused."""
     if schema is None:
         return ANY_OBJECT
-    check_schema_depth(schema, param, settings)
+    check_schema_depth(schema, settings.max_schema_depth, param)
     return schema
-
-
-def check_schema_depth(schema: Json, param: str, settings: HostingSettings) -> None:
-    """Raises ApiError for a schema that is nested too deeply."""
-    level: list[Any] = [schema]
-    for _ in range(2 * settings.max_schema_depth):
-        level = [inner for value in level for inner in _members(value)]
-        if not level:
-            return
-    raise ApiError(
-        f"'{param}': the schema is nested more than {settings.max_schema_depth} deep", param=param
-    )
-
-
-def _members(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return [*value.values()]
-    return value if isinstance(value, list) else []
 
 
 def _lines(messages: Sequence[ChatMessage], settings: HostingSettings) -> Iterator[ChatLine]:
     """The lines of messages; results must answer a call that was made before them."""
     if len(messages) > settings.max_messages:
-        raise ApiError(
+        raise api_error(
             f"{len(messages)} messages, more than the {settings.max_messages} that this server "
             "takes; leave the oldest out",
             param="messages",
@@ -224,7 +213,7 @@ def _lines(messages: Sequence[ChatMessage], settings: HostingSettings) -> Iterat
         name = replace_surrogates(message.name or "")
         if isinstance(message, ToolMessage):
             if message.tool_call_id not in called:
-                raise ApiError(
+                raise api_error(
                     f"'{message.tool_call_id}' is the id of no tool call before this message",
                     param=f"messages.{place}.tool_call_id",
                 )

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 
 from ...core import Embed, Failed, Json, Model, Vectors, replace_surrogates
-from .api_error import ApiError, failed_error
+from .api_error import api_error, failed_error
 from .model_service import ModelService
 from .request_types import EmbeddingRequest
 
@@ -14,19 +14,19 @@ from .request_types import EmbeddingRequest
 async def embeddings(
     request: EmbeddingRequest, model: Model, service: ModelService, owner: str
 ) -> dict[str, Json]:
-    """The response to a request for embeddings. Raises ApiError."""
+    """The response to a request for embeddings. Raises RequestRefused."""
     texts = [request.input] if isinstance(request.input, str) else request.input
     texts = [replace_surrogates(text) for text in texts]
     if any(not text.strip() for text in texts):
-        raise ApiError("a text is empty; leave it out", param="input")
+        raise api_error("a text is empty; leave it out", param="input")
     tokens = _token_counts(model, texts)
     answer = await service.answer(Embed(texts=tuple(texts)), owner)
     if isinstance(answer, Failed):
         raise failed_error(answer, "input")
     if not isinstance(answer, Vectors):
-        raise ApiError(f"the model answered with a {answer.kind}", status=500)
+        raise api_error(f"the model answered with a {answer.kind}", status=500)
     if request.dimensions not in (None, answer.columns):
-        raise ApiError(
+        raise api_error(
             f"the vectors have {answer.columns} dimensions; a part of them means nothing, since "
             "the embedder was not trained for that; leave 'dimensions' out",
             param="dimensions",
@@ -52,8 +52,8 @@ async def embeddings(
 
 
 def _token_counts(model: Model, texts: Sequence[str]) -> list[int]:
-    """The tokens of each text, where the embedder counts them. Raises ApiError for a text that it
-    would cut."""
+    """The tokens of each text, where the embedder counts them. Raises RequestRefused for a text
+    that it would cut."""
     embedder = getattr(model, "embedder", None)
     if embedder is None:
         return []
@@ -61,7 +61,7 @@ def _token_counts(model: Model, texts: Sequence[str]) -> list[int]:
     limit = embedder.max_tokens
     for place, count in enumerate(counts):
         if limit is not None and count > limit:
-            raise ApiError(
+            raise api_error(
                 f"text {place} has {count} tokens, more than the {limit} that the embedder reads; "
                 "divide it",
                 param="input",

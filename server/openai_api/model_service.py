@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -35,11 +36,13 @@ PRIORITY = -1  # as that of chats: a person waits
 
 @dataclass(eq=False, slots=True)
 class OpenAsk:
-    """An ask, and the queue of the event loop that takes its events."""
+    """An ask, the context in which it was asked (whose prompts may be cached for it), and the
+    queue of the event loop that takes its events."""
 
     ask: ModelAsk
     owner: str
     loop: asyncio.AbstractEventLoop
+    context: Context = field(default_factory=copy_context)
     events: asyncio.Queue[Delta | Done | Exception] = field(default_factory=asyncio.Queue)
     ticket: Ticket = -1
     cancelled: bool = False
@@ -163,7 +166,9 @@ class ModelService:
             wait = False
             if not opened.cancelled:
                 try:
-                    opened.ticket = client.submit(opened.ask, opened.owner, PRIORITY)
+                    opened.ticket = opened.context.run(
+                        client.submit, opened.ask, opened.owner, PRIORITY
+                    )
                 except Exception as error:  # noqa: BLE001  raised where the answer is awaited
                     opened.deliver(error)
                 else:

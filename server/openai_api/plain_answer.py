@@ -16,13 +16,13 @@ from ...core import (
     Done,
     Failed,
     Generate,
-    Json,
     Message,
     Model,
     Seed,
+    identifier_to_words,
 )
-from .api_error import ApiError, failed_error
-from .chat_task import ChatLine, ChatTask
+from .api_error import api_error, failed_error
+from .chat_task import ChatLine, ChatTask, FunctionCall
 from .model_service import ModelService
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText, FinishReason
 from .tool_choice import ToolQuestion, choose_call
@@ -52,7 +52,7 @@ class PlainModel:
         self._max_tokens = max_tokens
 
     async def answer(self, task: ChatTask, owner: str = "") -> AnswerParts:
-        """The parts of the answer to a task. Raises ApiError."""
+        """The parts of the answer to a task. Raises RequestRefused."""
         seed = Seed.of(secrets.randbits(63) if task.seed is None else task.seed)
         count = TokenCount()
         if task.tools and task.tool_choice != "none":
@@ -75,7 +75,7 @@ class PlainModel:
             yield part
 
     def _ask(self, task: ChatTask, seed: int) -> Generate:
-        messages = tuple(map(prompt_message, task.lines))
+        messages = prompt_messages(task.lines)
         return Generate(
             messages=messages,
             max_tokens=self._token_limit(task, messages),
@@ -141,7 +141,7 @@ class PlainModel:
 
 
 def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
-    """The parts that an event of the model stands for. Raises ApiError."""
+    """The parts that an event of the model stands for. Raises RequestRefused."""
     if isinstance(event, Delta):
         _require_logprobs(ask, event.logprobs)
         return [AnswerText(index, event.text, event.logprobs)]
@@ -149,7 +149,7 @@ def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
     if isinstance(answer, Failed):
         raise failed_error(answer, None if ask.schema is None else "response_format")
     if not isinstance(answer, Completion):
-        raise ApiError(f"the model answered with a {answer.kind}", status=500)
+        raise api_error(f"the model answered with a {answer.kind}", status=500)
     if answer.tokens_out:
         _require_logprobs(ask, answer.logprobs)
     reason: FinishReason = "length" if answer.stopped == "limit" else "stop"
@@ -158,23 +158,50 @@ def _parts(index: int, ask: Generate, event: Delta | Done) -> list[AnswerPart]:
 
 def _require_logprobs(ask: Generate, logprobs: Sequence[object]) -> None:
     if ask.top_logprobs is not None and not logprobs:
-        raise ApiError("this model gives no log-probabilities of its tokens", param="logprobs")
+        raise api_error("this model gives no log-probabilities of its tokens", param="logprobs")
 
 
 def _counted(count: TokenCount, index: int) -> tuple[int, int]:
     return (count.tokens_in, count.tokens_out) if index == 0 else (0, 0)
 
 
-def prompt_message(line: ChatLine) -> Message:
-    """A line as a message of the prompt; its text, a name and calls are plain text there."""
-    texts = [f"{line.name}: {line.text}" if line.name else line.text]
-    texts += [call_text(call.name, call.arguments) for call in line.calls]
-    return Message.of(line.role, "\n".join(filter(None, texts)), who=line.name)
+def prompt_messages(lines: Sequence[ChatLine]) -> tuple[Message, ...]:
+    """The lines as messages of the prompt; texts, names, calls and results are plain text there.
+
+    A call and its result are told in words, and the question is asked again behind the last
+    result: SmolLM2 imitates JSON that it is shown, and answers this way.
+    """
+    calls = {call.id: call for line in lines for call in line.calls}
+    question = next((line.text for line in reversed(lines) if line.role == "user"), "")
+    messages: list[Message] = []
+    for place, line in enumerate(lines):
+        text = f"{line.name}: {line.text}" if line.name else line.text
+        if line.role == "tool":
+            text = f"The {identifier_to_words(calls[line.call_id].name)} says: {line.text}"
+            if place == len(lines) - 1 and question:
+                text = f"{text}\nNow answer: {question}"
+            messages.append(Message.of("user", text))
+            continue
+        uses = [f"I use {_call_text(call)}." for call in line.calls]
+        messages.append(
+            Message.of(line.role, "\n".join(filter(None, [text, *uses])), who=line.name)
+        )
+    return tuple(messages)
 
 
-def call_text(name: str, arguments: Json) -> str:
-    """A call as the prompt shows it."""
-    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+def _call_text(call: FunctionCall) -> str:
+    """A call in words: its tool, and its arguments."""
+    name = identifier_to_words(call.name)
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = call.arguments
+    if isinstance(arguments, dict):
+        arguments = ", ".join(
+            f"{identifier_to_words(key)}: {value if isinstance(value, str) else json.dumps(value)}"
+            for key, value in arguments.items()
+        )
+    return f"{name} ({arguments})" if arguments else name
 
 
 def new_call_id() -> str:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Coroutine
-from contextlib import aclosing, suppress
-from typing import Annotated, Any, TypeVar
+from contextlib import aclosing
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import StreamingResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...agents import Agent
 from ...core import Json, digest
-from ..hosting import AgentHosts, Caller, HostingSettings, current_caller
-from .agent_answer import agent_answer
-from .api_error import ApiError, OpenAIRoute
+from ..hosting import AgentHosts, Caller, HostingSettings, RequestRefused, admit, current_caller
+from .agent_answer import AgentAnswers
+from .api_error import OpenAIRoute, api_error
 from .chat_output import ChatCompletionOutput
-from .chat_task import ChatTask, chat_task
+from .chat_task import ChatLine, ChatTask, chat_task
 from .embeddings import embeddings
 from .model_service import ModelService
 from .plain_answer import PlainModel
 from .reply_parts import AnswerParts
 from .request_types import ChatCompletionRequest, EmbeddingRequest
+from .response_output import ResponseOutput
+from .response_request import ResponsesRequest, response_task
+from .response_store import ResponseStore, StoredResponse
 
-T = TypeVar("T")
 CallerOf = Annotated[Caller, Depends(current_caller)]
 PersonHeader = Annotated[str | None, Header(alias="X-Denizens-Person")]
-CLIENT_GONE = 499
-"""The status of a response that nobody reads, as in nginx's logs."""
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -41,6 +40,8 @@ class OpenAIService:
         self._hosts = hosts
         self._model = ModelService(hosts.model)
         self._plain = PlainModel(hosts.model, self._model, settings.max_tokens)
+        self._agents = AgentAnswers()
+        self._responses = ResponseStore()
         self._started = int(time.time())
         self._fingerprint = f"fp_{digest(hosts.model.describe())[:12]}"
 
@@ -50,10 +51,17 @@ class OpenAIService:
         return {"object": "list", "data": [self._entry(one) for one in ids]}
 
     def model(self, model_id: str) -> Json:
-        """A model by its id. Raises ApiError."""
-        if model_id != self._hosts.model_id and self._hosts.agent(model_id) is None:
+        """A model by its id. Raises RequestRefused."""
+        if model_id != self._hosts.model_id and self._agent(model_id) is None:
             raise self._unknown(model_id)
         return self._entry(model_id)
+
+    def _agent(self, model_id: str) -> Agent | None:
+        """The agent of an id or of an exact name."""
+        if agent := self._hosts.agent(model_id):
+            return agent
+        agents = (self._hosts.agent(one) for one in self._hosts)
+        return next((one for one in agents if one is not None and one.id == model_id), None)
 
     def _entry(self, model_id: str) -> dict[str, Json]:
         return {
@@ -63,61 +71,111 @@ class OpenAIService:
             "owned_by": "denizens",
         }
 
-    def _unknown(self, model_id: str) -> ApiError:
-        return ApiError(
+    def _unknown(self, model_id: str) -> RequestRefused:
+        return api_error(
             f"there is no model '{model_id}'; GET /v1/models lists those that there are",
             status=404,
-            type="invalid_request_error",
             param="model",
             code="model_not_found",
         )
 
-    def answer(self, task: ChatTask, caller: Caller, header: str | None) -> AnswerParts:
-        """The parts of the answer to a task. Raises ApiError, AccessDenied."""
+    def _person(self, task: ChatTask, caller: Caller, header: str | None) -> str:
+        """The person that an agent is asked by; empty for the plain model, which has no memory.
+        Raises RequestRefused."""
         if task.person and header and task.person != header:
-            raise ApiError(
+            raise api_error(
                 "'user' and the header X-Denizens-Person name two persons; give one", param="user"
             )
+        if self._agent(task.model) is None:
+            return ""
+        return caller.person(header or task.person)
+
+    def _answer(self, task: ChatTask, caller: Caller, person: str) -> AnswerParts:
+        """The parts of the answer to a task. Raises RequestRefused."""
         if task.model == self._hosts.model_id:
             return self._plain.answer(task, caller.key)
-        agent = self._hosts.agent(task.model)
+        agent = self._agent(task.model)
         if agent is None:
             raise self._unknown(task.model)
-        return agent_answer(agent, task, caller.person(header or task.person))
+        return self._agents.answer(agent, task, person)
 
     async def chat(
         self, request: Request, body: ChatCompletionRequest, caller: Caller, header: str | None
     ) -> Response | Json:
         """A chat completion."""
         task = chat_task(body, self.settings)
-        parts = self.answer(task, caller, header)
+        parts = self._answer(task, caller, self._person(task, caller, header))
         output = ChatCompletionOutput(task, self._fingerprint)
+        await admit(request)
         if not task.stream:
-            return await while_connected(request, output.whole(parts))
+            return await output.whole(parts)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        begun = await while_connected(request, first_of(parts))
-        if isinstance(begun, Response):
-            return begun
+        begun = await first_of(parts)
         return StreamingResponse(
             output.stream(begun, include_usage),
             media_type="text/event-stream",
             headers=STREAM_HEADERS,
         )
 
+    async def respond(
+        self, request: Request, body: ResponsesRequest, caller: Caller, header: str | None
+    ) -> Response | Json:
+        """A response."""
+        earlier = self._stored(caller, body.previous_response_id, "previous_response_id")
+        task = response_task(body, earlier.lines if earlier else (), self.settings)
+        person = self._person(task, caller, header)
+        if earlier and person != earlier.person:
+            raise _no_response(str(body.previous_response_id), "previous_response_id")
+
+        def keep(response: dict[str, Json], lines: tuple[ChatLine, ...]) -> None:
+            if body.store is not False:
+                spoken = tuple(line for line in task.lines if line is not task.opening)
+                stored = StoredResponse(response, (*spoken, *lines), person)
+                self._responses.add(caller.key, output.id, stored)
+
+        output = ResponseOutput(body, task, keep)
+        parts = self._answer(task, caller, person)
+        await admit(request)
+        if not task.stream:
+            return await output.whole(parts)
+        begun = await first_of(parts)
+        return StreamingResponse(
+            output.stream(begun), media_type="text/event-stream", headers=STREAM_HEADERS
+        )
+
+    def response(self, caller: Caller, response_id: str) -> Json:
+        """A response of the caller. Raises RequestRefused."""
+        stored = self._stored(caller, response_id, "response_id")
+        return stored.body if stored else None
+
+    def delete_response(self, caller: Caller, response_id: str) -> Json:
+        """Forget a response of the caller. Raises RequestRefused."""
+        if not self._responses.remove(caller.key, response_id):
+            raise _no_response(response_id, "response_id")
+        return {"id": response_id, "object": "response", "deleted": True}
+
+    def _stored(self, caller: Caller, response_id: str | None, param: str) -> StoredResponse | None:
+        if response_id is None:
+            return None
+        stored = self._responses.get(caller.key, response_id)
+        if stored is None:
+            raise _no_response(response_id, param)
+        return stored
+
     async def embeddings(
         self, request: Request, body: EmbeddingRequest, caller: Caller
     ) -> Response | Json:
         """Embeddings by the plain model's embedder."""
         if body.model != self._hosts.model_id:
-            if self._hosts.agent(body.model) is None:
+            if self._agent(body.model) is None:
                 raise self._unknown(body.model)
-            raise ApiError(
+            raise api_error(
                 f"'{body.model}' is an agent; embeddings are the plain model's "
                 f"('{self._hosts.model_id}')",
                 param="model",
             )
-        work = embeddings(body, self._hosts.model, self._model, caller.key)
-        return await while_connected(request, work)
+        await admit(request)
+        return await embeddings(body, self._hosts.model, self._model, caller.key)
 
 
 def openai_router(hosts: AgentHosts, settings: HostingSettings) -> APIRouter:
@@ -139,11 +197,34 @@ def openai_router(hosts: AgentHosts, settings: HostingSettings) -> APIRouter:
     ) -> Any:
         return await service.chat(request, body, caller, person)
 
+    @router.post("/responses")
+    async def create_response(
+        request: Request, body: ResponsesRequest, caller: CallerOf, person: PersonHeader = None
+    ) -> Any:
+        return await service.respond(request, body, caller, person)
+
+    @router.get("/responses/{response_id}")
+    async def retrieve_response(response_id: str, caller: CallerOf) -> Any:
+        return service.response(caller, response_id)
+
+    @router.delete("/responses/{response_id}")
+    async def delete_response(response_id: str, caller: CallerOf) -> Any:
+        return service.delete_response(caller, response_id)
+
     @router.post("/embeddings")
     async def create_embeddings(request: Request, body: EmbeddingRequest, caller: CallerOf) -> Any:
         return await service.embeddings(request, body, caller)
 
     return router
+
+
+def _no_response(response_id: str, param: str) -> RequestRefused:
+    return api_error(
+        f"there is no response '{response_id}': none was kept, or it was forgotten",
+        status=404,
+        param=param,
+        code="response_not_found",
+    )
 
 
 async def first_of(parts: AnswerParts) -> AnswerParts:
@@ -157,25 +238,3 @@ async def first_of(parts: AnswerParts) -> AnswerParts:
                 yield part
 
     return chained()
-
-
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T | Response:
-    """The result of some work; it is cancelled when the client goes."""
-    working = asyncio.create_task(work)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        return Response(status_code=CLIENT_GONE)
-    finally:
-        for task in (working, gone):
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-
-async def _disconnected(request: Request) -> None:
-    """Returns when the client has gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...core import Failed, Json, Seed, Thought, ToolSpec
-from ...planners import IncompleteCall, ProposedCall, call_key, fill_arguments, propose_call
+from ...planners import IncompleteCall, call_key, fill_arguments, propose_call
 from ...planners.dialogue import TALK_OPTIONS
-from .chat_task import ChatLine, ChatTask, FunctionCall
+from .chat_task import ChatLine, ChatTask, FunctionCall, parsed_arguments
 
 MARGIN = 0.6  # probability of a tool from which on it is called; that of Dialogue
 MAX_CONTEXT_CHARS = 4_000  # of earlier lines, from which arguments may be taken
@@ -32,7 +32,7 @@ def choose_call(task: ChatTask, seed: Seed) -> Thought[FunctionCall | ToolQuesti
         spec = next(tool for tool in task.tools if tool.name == task.tool)
         return (yield from _forced_call(spec, request, context, seed))
     if task.tool_choice == "required":
-        return (yield from _required_call(task.tools, request, context, done, seed))
+        return (yield from _required_call(task, request, context, done, seed))
     proposed = yield from propose_call(
         request,
         task.tools,
@@ -55,23 +55,41 @@ def tool_request(lines: Sequence[ChatLine]) -> tuple[str, str, tuple[str, ...]]:
     others = [*lines[:last], *lines[last + 1 :]] if last >= 0 else list(lines)
     texts = [line.text for line in others if line.role != "system" and line.text]
     calls = [call for line in lines[last + 1 :] for call in line.calls]
-    done = tuple(call_key(call.name, _parsed(call.arguments)) for call in calls)
+    done = tuple(call_key(call.name, parsed_arguments(call)) for call in calls)
     return request, "\n".join(texts)[-MAX_CONTEXT_CHARS:], done
 
 
 def _required_call(
-    tools: Sequence[ToolSpec], request: str, context: str, done: Sequence[str], seed: Seed
+    task: ChatTask, request: str, context: str, done: Sequence[str], seed: Seed
 ) -> Thought[FunctionCall | Failed]:
+    """The most likely call that was not made before; some clients (smolagents) tell the calls
+    that were made in words."""
     # "reads" lets the model supply what was not stated.
-    relaxed = [replace(tool, effect="reads") for tool in tools]
-    proposed = yield from propose_call(
-        request or context or ".", relaxed, seed=seed, done=done, context=context, none=False
-    )
-    if isinstance(proposed, ProposedCall):
-        return _function_call(proposed.tool.name, proposed.arguments)
-    left = [tool for tool in tools if not any(key.startswith(f'["{tool.name}"') for key in done)]
-    spec = proposed.tool if isinstance(proposed, IncompleteCall) else (left or list(tools))[0]
-    return (yield from _forced_call(spec, request, context, seed))
+    relaxed = [replace(tool, effect="reads") for tool in task.tools]
+    for _ in task.tools:
+        proposed = yield from propose_call(
+            request or context or ".", relaxed, seed=seed, done=done, context=context, none=False
+        )
+        if isinstance(proposed, IncompleteCall):
+            return (yield from _forced_call(proposed.tool, request, context, seed))
+        if proposed is None:
+            break
+        name, arguments = proposed.tool.name, proposed.arguments
+        if not any(_tells(line, name, arguments) for line in task.lines):
+            return _function_call(name, arguments)
+        done = (*done, call_key(name, arguments))
+    left = [tool for tool in task.tools if not any(k.startswith(f'["{tool.name}"') for k in done)]
+    return (yield from _forced_call((left or list(task.tools))[0], request, context, seed))
+
+
+def _tells(line: ChatLine, name: str, arguments: Json) -> bool:
+    """Whether a message of the assistant holds a call: its name and all its values."""
+    if line.role != "assistant" or not isinstance(arguments, dict):
+        return False
+    values = [
+        value if isinstance(value, str) else json.dumps(value) for value in arguments.values()
+    ]
+    return all(text in line.text for text in (name, *values))
 
 
 def _forced_call(
@@ -89,11 +107,3 @@ def _forced_call(
 
 def _function_call(name: str, arguments: Json) -> FunctionCall:
     return FunctionCall("", name, json.dumps(arguments, ensure_ascii=False))
-
-
-def _parsed(arguments: str) -> Json:
-    try:
-        parsed: Json = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return parsed

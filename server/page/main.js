@@ -132,8 +132,8 @@ class App {
     const fault = h('p', { class: 'wrong', role: 'alert' }, note);
     const form = h('form', { onsubmit: async (event) => {
       event.preventDefault();
-      await action(field.value.trim());
       box.close();
+      await action(field.value.trim());
     } },
     h('h2', { id: 'ask-title' }, title), h('p', {}, text), field, fault,
     h('div', { class: 'row' },

@@ -84,7 +84,8 @@ export class Talk {
     this.secret.setAttribute('aria-pressed', String(off));
     this.form.classList.toggle('secret', off);
     const { name } = this.app.agent;
-    this.field.placeholder = off ? `Ask ${name}, without a trace…` : `Say something to ${name}…`;
+    const narrow = window.matchMedia('(max-width: 760px)').matches;
+    this.field.placeholder = off ? 'Ask without a trace…' : narrow ? 'Say something…' : `Say something to ${name}…`;
     if (off) this.app.announce('What you ask now is not remembered.');
   }
 
@@ -154,9 +155,13 @@ export class Talk {
     const item = h('li', { class: classes.join(' '), 'data-line': line.number }, line.own ? null : face(app, app.agent, 34),
       h('div', { class: 'said' }, h('span', { class: 'unseen' }, line.own ? 'You: ' : `${line.who}: `), bubble, foot));
     if (line.variants && line.variants.length > 1) this.offerVariants(foot, line);
-    if (line.own && !line.secret) foot.appendChild(h('button', { type: 'button', class: 'link', onclick: () => this.edit(item, line) }, 'Edit'));
+    if (line.own && line.number) this.offerEdit(item, line);
     if (!line.own && line.why) this.whyButton(foot, line.why);
     return item;
+  }
+
+  offerEdit(item, line) {
+    item.querySelector('.foot').appendChild(h('button', { type: 'button', class: 'link', onclick: () => this.edit(item, line) }, 'Edit'));
   }
 
   whyButton(foot, why) {
@@ -339,7 +344,10 @@ export class Talk {
     app.side.replied(reply.why);
     if (how.secret) { this.record.push({ own: false, text: reply.text }); return; }
     line.number = reply.line || 0;
-    if (how.mine) how.mine.number = reply.said || 0;
+    if (how.mine && reply.said) {
+      how.mine.number = reply.said;
+      this.offerEdit(how.said, how.mine);
+    }
     this.lines.push(line);
     this.offerAgain();
     app.people.drawSessions();

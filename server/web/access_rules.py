@@ -12,7 +12,7 @@ Headers = dict[bytes, bytes]
 """A request's headers by their names in lower case; of several with one name the last."""
 
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/favicon.ico"})
-OPEN_PREFIXES = ("/page/", "/live/assets/")
+OPEN_PREFIXES = ("/page/", "/live/page.")
 """What anybody may get: that the server lives, and pages, which have no content of their own."""
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")

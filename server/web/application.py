@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..chat_api import chat_router
-from ..hosting import AgentHosts, HostingSettings, HostingState
+from ..hosting import AgentHosts, HostingSettings, HostingState, publish_prompts
 from ..openai_api import openai_router
 from .errors import add_error_handlers
 from .health import health_router
@@ -16,13 +16,14 @@ from .request_spans import RequestTracer
 
 
 def create_app(
-    hosts: AgentHosts,
+    hosts: AgentHosts | None,
     settings: HostingSettings | None = None,
     *,
     routers: Sequence[Any] = (),
     tracer_provider: Any = None,
 ) -> Any:
-    """The FastAPI application that serves the agents of ``hosts``, and ``routers`` beside them.
+    """The FastAPI application that serves the agents of ``hosts``, and ``routers`` beside them;
+    without ``hosts`` only these.
 
     ``app.state.hosting`` is its HostingState. ``tracer_provider``: an OpenTelemetry provider for
     spans of requests. Raises SettingError for an address that needs API keys and has none.
@@ -32,6 +33,8 @@ def create_app(
     settings = settings or HostingSettings()
     settings.require_keys()
     hosting = HostingState(hosts, settings)
+    if hosts is not None:
+        publish_prompts(hosts)
     metrics = ServerMetrics(hosting)
     # The interactive pages load their scripts from elsewhere; the document itself is served.
     app = FastAPI(title="Denizens", docs_url=None, redoc_url=None)
@@ -39,8 +42,9 @@ def create_app(
     app.state.metrics = metrics
     add_error_handlers(app)
     app.include_router(health_router(hosting, metrics))
-    app.include_router(openai_router(hosts, settings))
-    app.include_router(chat_router(hosts, settings))
+    if hosts is not None:
+        app.include_router(openai_router(hosts, settings))
+        app.include_router(chat_router(hosts, settings))
     for router in routers:
         app.include_router(router)
     app.add_middleware(

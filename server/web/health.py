@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..hosting import AgentHosts, HostingState
+from ..hosting import HostingState
 from .metrics import ServerMetrics
 
 _FREE_BYTES = 16_000_000  # of the disk of a memory file, below which replies could not be kept
@@ -50,14 +50,13 @@ def unready_reasons(hosting: HostingState) -> list[str]:
         reasons.append("the server stops")
     if hosting.admission.full:
         reasons.append("the queue is full")
-    if not all(_is_writable(path) for path in _store_files(hosting.hosts)):
+    if not all(_is_writable(path) for path in _store_files(hosting)):
         reasons.append("a memory file cannot be written")
     return reasons
 
 
-def _store_files(hosts: AgentHosts) -> set[str]:
-    agents = [agent for name in hosts if (agent := hosts.agent(name)) is not None]
-    return {agent.memory.store.name for agent in agents}
+def _store_files(hosting: HostingState) -> set[str]:
+    return {agent.memory.store.name for agent in hosting.agents}
 
 
 def _is_writable(name: str) -> bool:

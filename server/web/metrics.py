@@ -100,7 +100,7 @@ class _HostingCollector:
     def _engine_figures(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        engine = getattr(self._hosting.hosts.model, "engine", None)
+        engine = getattr(getattr(self._hosting.hosts, "model", None), "engine", None)
         scheduler = getattr(engine, "scheduler", None)
         if engine is None or scheduler is None:
             return

@@ -185,7 +185,7 @@ class RequestGate:
         if body is None:
             exchange.gone = True
             return
-        owner = f"key:{context.caller.key}" if context.caller and context.caller.key else ""
+        owner = f"key:{context.caller.key}" if context.caller and context.caller.key else "local"
         with cache_owner(owner):
             await self._run(exchange, scope, receive, body)
 

@@ -230,10 +230,11 @@ class Journal:
         )
         return self._state(agent, *rows[0]) if rows else None
 
-    def states(self, agent: AgentId) -> Iterator[tuple[int, AgentState]]:
-        """An agent's state after each step that changed it, as (step, state)."""
+    def states(self, agent: AgentId, *, first: int = 0) -> Iterator[tuple[int, AgentState]]:
+        """An agent's state after each step from ``first`` on that changed it, as (step, state)."""
         rows = self.store.rows(
-            "SELECT step, state FROM states WHERE agent = ? ORDER BY step", (agent,)
+            "SELECT step, state FROM states WHERE agent = ? AND step >= ? ORDER BY step",
+            (agent, first),
         )
         for step, text in rows:
             yield step, decode_json(self.store, f"a state of {agent}", _agent_state, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,3 +37,29 @@ def openai_client(base_url: str, **settings: Any) -> Any:
     import openai
 
     return openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, **settings)
+
+
+WEATHER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the current weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "The city."}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+def user(content: Any) -> dict[str, Any]:
+    """A user's message."""
+    return {"role": "user", "content": content}
+
+
+def joined(chunks: Sequence[Any], index: int = 0) -> str:
+    """The text of one choice of a stream."""
+    choices = [choice for chunk in chunks for choice in chunk.choices if choice.index == index]
+    return "".join(choice.delta.content or "" for choice in choices)

@@ -27,7 +27,7 @@ class DateTimeInfo(TypedDict):
 @tool
 def clock(context: ToolContext) -> DateTimeInfo:
     """Tell the present date, time and weekday."""
-    return _date_time_info(context.now, context.now)
+    return _date_time_info(context.local_now, context.local_now)
 
 
 @tool
@@ -44,8 +44,9 @@ def calendar(
 
     Raises ValueError when ``start`` is none of those, OverflowError beyond year 9999.
     """
-    moment = parse_moment(start, context.now) + timedelta(days=days, hours=hours, minutes=minutes)
-    return _date_time_info(moment, context.now)
+    now = context.local_now
+    moment = parse_moment(start, now) + timedelta(days=days, hours=hours, minutes=minutes)
+    return _date_time_info(moment, now)
 
 
 def _date_time_info(moment: Time, now: Time) -> DateTimeInfo:

@@ -6,7 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
-from ...core import Cue, Failed, Hit, Json, Recall, Recalled, RecordKind, Thought, recall
+from ...core import (
+    Cue,
+    Failed,
+    Hit,
+    Json,
+    Recall,
+    Recalled,
+    RecordKind,
+    Thought,
+    Time,
+    machine_time,
+    recall,
+    time_zone,
+)
 from ..declaration import Tool, ToolContext, skill, tool
 from .date_time import parse_moment
 
@@ -72,13 +85,20 @@ def _recall(
         raise ValueError("the query is empty; say what to look for")
     cue = replace(
         search_cue(context, query, limit, kinds),
-        since=parse_moment(since, context.now) if since else None,
-        before=parse_moment(before, context.now) if before else None,
+        since=_machine_moment(context, since),
+        before=_machine_moment(context, before),
     )
     recalled = yield from recall(Recall(cue=cue))
     if isinstance(recalled, Failed):
         raise ValueError(f"the memory cannot be searched: {recalled.detail}")
     return recalled
+
+
+def _machine_moment(context: ToolContext, text: str) -> Time | None:
+    """The moment that a text names by the person's clock, by that of the memory."""
+    if not text:
+        return None
+    return machine_time(parse_moment(text, context.local_now), time_zone(context.zone))
 
 
 def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordKind, ...]) -> Cue:
@@ -91,6 +111,7 @@ def search_cue(context: ToolContext, text: str, limit: int, kinds: tuple[RecordK
         rules="hybrid",
         touch=False,
         person=context.person,
+        zone=context.zone,
     )
 
 

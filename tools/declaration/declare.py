@@ -26,7 +26,17 @@ from typing import (
     runtime_checkable,
 )
 
-from ...core import AgentId, Json, Label, Time, ToolError, ToolSpec, did_you_mean
+from ...core import (
+    AgentId,
+    Json,
+    Label,
+    Time,
+    ToolError,
+    ToolSpec,
+    did_you_mean,
+    local_time,
+    time_zone,
+)
 
 if TYPE_CHECKING:
     from docstring_parser import Docstring
@@ -48,8 +58,9 @@ class ToolContext:
     """The context of a tool call: the calling agent, the simulated time, the idempotency key, the
     untrusted ``sources`` read before the call, and the ``person`` for whom the result is (empty:
     the agent itself; EVERYBODY: anybody). The result must hold nothing that this person may not
-    know. ``label`` holds the sources and the audience on which the call rests. A parameter of
-    this type is filled in by the caller and hidden from the model."""
+    know. ``zone`` is their time zone (empty: that of ``now``). ``label`` holds the sources and the
+    audience on which the call rests. A parameter of this type is filled in by the caller and hidden
+    from the model."""
 
     who: AgentId
     now: Time
@@ -59,6 +70,12 @@ class ToolContext:
     listener: ProgressCallback | None = field(default=None, compare=False, repr=False)
     label: Label = _UNMARKED
     on_label: Callable[[Label], None] | None = field(default=None, compare=False, repr=False)
+    zone: str = ""
+
+    @property
+    def local_now(self) -> Time:
+        """What the person's clock shows now."""
+        return local_time(self.now, time_zone(self.zone))
 
     def report_progress(self, text: str, share: float | None = None) -> None:
         """Report progress: a text, and the share done (0 to 1)."""

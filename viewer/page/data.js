@@ -173,6 +173,12 @@ class Run {
     return along(this.town, a, b, part);
   }
 
+  /* Whether somebody is in the town at `t`: people from outside come and go. */
+  present(person, t) {
+    const visits = person.presence;
+    return !visits || visits.some(([from, to]) => t >= from && (to < 0 || t < to + 1));
+  }
+
   act(person, t) {
     return currentRow(person.acts, t);
   }

@@ -12,13 +12,17 @@ class App {
     calm.addEventListener('change', () => { this.state.calm = calm.matches; });
     this.land = new Landscape(run.town);
     this.stage = new Stage(document.getElementById('land'), run, this.land);
-    this.panel = new Panel(this, document.getElementById('panel'));
-    this.timeline = new Timeline(this, document.getElementById('bar'));
+    this.panel = this.makePanel(document.getElementById('panel'));
+    this.timeline = this.makeTimeline(document.getElementById('bar'));
     this.when = document.getElementById('when');
     this.hush = document.getElementById('hush');
     document.querySelector('#plate h1').textContent = run.title;
     this.corner();
   }
+
+  makePanel(root) { return new Panel(this, root); }
+
+  makeTimeline(root) { return new Timeline(this, root); }
 
   corner() {
     const { stage } = this;
@@ -203,13 +207,14 @@ class App {
   }
 }
 
-async function begin() {
+/* Loads a run with `load`, and shows it with what `make` makes of it. */
+async function begin(load, make) {
   const veil = document.getElementById('veil');
   const bar = document.getElementById('veil-bar');
   try {
-    const run = new Run(await unpack());
+    const run = new Run(await load());
     document.title = run.title;
-    const app = new App(run);
+    const app = make(run);
     await app.land.paint((part) => { bar.style.width = `${part * 100}%`; });
     app.start();
     window.town = app;
@@ -220,5 +225,3 @@ async function begin() {
     throw error;
   }
 }
-
-begin();

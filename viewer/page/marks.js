@@ -36,7 +36,7 @@ Object.assign(Stage.prototype, {
   marks(view, state) {
     const { ctx, run } = this;
     const s = this.size(view);
-    const shown = this.figures.filter((f) => f.sx > -40 && f.sx < this.width + 40 && f.sy > -40 && f.sy < this.height + 80);
+    const shown = this.figures.filter((f) => !f.absent && f.sx > -40 && f.sx < this.width + 40 && f.sy > -40 && f.sy < this.height + 80);
     const spoken = this.spoken(state);
     const talking = new Set([...spoken.keys()].flatMap((person) => run.talkOf(person, state.t)?.members || []));
     const tags = [];

@@ -4,12 +4,14 @@ const FIGURES = { model_calls: 'model calls', prompt_tokens: 'tokens read', gene
 
 function overview(app) {
   const { run, state } = app;
-  const here = lastAt(run.headlines, state.t);
+  const latest = lastAt(run.headlines, state.t);
   const people = run.people.map((person) => {
-    const act = run.act(person, state.t);
+    const here = run.present(person, state.t);
+    const act = here && run.act(person, state.t);
+    const doing = act ? `${act[5] ? '💤' : act[2]} ${act[1]}` : here ? '' : 'not in town';
     return h('li', {}, h('button', { type: 'button', class: 'person', onclick: () => app.select(person) },
       portrait(app.stage.looks[person.index], 42),
-      h('span', {}, h('b', {}, person.id), h('small', {}, act ? `${act[5] ? '💤' : act[2]} ${act[1]}` : ''))));
+      h('span', {}, h('b', {}, person.id), h('small', {}, doing.trim()))));
   });
   const days = Math.round((run.steps * run.step_seconds) / 3600);
   const figures = [['people', run.people.length], [`steps of ${run.step_seconds} s`, run.steps], ['hours', days],
@@ -19,7 +21,7 @@ function overview(app) {
     h('h3', {}, 'People'), h('ul', { class: 'people' }, people),
     h('h3', {}, 'What happened'),
     run.headlines.length ? h('ol', { class: 'news' }, run.headlines.map(([step, text], k) =>
-      h('li', { class: k === here ? 'here' : k > here ? 'later' : '' },
+      h('li', { class: k === latest ? 'here' : k > latest ? 'later' : '' },
         h('button', { type: 'button', onclick: () => app.jump(step, run.talks.find((talk) => talk.start === step)) }, h('time', {}, run.clock(step)), h('span', {}, text)))))
       : h('p', { class: 'quiet' }, 'A quiet time: nobody met, nobody thought aloud.'),
     costs(app),

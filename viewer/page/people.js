@@ -6,8 +6,10 @@ const HAIRS = ['#2f2430', '#4a2f27', '#7a4a2c', '#a8713c', '#d3a55c', '#b4523a',
 function lookOf(person, total) {
   const roll = dice(hashText(person.id) + 7);
   const hue = (person.index * 137.508 + 18) % 360;
-  const color = /^#[0-9a-f]{6}$/i.test(person.color) ? person.color : hsl(hue, total > 12 ? 52 : 58, 56);
+  const wish = (person.look && person.look.color) || person.color;
+  const color = /^#[0-9a-f]{6}$/i.test(wish) ? wish : hsl(hue, total > 12 ? 52 : 58, 56);
   const age = Number(person.persona.age) || 30;
+  const chosen = chosenLook(person.look || {});
   return {
     color,
     dark: shade(color, -0.28),
@@ -17,7 +19,18 @@ function lookOf(person, total) {
     style: Math.floor(roll() * 5),
     legs: ['#4b5268', '#6b5a4e', '#3f4a4a', '#70607a'][Math.floor(roll() * 4)],
     skirt: roll() < 0.35,
+    ...chosen,
   };
+}
+
+/* The parts of a look that a visitor chose. */
+function chosenLook(look) {
+  const chosen = {};
+  if (Number.isInteger(look.skin) && SKINS[look.skin]) chosen.skin = SKINS[look.skin];
+  if (Number.isInteger(look.hair) && HAIRS[look.hair]) chosen.hair = HAIRS[look.hair];
+  if (Number.isInteger(look.style)) chosen.style = look.style;
+  if (typeof look.skirt === 'boolean') chosen.skirt = look.skirt;
+  return chosen;
 }
 
 function hsl(h, s, l) {

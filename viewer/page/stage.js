@@ -122,7 +122,7 @@ class Stage {
     this.ground(view, state);
     this.crowd(view, state);
     const minute = run.minute(t);
-    const awake = this.figures.filter((figure) => !figure.asleep);
+    const awake = this.figures.filter((figure) => !figure.asleep && !figure.absent);
     this.light.open = new Set(awake.filter((f) => f.sector).map((f) => f.sector.name));
     this.light.draw(ctx, view, this.width, this.height, minute, awake);
     this.labels(view, minute);
@@ -154,6 +154,7 @@ class Stage {
     const tiles = new Map();
     this.figures = run.people.map((person) => {
       const at = run.position(person, t);
+      if (!run.present(person, t)) return { ...at, person, act: null, asleep: false, absent: true, moving: false, mates: [], sx: -999, sy: -999, size: 0 };
       const act = run.act(person, t);
       const key = `${Math.round(at.x)},${Math.round(at.y)}`;
       const mates = tiles.get(key) || [];
@@ -220,7 +221,7 @@ class Stage {
   crowd(view, state) {
     const { ctx, land } = this;
     const s = this.size(view);
-    const order = [...this.figures].sort((a, b) => a.y - b.y);
+    const order = this.figures.filter((figure) => !figure.absent).sort((a, b) => a.y - b.y);
     for (const figure of order) {
       const [x, y] = view(figure.x + 0.5, figure.y + 0.86);
       figure.sx = x;
@@ -229,7 +230,7 @@ class Stage {
       if (x < -60 || y < -60 || x > this.width + 60 || y > this.height + 90) continue;
       const { index } = figure.person;
       const look = this.looks[index];
-      if (state.who === figure.person) this.ring(x, y, s, look, state);
+      if (state.who === figure.person || state.me === figure.person) this.ring(x, y, s, look, state);
       if (figure.asleep) drawSleeper(ctx, look, x, y, s, state.calm ? 0 : performance.now() / 1000);
       else {
         drawPerson(ctx, look, x, y, s, {
@@ -268,6 +269,7 @@ class Stage {
     let best = null;
     let least = 30;
     for (const figure of this.figures) {
+      if (figure.absent) continue;
       const far = Math.hypot(figure.sx - sx, figure.sy - figure.size * 0.45 - sy);
       if (far < Math.max(least, 0) && far < Math.max(20, figure.size * 0.6)) { best = figure.person; least = far; }
     }

@@ -1,0 +1,3 @@
+/* The file starts with the run that it carries. */
+
+begin(unpack, (run) => new App(run));
