@@ -118,7 +118,7 @@ def talk(guide: Agent, text: str, person: str, at: datetime | None = None) -> st
     replies = []
     for part in filter(None, (told, asked)):
         known = len(guide.memory)
-        replies.append(guide.chat(part, person, at=at).text)
+        replies.append(guide.session(person).say(part, at=at).text)
         new = guide.memory.records()[known:]
         # From the person's own words only: what the guide says of a person proves nothing.
         Facts(guide.memory).learn([record for record in new if record.who == person])
