@@ -322,6 +322,32 @@ def dialogue(
 
 
 @bench.command()
+def chat(
+    model: TransformersModelOption = "smollm2",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    people: Annotated[int, typer.Option("--people", min=2, help="How many chat at once.")] = 32,
+    messages: Annotated[int, typer.Option("--messages", min=1, help="Messages of each.")] = 2,
+    drafts: Annotated[int, typer.Option("--drafts", min=1, help="Drafts of each reply.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Chats of many people at once with one agent, compared with the same chats one after another:
+    tokens per second, time to the first piece."""
+    from ..benchmarks.agents import measure_chats
+
+    figures = run_benchmark(
+        measure_chats,
+        model,
+        device=device,
+        dtype=dtype,
+        chats=people,
+        messages=messages,
+        drafts=drafts,
+    )
+    print_figures(figures, json)
+
+
+@bench.command()
 def labels(
     scenario: Annotated[str, typer.Argument(help="A scenario's name or file.")] = "larkspur",
     json: JsonOption = False,

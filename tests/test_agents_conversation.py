@@ -220,6 +220,31 @@ def test_a_cancelled_line_is_not_said() -> None:
         assert reply.text
 
 
+def test_a_savegame_that_is_loaded_cancels_a_line() -> None:
+    """A line that was thought before a restore is not said after it, since it may rest on what is
+    gone; the next one is."""
+    with Store(":memory:") as store:
+        model = SlowModel()
+        model.go.set()
+        talk = conversation(store, "The mill is closed on Sunday.", model=model)
+        ada, bo = talk.agents
+        for agent in talk.agents:
+            agent.bootstrap(at=TEN)
+        snapshot = ada.memory.snapshot("before")
+        assert isinstance(ada, Agent)
+        ada.learn(["The mill burned down."], at=TEN)
+        model.go.clear()
+        model.asked.clear()
+        stream = talk.begin_line()
+        assert model.asked.wait(10)
+        ada.memory.restore(snapshot)
+        model.go.set()
+        assert stream.result(10).resolve == "cancelled"
+        assert heard(ada) == heard(bo) == []
+        assert talk.begin_line().result(10).text == "The mill is closed on Sunday."
+        assert len(heard(ada)) == len(heard(bo)) == 1
+
+
 def test_a_failing_model_is_reported() -> None:
     """If the model makes no line, that is an error, or a failed reply of the stream; the turn
     stays with the agent."""

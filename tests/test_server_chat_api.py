@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from denizens.server.hosting import AgentHosts
 from denizens.server.web import create_app
 from denizens.tests.support.chat_server import CANARY, LETTERS, SAID, chat_hosts, keyed_app
+from denizens.tests.support.running_app import running_app
 
 testclient = pytest.importorskip("fastapi.testclient")
 BASE = "http://127.0.0.1"
@@ -86,16 +88,32 @@ def test_a_reply_is_made_anew_a_line_edited_and_each_variant_taken_up(client: An
 
 def test_an_interview_leaves_no_trace(client: Any) -> None:
     """The answer rests on the memory and nothing is written: no line, no record, no call."""
-    before = client.get(f"{MEMORY}/export.jsonl").content
+    before = client.get(f"{MEMORY}?scope=all").content
     body = {"text": "Do you know Runa?", "lines": [{"own": True, "text": "Hello!"}]}
     answer = client.post("/api/agents/bo/interview", json=body).json()
     assert answer["text"] == SAID
     assert any("Runa" in hit["text"] for hit in answer["why"]["recalled"])
     refused = client.post("/api/agents/bo/interview", json={"text": "Send a letter!"}).json()
     assert refused["text"] == "Then I will not send it."
-    assert client.get(f"{MEMORY}/export.jsonl").content == before
+    assert client.get(f"{MEMORY}?scope=all").content == before
     assert client.get("/api/approvals").json() == []
     assert lines_of(client) == []
+
+
+def test_a_session_is_deleted_with_what_is_remembered_of_it(client: Any) -> None:
+    """Its lines, on all branches, and their records are gone from every answer; others stay."""
+    said(client, "The kestrel is ill")
+    client.post(f"{MAIN}/replies", json={})
+    other = "/api/agents/bo/sessions/other"
+    client.post(f"{other}/messages", json={"text": "The heron is well"})
+    assert client.delete(MAIN).status_code == 204
+    names = [one["name"] for one in client.get("/api/agents/bo/sessions").json()]
+    assert names == ["other"]
+    assert client.get(MAIN).json()["lines"] == []
+    everything = client.get(f"{MEMORY}/export?scope=all").text
+    assert "kestrel" not in everything
+    assert "heron" in everything
+    assert client.delete(MAIN).status_code == 404
 
 
 def test_memory_is_corrected_and_forgotten_with_or_without_history(client: Any) -> None:
@@ -110,7 +128,7 @@ def test_memory_is_corrected_and_forgotten_with_or_without_history(client: Any) 
     assert ["Runa" in history[0]["text"], "Maj" in history[1]["text"]] == [True, True]
     report = client.delete(f"{MEMORY}/{new['id']}").json()
     assert report["found"] == 0
-    everything = client.get(f"{MEMORY}/export").text + client.get(f"{MEMORY}/export.jsonl").text
+    everything = client.get(f"{MEMORY}/export?scope=all").text
     assert "Runa" not in everything
     assert "Maj" not in everything
     assert client.patch(f"{MEMORY}/{new['id']}", json={"text": "x"}).status_code == 404
@@ -120,14 +138,16 @@ def test_the_list_of_memories_has_pages(client: Any) -> None:
     """Pages join to the whole list, and a filter counts only its own."""
     numbers, before = [], None
     while True:
-        page = client.get(MEMORY, params={"limit": 2, **({"before": before} if before else {})})
+        page = client.get(MEMORY, params={"limit": 1, **({"before": before} if before else {})})
         numbers += [one["id"] for one in page.json()["records"]]
         before = page.json()["before"]
         if before is None:
             break
-    assert numbers == [4, 3, 2, 1]
-    assert client.get(MEMORY, params={"private": True}).json()["total"] == 2
-    assert client.get(MEMORY, params={"kind": "thought"}).json()["total"] == 1
+    assert numbers == [4, 3]
+    everything = {"scope": "all", "limit": 1}
+    assert client.get(MEMORY, params=everything).json()["total"] == 4
+    assert client.get(MEMORY, params={"kind": "thought"}).json()["total"] == 0
+    assert client.get(MEMORY, params={"kind": "thought", **everything}).json()["total"] == 1
 
 
 def test_a_call_waits_until_it_is_approved(client: Any) -> None:
@@ -178,7 +198,6 @@ ROUTES = (
     ("GET", f"{MEMORY}/search?text={CANARY}"),
     ("GET", f"{MEMORY}/search?text=the+barn"),
     ("GET", f"{MEMORY}/export"),
-    ("GET", f"{MEMORY}/export.jsonl"),
     *(("GET", f"{MEMORY}/{number}/history") for number in range(1, 12)),
 )
 
@@ -196,9 +215,7 @@ def test_nothing_of_one_person_reaches_another(hosts: AgentHosts, tmp_path: Path
         seen = {url: client.get(url, headers=mallory).text for _, url in ROUTES}
         assert [url for url, text in seen.items() if CANARY in text] == []
         assert CANARY in client.get(f"{MEMORY}/export", headers=eve).text
-        own = [
-            one["id"] for one in client.get(f"{MEMORY}?private=true", headers=eve).json()["records"]
-        ]
+        own = [one["id"] for one in client.get(f"{MEMORY}", headers=eve).json()["records"]]
         for number in own:
             for answer in (
                 client.patch(f"{MEMORY}/{number}", json={"text": "gone"}, headers=mallory),
@@ -213,8 +230,31 @@ def test_nothing_of_one_person_reaches_another(hosts: AgentHosts, tmp_path: Path
         assert (
             client.post(f"{MAIN}/branch", json={"line": line}, headers=mallory).status_code == 400
         )
-        # What is for everybody is not one person's to change.
-        assert client.delete(f"{MEMORY}/1", headers=mallory).status_code == 403
+
+
+def test_the_thoughts_of_an_agent_are_its_own(hosts: AgentHosts, tmp_path: Path) -> None:
+    """What the agent itself thinks and saw, though for everybody, is in no list, search, export,
+    history and why of a person with a key, who may not change it; the owner sees it on a wish."""
+    own = ("oven", "market")
+    app, keys = keyed_app(hosts, tmp_path, {"mallory": "Mallory", "shop": ""})
+    with testclient.TestClient(app, base_url=BASE) as client:
+        for key in keys.values():
+            headers = {"Authorization": f"Bearer {key}"}
+            reply = said(client, "Was the oven mended before the market?", **headers)
+            assert reply["why"]["withheld"] > 0
+            seen = json.dumps(reply["why"]["recalled"])
+            for url in (MEMORY, f"{MEMORY}/search?text=oven", f"{MEMORY}/1/history", MAIN):
+                seen += client.get(url, headers=headers).text
+            seen += client.get(f"{MEMORY}/export", headers=headers).text
+            assert [word for word in own if f"{word} was mended in" in seen] == []
+            assert "on Saturday" not in seen
+            assert client.get(f"{MEMORY}?scope=all", headers=headers).status_code == 403
+            assert client.delete(f"{MEMORY}/1", headers=headers).status_code == 404
+    with testclient.TestClient(create_app(hosts), base_url=BASE) as client:
+        assert "oven" not in client.get(MEMORY).text
+        assert client.delete(f"{MEMORY}/1").status_code == 404
+        assert "oven" in client.get(f"{MEMORY}?scope=all").text
+        assert client.delete(f"{MEMORY}/1?scope=all").status_code == 200
 
 
 def test_every_route_is_in_the_document_with_its_types(client: Any) -> None:
@@ -257,3 +297,43 @@ def test_what_there_is_not_is_refused(client: Any, method: str, url: str, status
     answer = client.request(method, url, json=body if method != "GET" else None)
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+
+
+def test_who_hangs_up_stops_the_reply(tmp_path: Path) -> None:
+    """A client that is gone after the first words: they are kept, marked as cut, and no reply is in
+    progress any more."""
+    httpx = pytest.importorskip("httpx")
+    hosts = chat_hosts(tmp_path / "town.db", seconds=0.15)
+    with running_app(create_app(hosts)) as address, httpx.Client(base_url=address) as client:
+        body = {"text": "Hello!", "stream": True}
+        with client.stream("POST", f"{MAIN}/messages", json=body) as answer:
+            for line in answer.iter_lines():
+                if "rye" in line:
+                    break
+        end = time.monotonic() + 10
+        while not (lines := client.get(MAIN).json()["lines"]):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert [lines[0]["text"], lines[1]["cut"]] == ["Hello!", True]
+        assert SAID.startswith(lines[1]["text"])
+        assert len(lines[1]["text"]) < len(SAID)
+        assert client.get(MAIN).json()["answering"] is False
+
+
+def test_a_reply_is_cancelled_from_another_request(tmp_path: Path) -> None:
+    """The stream ends by itself, as cancelled, with the text that was shown."""
+    httpx = pytest.importorskip("httpx")
+    hosts = chat_hosts(tmp_path / "town.db", seconds=0.15)
+    with running_app(create_app(hosts)) as address, httpx.Client(base_url=address) as client:
+        body = {"text": "Hello!", "stream": True}
+        with client.stream("POST", f"{MAIN}/messages", json=body) as answer:
+            text = ""
+            for line in answer.iter_lines():
+                text += line + "\n"
+                if "rye" in line and "cancel" not in text:
+                    assert client.get(MAIN).json()["answering"] is True
+                    assert client.post(f"{MAIN}/cancel").json() == {"cancelled": True}
+        name, reply = events_of(text)[-1]
+        assert (name, reply["resolve"]) == ("end", "cancelled")
+        assert SAID.startswith(reply["text"])
+        assert client.post(f"{MAIN}/cancel").json() == {"cancelled": False}

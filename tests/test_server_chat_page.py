@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from denizens.interop.cards import CharacterCard
+from denizens.server.hosting import AgentHosts
 from denizens.server.web import create_app
 from denizens.tests.support.browser import PHONE, NewPage, axe_faults, screenshots
 from denizens.tests.support.chat_server import (
@@ -20,6 +23,10 @@ from denizens.tests.support.chat_server import (
 from denizens.tests.support.running_app import running_app
 
 pytest.importorskip("fastapi")
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGM4EqAPAAMfAUTxyAepAAAAAElFTkSuQmCC"
+)
+"""A PNG of one pixel."""
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
@@ -67,7 +74,7 @@ def test_memory_is_corrected_and_forgotten(new_page: NewPage, address: str) -> N
     assert axe_faults(page) == []
     page.get_by_role("button", name="Erase for good").click()
     expect(page.locator(".gone")).to_have_text("Forgotten.")
-    page.get_by_role("button", name="All you may see").click()
+    page.get_by_role("button", name="And Bo Lind’s own").click()
     expect(rows).to_have_count(3)
     page.get_by_label("Search what Bo Lind remembers").fill("daughter")
     expect(page.locator(".memories li").first).to_contain_text("Runa Maj")
@@ -105,7 +112,12 @@ def test_a_reply_is_stopped_made_anew_and_a_line_edited(new_page: NewPage, addre
     expect(page.locator(".hits")).to_contain_text("Runa")
     page.get_by_role("button", name="New talk").click()
     expect(page.locator(".opening")).to_be_visible()
-    expect(page.get_by_role("button", name="Good evening! 2 lines")).to_be_visible()
+    page.get_by_role("button", name="Good evening! 2 lines").click()
+    page.get_by_role("button", name="Delete this talk").click()
+    screenshots(page, "chat-delete")
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.locator(".opening")).to_be_visible()
+    expect(page.get_by_role("button", name="Good evening!")).to_have_count(0)
 
 
 def test_a_question_without_a_trace(new_page: NewPage, address: str) -> None:
@@ -159,7 +171,7 @@ def test_hostile_texts_stay_texts(new_page: NewPage, tmp_path: Path) -> None:
         page.keyboard.press("Enter")
         page.locator(".foot").get_by_role("button", name="Why").click()
         page.get_by_role("tab", name="Memory").click()
-        page.get_by_role("button", name="All you may see").click()
+        page.get_by_role("button", name="And Bo Lind’s own").click()
         expect(page.locator(".memory").first).to_contain_text("onerror")
         assert (
             page.locator("#chat-app img, #chat-app script, #chat-app b[onmouseover]").count() == 0
@@ -227,7 +239,7 @@ def test_nothing_of_one_person_reaches_the_page_of_another(new_page: NewPage, ad
     page.locator(".foot").get_by_role("button", name="Why").click()
     seen = page.content()
     page.get_by_role("tab", name="Memory").click()
-    page.get_by_role("button", name="All you may see").click()
+    page.get_by_role("button", name="And Bo Lind’s own").click()
     expect(page.locator(".memory").first).to_be_visible()
     seen += page.content()
     page.get_by_label("Search what Bo Lind remembers").fill("barn")
@@ -235,3 +247,26 @@ def test_nothing_of_one_person_reaches_the_page_of_another(new_page: NewPage, ad
     seen += page.content()
     assert CANARY not in seen
     assert not re.search(r"\bEve\b", seen)
+
+
+def test_an_agent_of_a_card_greets_and_has_its_picture(new_page: NewPage, tmp_path: Path) -> None:
+    """The greeting of the card opens the talk, with the person's name, and is its first line once
+    the person has answered; the picture of the card is the face."""
+    hosts = chat_hosts(tmp_path / "town.db")
+    bo = hosts.agent("bo")
+    assert bo is not None
+    card = CharacterCard(
+        persona=bo.persona, greetings=("Come in, {{user}}, I am {{char}}!",), look=PICTURE
+    )
+    agents = {"bo": bo}
+    with running_app(create_app(AgentHosts(agents, hosts.model, "m", cards={"bo": card}))) as at:
+        page = new_page(at)
+        page.get_by_role("button", name="Bo Lind").click()
+        expect(page.locator(".opening .lead")).to_have_text("Come in, a visitor, I am Bo Lind!")
+        expect(page.locator("img.portrait").first).to_be_visible()
+        page.get_by_label("Say something to Bo Lind").fill("Good morning!")
+        page.keyboard.press("Enter")
+        expect(page.locator(".line:not(.mine) .bubble").last).to_have_text(SAID)
+        page.reload()
+        texts = page.locator(".bubble")
+        expect(texts).to_have_text(["Come in, a visitor, I am Bo Lind!", "Good morning!", SAID])

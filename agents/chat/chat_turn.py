@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -33,6 +33,8 @@ from ...core import (
     Time,
     Utterance,
     answer_from_json,
+    cache_owner,
+    current_cache_owner,
     drive,
     format_utterance,
     from_json,
@@ -154,7 +156,14 @@ def hold_turn(agent: ChatAgent, person: AgentId, callbacks: TurnCallbacks) -> It
     SettingError in a tool that a turn of the same agent calls."""
     lock = agent.memory.store.owner
     timeout = NESTED_TIMEOUT if lock.held else None
-    with _not_nested(agent), agent.turns.hold(person, timeout=timeout, check=callbacks.check), lock:
+    owner = current_cache_owner()
+    with (
+        _not_nested(agent),
+        agent.turns.hold(person, timeout=timeout, check=callbacks.check),
+        lock,
+        # Behind a server the engine keeps what persons say apart, since timing tells what it knows.
+        cache_owner(f"{owner}/{person}") if owner else nullcontext(),
+    ):
         yield
 
 

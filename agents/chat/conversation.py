@@ -347,7 +347,7 @@ class Conversation:
         with store.owner:
             agent.bootstrap(at=now)
             agent.sync_record_count()
-            before = agent.state
+            before, generation = agent.state, agent.memory.generation
             talker = copy(agent)
             talker.planner = ConversationPlanner(settings=self.settings, about=self.about)
             talker.state = replace(before, talk_seen=self._heard[agent.id])
@@ -364,6 +364,11 @@ class Conversation:
                     step = drive({agent.id: thought}, router)[agent.id]
             finally:
                 router.close()
+            if agent.memory.generation != generation:
+                # A savegame was loaded, or a record corrected: it may rest on what is gone.
+                if before_commit:
+                    raise ReplyCancelled
+                return self._live(agent, view, may, now, work, before_commit)
             if before_commit:
                 before_commit(step)
             heard = step.state.talk_seen

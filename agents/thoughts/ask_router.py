@@ -160,7 +160,11 @@ class AskRouter:
         if key not in self._clients:
             self._clients[key] = model.client()
         sent = Embed(texts=(ask.cue.text,)) if isinstance(ask, Recall) else ask
-        ticket = self._clients[key].submit(sent, owner=where.agent, priority=self._priority)
+        priority = self._priority
+        if priority < 0 and isinstance(ask, Embed):
+            # New records are embedded when the text is shown, in a batch with those of others.
+            priority += 1
+        ticket = self._clients[key].submit(sent, owner=where.agent, priority=priority)
         self._waiting[key, ticket] = (where, ask)
         if isinstance(ask, Generate) and ask.stream:
             self._drafts[_round_key(where)] = self._drafts.get(_round_key(where), 0) + 1

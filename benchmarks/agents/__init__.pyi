@@ -1,3 +1,4 @@
+from .chat_throughput import measure_chats as measure_chats
 from .label_coverage import measure_labels as measure_labels
 from .task_runs import TASK_PLANNERS as TASK_PLANNERS
 from .task_runs import measure_tasks as measure_tasks

@@ -23,14 +23,14 @@ def find_card(source: Path | str, agent: str | None = None) -> CharacterCard:
     path = Path(source)
     if (path / RUN_FILE).is_file():
         with Run(path) as run:
-            return _card_of_person(run.scenario, agent)
+            return card_of_person(run.scenario, agent)
     if path.suffix.lower() == ".png":
         return load_character_card(path)
     if path.suffix.lower() == ".json":
         return _card_of_file(path)
     if path.suffix.lower() == ".toml" and path.is_file() and not _is_scenario(path):
         return card_from_persona(Persona.load(path))
-    return _card_of_person(read_scenario(source), agent)
+    return card_of_person(read_scenario(source), agent)
 
 
 def load_look(path: Path) -> bytes:
@@ -61,7 +61,10 @@ def _is_scenario(path: Path) -> bool:
     return isinstance(data.get("scenario"), dict) or "people" in data
 
 
-def _card_of_person(scenario: Scenario, agent: str | None) -> CharacterCard:
+@check_arguments
+def card_of_person(scenario: Scenario, agent: str | None = None) -> CharacterCard:
+    """The card of a person of a scenario (a full or first name; None: the only one): the card that
+    the person came from, with its greetings, else one made of the persona. Raises SettingError."""
     names = [person.name for person in scenario.people]
     if agent is None and len(names) > 1:
         raise SettingError(

@@ -13,6 +13,7 @@ from ...core import Utterance
 from ..hosting import AccessDenied, admit
 from .chat_service import ChatService, CurrentCaller, CurrentPerson, CurrentVisit, Service
 from .interview import interview
+from .memory_view import owns_agents
 from .reply_events import respond
 from .views import EVENTS, AgentView, CallerView, QuestionBody, ReplyView
 
@@ -26,6 +27,7 @@ def read_caller(caller: CurrentCaller, person: CurrentPerson) -> CallerView:
         person=person,
         names_persons=not caller.bound_person,
         may_approve=not caller.bound_person,
+        owner=owns_agents(caller),
         key=caller.key,
     )
 
@@ -64,7 +66,7 @@ async def ask_without_trace(body: QuestionBody, visit: CurrentVisit, request: Re
     lines = [Utterance(visit.person if line.own else name, line.text, now) for line in body.lines]
     await admit(request)
     stream = interview(visit.agent, body.text, visit.person, lines)
-    return await respond(stream, visit.person, "", streamed=body.stream)
+    return await respond(stream, visit.memory, "", streamed=body.stream)
 
 
 def agent_view(service: ChatService, agent_id: str, person: str) -> AgentView:

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 
 from ...agents import Agent
-from ...agents.chat import ChatTurn, ReplyStream
-from ...core import EVERYBODY, Approval, ApprovalRequest
+from ...core import EVERYBODY, ApprovalRequest
 from ..hosting import AccessDenied, Caller, admit
 from .chat_service import ChatService, CurrentCaller, Service
+from .memory_view import PersonMemory
 from .reply_events import approval_view, respond
 from .views import EVENTS, AnswerBody, ApprovalView, ReplyView
 
@@ -47,17 +47,10 @@ async def answer_approval(
         raise AccessDenied(404, "no tool call of that key waits for this caller's answer")
     agent, waiting_call = found
     await admit(request)
-    stream = answered(agent, waiting_call, body, caller.key or "the local caller")
-    return await respond(stream, waiting_call.person, "", streamed=body.stream)
-
-
-def answered(agent: Agent, request: ApprovalRequest, body: AnswerBody, by: str) -> ReplyStream:
-    """The reply that goes on after the answer, as a stream."""
-    approval = Approval(body.yes, body.note, by)
-    return ReplyStream(
-        lambda work: ChatTurn.resume(agent, request.key, approval, work.callbacks()),
-        name=f"reply of {agent.id}",
-    )
+    by = caller.key or "the local caller"
+    stream = agent.stream_answer(key, body.yes, note=body.note, by=by)
+    memory = PersonMemory(agent, waiting_call.person, caller)
+    return await respond(stream, memory, "", streamed=body.stream)
 
 
 def pending(service: ChatService) -> list[tuple[Agent, ApprovalRequest]]:

@@ -13,6 +13,7 @@ from ...agents.chat import ReplyStream
 from ...core import validate_person_name
 from ...interop.cards import CharacterCard
 from ..hosting import AccessDenied, AgentHosts, Caller, HostingSettings, current_caller
+from .memory_view import PersonMemory
 
 
 @dataclass
@@ -35,9 +36,7 @@ class ChatService:
 
     def card(self, agent_id: str) -> CharacterCard | None:
         """The character card of an agent; None if it has none."""
-        card = getattr(self.hosts, "card", None)
-        found: CharacterCard | None = card(agent_id) if card else None
-        return found
+        return self.hosts.card(agent_id)
 
     def agent(self, agent_id: str) -> Agent:
         """The agent of an id. Raises AccessDenied (404)."""
@@ -68,6 +67,11 @@ class Visit:
     def greeting(self) -> str:
         """The agent's opening line for this person; may be empty."""
         return self.card.greeting(self.person) if self.card else ""
+
+    @property
+    def memory(self) -> PersonMemory:
+        """What the agent's memory has of the person or for it."""
+        return PersonMemory(self.agent, self.person, self.caller)
 
     def session(self, name: str) -> Session:
         """The person's session of that name."""

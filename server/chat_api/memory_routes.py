@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from starlette.responses import Response
 
 from ...core import RecordKind
 from .chat_service import CurrentVisit
-from .memory_view import PersonMemory
+from .memory_view import MemoryScope, PersonMemory
 from .session_view import session_content
 from .views import (
     CorrectBody,
@@ -24,9 +23,19 @@ from .views import (
 router = APIRouter(prefix="/agents/{agent}/memory", tags=["memory"])
 
 
-def get_memory(visit: CurrentVisit) -> PersonMemory:
-    """FastAPI dependency: what of the agent's memory the person may see."""
-    return PersonMemory(visit.agent, visit.person, visit.caller)
+def get_memory(
+    visit: CurrentVisit,
+    scope: Annotated[
+        MemoryScope,
+        Query(
+            description="person: what is of or for the person. all: what is for everybody too, "
+            "the agent's own thoughts among it; for the local caller of a server without keys."
+        ),
+    ] = "person",
+) -> PersonMemory:
+    """FastAPI dependency: what of the agent's memory the request is about. Raises AccessDenied
+    (403)."""
+    return PersonMemory(visit.agent, visit.person, visit.caller, scope)
 
 
 OwnMemory = Annotated[PersonMemory, Depends(get_memory)]
@@ -37,12 +46,11 @@ RecordNumber = Annotated[int, Path(description="The number of the record.", ge=1
 def list_memory(
     memory: OwnMemory,
     kind: Annotated[list[RecordKind] | None, Query(description="Only these kinds.")] = None,
-    private: Annotated[bool, Query(description="Only what is for this person alone.")] = False,
     before: Annotated[int | None, Query(description="Only lower numbers.", ge=1)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> MemoryPage:
-    """What the agent remembers that is for everybody or for this person, the latest first."""
-    return memory.page(kinds=kind or (), private=private, before=before, limit=limit)
+    """What the agent remembers of the person or for it, the latest first."""
+    return memory.page(kinds=kind or (), before=before, limit=limit)
 
 
 @router.get("/search")
@@ -57,7 +65,7 @@ def search_memory(
 
 @router.get("/export")
 def export_memory(visit: CurrentVisit, memory: OwnMemory) -> MemoryExport:
-    """All that the agent has for this person: the records that it may see, and its sessions."""
+    """All that the agent has of this person or for it: records and sessions."""
     return MemoryExport(
         agent=visit.agent.id,
         person=visit.person,
@@ -65,17 +73,6 @@ def export_memory(visit: CurrentVisit, memory: OwnMemory) -> MemoryExport:
         records=[memory.view(record) for record in memory.records()],
         sessions=[session_content(visit, name) for name in visit.agent.sessions(visit.person)],
     )
-
-
-@router.get(
-    "/export.jsonl",
-    response_class=Response,
-    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
-)
-def export_memory_lines(memory: OwnMemory) -> Response:
-    """The records that this person may see as JSON Lines, as ``denizens memory export`` writes
-    them."""
-    return Response(memory.export(), media_type="application/x-ndjson")
 
 
 @router.get("/{record}/history")

@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from ...agents.chat import ReplyEnd, ReplyStream, ReplyWhy, TextPiece, explain_reply
-from ...core import ApprovalRequest, DenizensError, Json, RecordId, Reply, is_visible
+from ...agents.chat import ReplyEnd, ReplyStream, TextPiece, explain_reply
+from ...core import ApprovalRequest, DenizensError, Json, Reply
+from .memory_view import PersonMemory
 from .views import (
     ApprovalView,
     FailureView,
-    HitView,
     ReplyView,
-    ToolCallView,
-    WhyView,
 )
 
 ReplyKey: TypeAlias = tuple[str, str, str]
 """Agent, person and session of a reply in progress."""
 NO_BUFFER = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Headers of a stream, so that no cache or proxy holds its pieces back."""
-
-
-def why_view(why: ReplyWhy, person: str, cited: Sequence[RecordId] = ()) -> WhyView:
-    """What a reply rests on, as far as the person may see it."""
-    return WhyView(
-        text=why.text.strip(),
-        recalled=[
-            HitView(
-                id=hit.record.id,
-                kind=hit.record.kind,
-                text=hit.record.text,
-                created=hit.record.created,
-                who=hit.record.who,
-                score=hit.score,
-                recency=hit.recency,
-                importance=hit.importance,
-                relevance=hit.relevance,
-                lexical=hit.lexical,
-                cited=hit.record.id in cited,
-            )
-            for hit in why.recalled
-            if is_visible(hit.record.audience, person)
-        ],
-        calls=[
-            ToolCallView(
-                tool=call.tool,
-                arguments=call.arguments,
-                ok=call.ok,
-                result=call.result if call.ok else None,
-                error="" if call.ok else str(call.result),
-            )
-            for call in why.calls
-        ],
-        sources=list(why.sources),
-    )
 
 
 def approval_view(request: ApprovalRequest) -> ApprovalView:
@@ -77,14 +40,14 @@ def approval_view(request: ApprovalRequest) -> ApprovalView:
     )
 
 
-def reply_view(reply: Reply, person: str, session: str) -> ReplyView:
-    """A reply as JSON, with what of it the person may see."""
+def reply_view(reply: Reply, memory: PersonMemory, session: str) -> ReplyView:
+    """A reply as JSON, with what the person may see of its basis."""
     failure = reply.failure
     return ReplyView(
         session=session,
         text=reply.text,
         resolve=reply.resolve,
-        why=why_view(explain_reply(reply), person, reply.cited),
+        why=memory.why_view(explain_reply(reply), reply.cited),
         waiting=[approval_view(request) for request in reply.waits],
         failure=FailureView(reason=failure.reason, detail=failure.detail) if failure else None,
     )
@@ -92,7 +55,7 @@ def reply_view(reply: Reply, person: str, session: str) -> ReplyView:
 
 async def respond(
     stream: ReplyStream,
-    person: str,
+    memory: PersonMemory,
     session: str,
     *,
     streamed: bool,
@@ -103,7 +66,7 @@ async def respond(
     once it is kept; ``at_end`` is called at the end, also of a request that is cancelled."""
 
     async def view(reply: Reply) -> ReplyView:
-        shown = reply_view(reply, person, session)
+        shown = reply_view(reply, memory, session)
         if numbers is not None and reply.resolve not in ("waiting", "failed"):
             said, line = await run_in_threadpool(numbers)
             return shown.model_copy(update={"said": said, "line": line})

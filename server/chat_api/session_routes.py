@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.concurrency import run_in_threadpool
 
+from ...agents import Session
 from ...agents.chat import ReplyStream
 from ...core import SettingError
-from ..hosting import AccessDenied, RequestRefused, admit
+from ..hosting import AccessDenied, admit
 from .chat_service import CurrentVisit, Visit
 from .reply_events import ReplyKey, respond
 from .session_view import session_content, session_summary
@@ -37,7 +38,8 @@ def list_sessions(visit: CurrentVisit) -> list[SessionSummary]:
     """The person's sessions with the agent in which something was said, the latest first."""
     names = visit.agent.sessions(visit.person)
     summaries = [session_summary(visit, name) for name in names]
-    return sorted(summaries, key=lambda one: one.last or datetime.min, reverse=True)
+    kept = [one for one in summaries if one.lines]
+    return sorted(kept, key=lambda one: one.last or datetime.min, reverse=True)
 
 
 @router.post("", status_code=201)
@@ -61,12 +63,16 @@ def read_session(session: SessionName, visit: CurrentVisit) -> SessionContent:
 
 @router.delete("/{session}", status_code=204)
 def delete_session(session: SessionName, visit: CurrentVisit) -> None:
-    """Delete a session with all its branches, and what the agent remembers of it."""
-    known_session(visit, session)
-    delete = getattr(visit.session(session), "delete", None)
-    if delete is None:
-        raise RequestRefused(501, "sessions cannot be deleted yet; forget its memories one by one")
-    delete()
+    """Delete a session with all its branches, what the agent remembers of it, and what rests on
+    that, as ``forget`` of the memory does."""
+    chat = visit.session(session)
+    lines = {line.id: line for path in (chat.lines, *chat.branches) for line in path}
+    if not lines:
+        raise AccessDenied(404, f"there is no session '{session:.80}' of {visit.person}")
+    records = dict.fromkeys(number for line in lines.values() for number in line.records)
+    kept = visit.agent.memory.existing_records(list(records))
+    if kept:
+        visit.agent.corrections.forget([record.id for record in kept], why="its talk was deleted")
 
 
 @router.post("/{session}/messages", response_model=ReplyView, responses=EVENTS)
@@ -74,9 +80,9 @@ async def say(session: SessionName, body: SayBody, visit: CurrentVisit, request:
     """Say something and get the reply, whole or as events. Who ends the request early stops the
     reply: what was sent of it is remembered."""
     chat = visit.session(session)
-    if visit.greeting and not await run_in_threadpool(lambda: chat.lines):
+    if visit.greeting:
         await admit(request)
-        await run_in_threadpool(chat.greet, visit.greeting)
+        await run_in_threadpool(greet, chat, visit.greeting)
     return await answer(
         visit, session, request, lambda: chat.stream(body.text), streamed=body.stream
     )
@@ -126,6 +132,17 @@ async def cancel(session: SessionName, visit: CurrentVisit) -> CancelView:
     return CancelView(cancelled=stream is not None and not stream.done)
 
 
+def greet(session: Session, greeting: str) -> None:
+    """Begin a session with the agent's greeting, unless it has begun, also at this moment."""
+    if session.lines:
+        return
+    try:
+        session.greet(greeting)
+    except SettingError:
+        if not session.lines:
+            raise
+
+
 async def answer(
     visit: Visit, name: str, request: Request, start: Callable[[], ReplyStream], *, streamed: bool
 ) -> Any:
@@ -136,7 +153,7 @@ async def answer(
     visit.service.replies[key] = stream
     return await respond(
         stream,
-        visit.person,
+        visit.memory,
         name,
         streamed=streamed,
         numbers=lambda: line_numbers(visit, name),
@@ -150,9 +167,3 @@ def line_numbers(visit: Visit, name: str) -> tuple[int, int]:
     said = next((line.id for line in lines if line.who == visit.person), 0)
     reply = lines[-1].id if lines and lines[-1].who != visit.person else 0
     return said, reply
-
-
-def known_session(visit: Visit, name: str) -> None:
-    """Raises AccessDenied (404) for a session of which the store has nothing."""
-    if name not in visit.agent.sessions(visit.person):
-        raise AccessDenied(404, f"{visit.person} has no session '{name:.80}' with this agent")

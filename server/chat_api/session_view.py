@@ -8,7 +8,7 @@ from ...agents.chat import SessionLine
 from .chat_service import Visit
 from .memory_view import PersonMemory
 from .reply_events import approval_view
-from .views import LineView, SessionContent, SessionSummary, WhyView
+from .views import LineView, SessionContent, SessionSummary
 
 TITLE_CHARS = 60
 
@@ -29,7 +29,7 @@ def session_content(visit: Visit, name: str) -> SessionContent:
     session = visit.session(name)
     lines = session.lines
     variants = line_variants([lines, *session.branches])
-    memory = PersonMemory(visit.agent, visit.person, visit.caller)
+    memory = visit.memory
     previous = (0, *(line.id for line in lines))
     stream = visit.service.replies.get((visit.agent_id, visit.person, name))
     return SessionContent(
@@ -54,19 +54,13 @@ def line_view(
 ) -> LineView:
     """A line as JSON; of the agent's lines also why it was said."""
     own = line.who != visit.agent.id
-    why = None
-    if not own and (line.why or line.recalled or line.places):
-        hits = [memory.hit_view(number, score) for number, score in line.recalled]
-        why = WhyView(
-            text=line.why.strip(), recalled=[hit for hit in hits if hit], sources=list(line.places)
-        )
     return LineView(
         number=line.id,
         who=line.who,
         text=line.text,
         at=line.at,
         own=own,
-        why=why,
+        why=None if own else memory.line_why(line),
         cut=line.resolve == "cancelled",
         variants=variants,
     )

@@ -20,6 +20,7 @@ class CallerView(BaseModel):
     person: str
     names_persons: bool
     may_approve: bool
+    owner: bool = Field(description="It owns the agents: on this machine, without keys.")
     key: str = Field(default="", description="The name of the key; empty if the server has none.")
 
 
@@ -76,6 +77,9 @@ class WhyView(BaseModel):
 
     text: str = ""
     recalled: list[HitView] = Field(default_factory=list)
+    withheld: int = Field(
+        default=0, description="How many recalled records are the agent's own business."
+    )
     calls: list[ToolCallView] = Field(default_factory=list)
     sources: list[str] = Field(default_factory=list)
 

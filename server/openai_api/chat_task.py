@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ...core import Json, ToolSpec, replace_surrogates
+from ...core import (
+    Json,
+    ToolSpec,
+    iter_subschemas,
+    replace_surrogates,
+    resolve_pointer,
+    schema_problem,
+)
 from ..hosting import HostingSettings, check_schema_depth
 from .api_error import api_error
 from .request_types import (
@@ -176,7 +183,11 @@ def tool_spec(tool: FunctionTool, settings: HostingSettings) -> ToolSpec:
     """A client's tool. What it does is unknown, so it counts as one that acts: numbers and dates
     must be stated."""
     parameters = tool.function.parameters or {"type": "object", "properties": {}}
-    check_schema_depth(parameters, settings.max_schema_depth, "tools")
+    if parameters.get("type", "object") != "object":
+        raise api_error(
+            f"the parameters of '{tool.function.name}' must be of the type object", param="tools"
+        )
+    checked_schema(parameters, "tools", settings)
     text = tool.function.description or tool.function.name.replace("_", " ")
     return ToolSpec(tool.function.name, text, parameters, effect="acts", outside=True)
 
@@ -192,10 +203,19 @@ def _requested_schema(request: ChatCompletionRequest, settings: HostingSettings)
 
 
 def checked_schema(schema: dict[str, Any] | None, param: str, settings: HostingSettings) -> Json:
-    """The schema of an answer; any object if there is none. Raises RequestRefused."""
+    """The schema of an answer or of arguments; any object if there is none. Raises RequestRefused
+    if it is no JSON Schema, or refers to what is not in it."""
     if schema is None:
         return ANY_OBJECT
     check_schema_depth(schema, settings.max_schema_depth, param)
+    problem = schema_problem(schema)
+    for _, inner in () if problem else iter_subschemas(schema):
+        reference = inner.get("$ref") if isinstance(inner, dict) else None
+        local = reference is None or reference == "#" or str(reference).startswith("#/")
+        if not local or (reference and resolve_pointer(schema, reference, None) is None):
+            problem = f"'{reference}' refers to what is not in the schema"
+    if problem:
+        raise api_error(problem, param=param, code="invalid_json_schema")
     return schema
 
 

@@ -13,6 +13,7 @@ from .chat_task import ChatLine, ChatTask, FunctionCall, parsed_arguments
 
 MARGIN = 0.6  # probability of a tool from which on it is called; that of Dialogue
 MAX_CONTEXT_CHARS = 4_000  # of earlier lines, from which arguments may be taken
+MAX_REQUEST_CHARS = 8_000  # of the last message; a longer one is read from its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def choose_call(task: ChatTask, seed: Seed) -> Thought[FunctionCall | ToolQuesti
     """The call that the conversation asks for (without an id); None if it asks for none.
 
     A call that must be made is made in any case: what was not stated is then generated."""
-    request, context, done = tool_request(task.lines)
+    request, context, done = tool_request(task)
     seed = seed.child("tool")
     if task.tool:
         spec = next(tool for tool in task.tools if tool.name == task.tool)
@@ -48,15 +49,26 @@ def choose_call(task: ChatTask, seed: Seed) -> Thought[FunctionCall | ToolQuesti
     return None if proposed is None else _function_call(proposed.tool.name, proposed.arguments)
 
 
-def tool_request(lines: Sequence[ChatLine]) -> tuple[str, str, tuple[str, ...]]:
+def tool_request(task: ChatTask) -> tuple[str, str, tuple[str, ...]]:
     """What the person said last, the text around it, and the keys of the calls made for it."""
+    lines = task.lines
     last = max((i for i, line in enumerate(lines) if line.role == "user"), default=-1)
-    request = lines[last].text if last >= 0 else ""
-    others = [*lines[:last], *lines[last + 1 :]] if last >= 0 else list(lines)
-    texts = [line.text for line in others if line.role != "system" and line.text]
+    request = lines[last].text[-MAX_REQUEST_CHARS:] if last >= 0 else ""
+    begin = max((i for i, line in enumerate(lines) if _names_a_tool(line, task.tools)), default=-1)
+    texts = [
+        line.text
+        for place, line in enumerate(lines)
+        if place > begin and place != last and line.role != "system"
+    ]
     calls = [call for line in lines[last + 1 :] for call in line.calls]
     done = tuple(call_key(call.name, parsed_arguments(call)) for call in calls)
-    return request, "\n".join(texts)[-MAX_CONTEXT_CHARS:], done
+    return request, "\n".join(filter(None, texts))[-MAX_CONTEXT_CHARS:], done
+
+
+def _names_a_tool(line: ChatLine, tools: Sequence[ToolSpec]) -> bool:
+    """Whether an assistant's message tells a call in words, as smolagents does; values are then
+    taken from what follows it."""
+    return line.role == "assistant" and any(tool.name in line.text for tool in tools)
 
 
 def _required_call(

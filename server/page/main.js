@@ -145,6 +145,15 @@ class App {
     field.focus();
   }
 
+  confirm(title, text, label, action) {
+    const box = document.getElementById('ask');
+    box.oncancel = null;
+    fill(box, h('form', { onsubmit: (event) => { event.preventDefault(); box.close(); action(); } },
+      h('h2', { id: 'ask-title' }, title), h('p', {}, text),
+      h('div', { class: 'row' }, h('button', { type: 'button', class: 'small', onclick: () => box.close() }, 'Cancel'), h('button', { class: 'primary' }, label))));
+    box.showModal();
+  }
+
   askKey(error) {
     const known = Boolean(identity.key);
     const field = h('input', { type: 'password', autocomplete: 'off', required: true, 'aria-label': 'Key', placeholder: 'Your key' });

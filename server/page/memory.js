@@ -29,13 +29,15 @@ export class MemoryTab {
     const chip = (on, label, act) => h('button', { type: 'button', 'aria-pressed': String(on), onclick: act }, label);
     fill(this.body,
       h('div', { class: 'filters' }, this.search,
-        h('div', { class: 'chips', role: 'group', 'aria-label': 'Which memories' },
-          chip(state.mine, 'Only between you two', () => { state.mine = true; this.restart(); }),
-          chip(!state.mine, 'All you may see', () => { state.mine = false; this.restart(); }))),
+        app.caller.owner ? h('div', { class: 'chips', role: 'group', 'aria-label': 'Which memories' },
+          chip(state.mine, 'Of you and for you', () => { state.mine = true; this.restart(); }),
+          chip(!state.mine, `And ${app.agent.name}’s own`, () => { state.mine = false; this.restart(); })) : null),
       this.count, this.list, this.more,
-      h('p', { class: 'quiet note' }, `Nobody else can see what is only between you and ${app.agent.name}.`),
+      h('p', { class: 'quiet note' }, `What is only between you and ${app.agent.name} is shown to nobody else.`),
       h('button', { type: 'button', class: 'small export', onclick: () => this.save() }, 'Save a copy of everything'));
   }
+
+  get scope() { return `scope=${this.state.mine ? 'person' : 'all'}`; }
 
   restart() {
     this.draw();
@@ -58,13 +60,12 @@ export class MemoryTab {
     try {
       let records;
       if (state.text) {
-        records = await get(`${this.url}/search?limit=40&text=${encodeURIComponent(state.text)}`);
+        records = await get(`${this.url}/search?limit=40&text=${encodeURIComponent(state.text)}&${this.scope}`);
         if (ask !== this.ask) return;
-        if (state.mine) records = records.filter((record) => record.private);
         this.before = null;
         this.count.textContent = records.length ? `${records.length} found, the best first` : 'Nothing found.';
       } else {
-        const page = await get(`${this.url}?limit=${PAGE}&private=${state.mine}${before ? `&before=${before}` : ''}`);
+        const page = await get(`${this.url}?limit=${PAGE}&${this.scope}${before ? `&before=${before}` : ''}`);
         if (ask !== this.ask) return;
         records = page.records;
         this.before = page.before;
@@ -101,7 +102,7 @@ export class MemoryTab {
     const form = h('form', { class: 'edit', onsubmit: async (event) => {
       event.preventDefault();
       await this.change(item, async () => {
-        const made = await call('PATCH', `${this.url}/${record.id}`, { text: field.value.trim(), keep_history: keep.checked });
+        const made = await call('PATCH', `${this.url}/${record.id}?${this.scope}`, { text: field.value.trim(), keep_history: keep.checked });
         this.app.announce('Corrected.');
         const row = this.row(made);
         item.replaceWith(row);
@@ -115,7 +116,7 @@ export class MemoryTab {
 
   forget(item, record) {
     const drop = (keep) => () => this.change(item, async () => {
-      const report = await call('DELETE', `${this.url}/${record.id}?keep_history=${keep}`);
+      const report = await call('DELETE', `${this.url}/${record.id}?keep_history=${keep}&${this.scope}`);
       const left = report.found ? ` ${report.found} of its texts stand elsewhere too.` : '';
       this.app.announce(`Forgotten.${left}`);
       const gone = h('li', { class: 'memory gone', tabindex: -1 }, h('p', { class: 'quiet' }, `Forgotten.${left}`));

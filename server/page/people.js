@@ -75,7 +75,14 @@ export class People {
       h('ul', {}, rows.map((one) => h('li', {}, h('button', {
         type: 'button', class: 'session', 'aria-current': one.name === app.session ? 'true' : null, onclick: () => app.go(agent, one.name),
       }, h('span', { class: 'title' }, one.title || (one.name === 'main' ? 'The first talk' : 'A new talk')),
-      h('span', { class: 'quiet' }, one.lines ? `${one.lines} lines` : 'empty'))))),
+      h('span', { class: 'quiet' }, one.lines ? `${one.lines} lines` : 'empty')),
+      one.lines && one.name === app.session ? button('Delete this talk', 'close', () => this.remove(one), { class: 'round drop' }) : null))),
       h('button', { type: 'button', class: 'small', onclick: () => app.talk.begin() }, 'New talk'));
+  }
+
+  remove(session) {
+    const { app } = this;
+    app.confirm('Delete this talk?', `${app.agent.name} forgets it, with all its versions and what was concluded from it. It cannot be brought back.`,
+      'Delete it', () => app.talk.remove(session.name));
   }
 }

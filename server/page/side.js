@@ -50,7 +50,7 @@ export class Side {
   }
 
   showMemory(record) {
-    this.memory = { text: '', mine: false, focus: record };
+    this.memory = { text: '', mine: !this.app.caller.owner, focus: record };
     this.open('memory');
   }
 

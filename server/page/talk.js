@@ -37,6 +37,7 @@ export class Talk {
     this.scroll = h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `What ${agent.name} and you said` }, this.list);
     this.form = h('form', { class: 'composer', onsubmit: (event) => { event.preventDefault(); this.say(); } });
     fill(this.root, this.head(agent), this.scroll, this.form);
+    this.stay();
     this.compose();
     this.badge(this.app.side.requests.length);
     await this.reload();
@@ -165,7 +166,7 @@ export class Talk {
   }
 
   whyButton(foot, why) {
-    const count = why.recalled.length;
+    const count = why.recalled.length + why.withheld;
     const label = count ? `Why · ${count} ${count === 1 ? 'memory' : 'memories'}` : 'Why';
     foot.appendChild(h('button', { type: 'button', class: 'link', onclick: (event) => this.app.side.showWhy(why, event.currentTarget) }, label));
   }
@@ -187,6 +188,14 @@ export class Talk {
     const rows = this.list.querySelectorAll('.line:not(.secret)');
     const foot = rows[rows.length - 1].querySelector('.foot');
     if (foot) foot.appendChild(h('button', { type: 'button', class: 'link again', onclick: () => this.again() }, 'Say it differently'));
+  }
+
+  /* Who reads the end goes on reading it when the room for the lines changes. */
+  stay() {
+    const { scroll } = this;
+    let ended = true;
+    scroll.addEventListener('scroll', () => { ended = this.atEnd; }, { passive: true });
+    new ResizeObserver(() => { if (ended) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
   }
 
   toEnd() { this.scroll.scrollTop = this.scroll.scrollHeight; }

@@ -131,7 +131,9 @@ const checks = {
     const runner = client.chat.completions.runTools({
       model,
       messages: asked,
-      max_tokens: 16,
+      max_tokens: 100,
+      temperature: 0,
+      stop: ["\n", "."],
       tools: [
         {
           type: "function",

@@ -21,7 +21,8 @@ class Dock {
     const text = this.input.value.trim();
     if (!text) return;
     const { walker, state } = this.app;
-    const chosen = state.who && state.who.id !== walker.name && this.near(state.who.id) ? state.who.id : '';
+    // To whoever is chosen, also far away: then you walk there.
+    const chosen = state.who && state.who.id !== walker.name ? state.who.id : '';
     const to = !walker.talk && chosen ? { to: chosen } : {};
     this.input.value = '';
     if (!(await walker.act('say', { text, ...to }))) this.input.value = text;
@@ -72,7 +73,7 @@ class Dock {
   hearer(view) {
     if (!view) return '';
     const { who } = this.app.state;
-    if (who && this.near(who.id)) return firstName(who.id);
+    if (who && who.id !== this.app.walker.name) return firstName(who.id);
     const next = view.near.find((one) => one.awake);
     return next ? firstName(next.who) : '';
   }

@@ -115,7 +115,8 @@ class LiveApp extends App {
   }
 
   async control(action, value = null) {
-    try { this.heard(await this.link.post('control', value === null ? { action } : { action, value })); } catch (error) { this.notice(error.message); }
+    // The answer may be older than what the events have said by now: they alone are heard.
+    try { await this.link.post('control', value === null ? { action } : { action, value }); } catch (error) { this.notice(error.message); }
   }
 
   /* At now, time runs from the step before the last one to the last, for as long as a step takes. */

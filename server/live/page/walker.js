@@ -10,6 +10,7 @@ class Walker {
     this.view = null;
     this.goal = null;
     this.missed = 0;
+    this.moves = 0;
     this.recall();
   }
 
@@ -106,7 +107,7 @@ class Walker {
 
   move(fields, mark) {
     this.goal = mark;
-    this.act('move', fields).then((sent) => { if (!sent) this.goal = null; });
+    this.act('move', fields).then((sent) => { if (sent) this.moves += 1; else this.goal = null; });
   }
 
   /* The mark is taken away on arrival. */

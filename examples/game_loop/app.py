@@ -1,5 +1,5 @@
 """A game loop of 60 frames a second with two agents: replies that are polled, a conversation that
-begins on cue, tools that act in the game's world, savegames. Run: python examples/game_loop/game.py
+begins on cue, tools that act in the game's world, savegames. Run: python examples/game_loop/app.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from denizens import Agent, Memory, Persona, load_model, tool
+from denizens import Agent, Memory, Persona, Policy, load_model, tool
 from denizens.agents import Conversation, ReplyEnd, ReplyStream, TextPiece
 from denizens.store import Store
 from denizens.tools import AnyTool
@@ -210,9 +210,15 @@ class Game:
         )
         self.store = Store(file)
         tools = island_tools(self.island)
+        # What they can do is part of the game, whoever asks for it.
+        policy = Policy(strangers="allow")
         self.agents = {
             persona.name: Agent(
-                persona, model=model, memory=Memory(self.store, persona.name), tools=tools
+                persona,
+                model=model,
+                memory=Memory(self.store, persona.name),
+                tools=tools,
+                policy=policy,
             )
             for persona in PEOPLE
         }
