@@ -91,11 +91,14 @@ def check_memories(store: Store) -> Iterator[Damage]:
     heads = {str(row[0]) for row in store.rows("SELECT agent FROM memory_heads")}
     for agent in sorted(heads.difference(known)):
         yield Damage(f"memory_heads of {agent}", "belongs to nobody on record")
+    # A source may be quarantined before the first record is written.
+    audited = AUDIT_CHAIN.agents(store)
     for chain in chains:
-        for agent in chain.orphans(store, known):
+        for agent in chain.orphans(store, {*known, *(audited if chain is AUDIT_CHAIN else ())}):
             yield Damage(f"{chain.table} of {agent}", "belongs to nobody on record")
-    for agent in sorted(known):
-        for read in (read_records, read_accesses, read_audit_log):
+    for agent in sorted({*known, *audited}):
+        reads = (read_records, read_accesses, read_audit_log)
+        for read in reads if agent in known else (read_audit_log,):
             try:
                 for _ in read(store, agent):
                     pass

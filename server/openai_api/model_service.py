@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ...core import (
     Answer,
+    Ask,
     Choose,
     Client,
     Delta,
@@ -100,18 +101,28 @@ class ModelService:
         count: Callable[[Answer], None] = lambda answer: None,
     ) -> T:
         """The result of a thought that asks nothing but models. ``count`` is given each answer."""
+        answers: list[Answer] | None = None
+        results: list[T] = []
+
+        def advance() -> tuple[Ask, ...]:
+            try:
+                return next(thought) if answers is None else thought.send(tuple(answers))
+            except StopIteration as end:
+                results.append(end.value)
+                return ()
+
         try:
-            asks = next(thought)
             while True:
+                # In a thread: long texts take a while, and the event loop serves others.
+                asks = await asyncio.to_thread(advance)
+                if results:
+                    return results[0]
                 answers = await self._answers(asks, owner)
                 for answer in answers:
                     count(answer)
-                asks = thought.send(tuple(answers))
-        except StopIteration as end:
-            result: T = end.value
-            return result
         finally:
-            thought.close()
+            with suppress(ValueError):  # it still runs in the thread, if this was cancelled
+                thought.close()
 
     async def _answers(self, asks: Sequence[object], owner: str) -> list[Answer]:
         try:
