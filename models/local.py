@@ -12,9 +12,11 @@ from time import monotonic
 from ..core import (
     DEFAULT_VOICE,
     Answer,
+    ContextTooLong,
     Delta,
     Done,
     Embed,
+    Failed,
     Json,
     ModelAsk,
     Ticket,
@@ -105,20 +107,35 @@ class LocalModel:
         whose = owners or [current_cache_owner()] * len(asks)
         texts = [(owner, text) for owner, ask in zip(whose, asks) for text in ask.texts]
         try:
+            counts = [self._count_tokens(ask) if ask.whole else 0 for ask in asks]
             vectors = self.embedder.vectors(
                 [text for _, text in texts], [owner for owner, _ in texts]
             )
-        except REQUEST_ERRORS as error:
+        except (ContextTooLong, *REQUEST_ERRORS) as error:
             if len(asks) > 1:
                 pairs = zip(whose, asks)
                 return [answer for owner, ask in pairs for answer in self.embed([ask], [owner])]
+            if isinstance(error, ContextTooLong):
+                return [Failed(reason="context_too_long", detail=str(error))]
             return [failed_answer(error)]
         answers: list[Answer] = []
         start = 0
-        for ask in asks:
-            answers.append(Vectors.of(vectors[start : start + len(ask.texts)]))
+        for ask, tokens in zip(asks, counts, strict=True):
+            answers.append(Vectors.of(vectors[start : start + len(ask.texts)], tokens))
             start += len(ask.texts)
         return answers
+
+    def _count_tokens(self, ask: Embed) -> int:
+        """The tokens of the texts. Raises ContextTooLong for one that would be cut."""
+        counts = self.embedder.token_counts(ask.texts)
+        limit = self.embedder.max_tokens
+        for place, count in enumerate(counts):
+            if limit is not None and count > limit:
+                raise ContextTooLong(
+                    f"text {place} has {count} tokens, more than the {limit} that the embedder "
+                    "reads; divide it"
+                )
+        return sum(counts)
 
     @property
     def prompt_builder(self) -> PromptBuilder:

@@ -108,7 +108,7 @@ class PersonEntry:
         "records",
         "card_json",
     )
-    NOT_IN_FILES: ClassVar[tuple[str, ...]] = ("persona", "records", "card_json")
+    NOT_IN_FILES: ClassVar[tuple[str, ...]] = ("records", "card_json")
 
     persona: Persona
     planner: str = ""

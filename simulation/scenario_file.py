@@ -183,7 +183,7 @@ def _resolve_file_names(data: dict[str, Json], path: Path) -> None:
 
 def _read_person(data: dict[str, Json], path: Path) -> PersonEntry:
     """An entry of [[people]]; keys that PersonEntry lacks belong to the persona."""
-    keys = {field.name for field in fields(PersonEntry)} - {*PersonEntry.NOT_IN_FILES}
+    keys = {field.name for field in fields(PersonEntry)} - {"persona", *PersonEntry.NOT_IN_FILES}
     settings = {key: value for key, value in data.items() if key in keys}
     identity = {key: value for key, value in data.items() if key not in keys}
     file = identity.pop("persona", None)

@@ -306,3 +306,14 @@ def test_a_card_alone_is_a_scenario(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(plain_png(1, 1, (0, 0, 0)))
     with pytest.raises(SettingError, match="is a picture without a character card"):
         load_scenario(tmp_path / "x.png")
+
+
+def test_no_file_sets_what_only_cards_give(tmp_path: Path) -> None:
+    """``records`` and ``card_json`` in a scenario's file are unknown keys."""
+    text = (
+        '[scenario]\nname = "x"\n[world]\nkind = "places"\nplaces = [{ name = "a" }]\n'
+        '[[people]]\nname = "Bo"\ncard_json = "{}"\n'
+    )
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(SettingError, match="card_json"):
+        load_scenario(tmp_path / "x.toml")

@@ -105,7 +105,8 @@ class Generate:
     al. 2019); None: the model's own. ``stop`` are texts that end the generation. With ``stream``
     the client returns text as it is generated. ``voice``: see ``DEFAULT_VOICE``.
     ``top_logprobs``: the completion has the log-probability of each token, and of so many of the
-    likeliest tokens at its place (None: no log-probabilities).
+    likeliest tokens at its place (None: no log-probabilities). With ``clip`` a model of this
+    process reduces ``max_tokens`` to what its window leaves behind the prompt.
     """
 
     messages: tuple[Message, ...]
@@ -123,6 +124,7 @@ class Generate:
     kind: Literal["generate"] = "generate"
     voice: str = ""
     top_logprobs: int | None = None
+    clip: bool = False
 
     OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = (
         "top_k",
@@ -130,6 +132,7 @@ class Generate:
         "repetition_penalty",
         "voice",
         "top_logprobs",
+        "clip",
     )
 
 
@@ -188,11 +191,15 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embed:
-    """Embed texts."""
+    """Embed texts. With ``whole`` a model of this process counts their tokens, and fails if the
+    embedder would cut one of them."""
+
+    OMITTED_AT_DEFAULT: ClassVar[tuple[str, ...]] = ("whole",)
 
     texts: tuple[str, ...]
     role: str = "embed"
     kind: Literal["embed"] = "embed"
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core import (
@@ -88,6 +88,9 @@ class GenerationState:
         """The state before the first token. Raises ContextTooLong, SchemaError."""
         if ask.max_tokens < 1:
             raise ContextTooLong(f"max_tokens is {ask.max_tokens}; ask for at least 1")
+        if ask.clip:
+            left = prompt_builder.window - len(prompt_builder.ids(ask.messages))
+            ask = replace(ask, max_tokens=max(1, min(ask.max_tokens, left)))
         prompt = prompt_builder.fit(ask.messages, ask.max_tokens)
         matcher = None
         if ask.schema is not None:

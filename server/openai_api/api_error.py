@@ -35,7 +35,7 @@ def api_error(
 def failed_error(failed: Failed, param: str | None = None) -> RequestRefused:
     """The error for an ask that failed."""
     code = _FAILED_CODES.get(failed.reason)
-    if failed.reason == "context_too_long":
+    if failed.reason == "context_too_long" and param != "input":
         param = "messages"
     return api_error(failed.detail, status=400 if code else 500, param=param, code=code)
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 
-from ...core import Embed, Failed, Json, Model, Vectors, replace_surrogates
+from ...core import Embed, Failed, Json, Vectors, replace_surrogates
 from .api_error import api_error, failed_error
 from .model_service import ModelService
 from .request_types import EmbeddingRequest
 
 
 async def embeddings(
-    request: EmbeddingRequest, model: Model, service: ModelService, owner: str
+    request: EmbeddingRequest, service: ModelService, owner: str
 ) -> dict[str, Json]:
     """The response to a request for embeddings. Raises RequestRefused."""
     texts = [request.input] if isinstance(request.input, str) else request.input
     texts = [replace_surrogates(text) for text in texts]
     if any(not text.strip() for text in texts):
         raise api_error("a text is empty; leave it out", param="input")
-    tokens = _token_counts(model, texts)
-    answer = await service.answer(Embed(texts=tuple(texts)), owner)
+    answer = await service.answer(Embed(texts=tuple(texts), whole=True), owner)
     if isinstance(answer, Failed):
         raise failed_error(answer, "input")
     if not isinstance(answer, Vectors):
@@ -33,7 +31,7 @@ async def embeddings(
             code="unsupported_value",
         )
     rows = answer.array()
-    used = sum(tokens) or answer.tokens_in
+    used = answer.tokens_in
     return {
         "object": "list",
         "model": request.model,
@@ -49,22 +47,3 @@ async def embeddings(
         ],
         "usage": {"prompt_tokens": used, "total_tokens": used},
     }
-
-
-def _token_counts(model: Model, texts: Sequence[str]) -> list[int]:
-    """The tokens of each text, where the embedder counts them. Raises RequestRefused for a text
-    that it would cut."""
-    embedder = getattr(model, "embedder", None)
-    if embedder is None:
-        return []
-    counts: list[int] = embedder.token_counts(texts)
-    limit = embedder.max_tokens
-    for place, count in enumerate(counts):
-        if limit is not None and count > limit:
-            raise api_error(
-                f"text {place} has {count} tokens, more than the {limit} that the embedder reads; "
-                "divide it",
-                param="input",
-                code="context_length_exceeded",
-            )
-    return counts

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from ...core import (
     Answer,
+    Ask,
     Choose,
     Client,
     Delta,
@@ -100,18 +101,28 @@ class ModelService:
         count: Callable[[Answer], None] = lambda answer: None,
     ) -> T:
         """The result of a thought that asks nothing but models. ``count`` is given each answer."""
+        answers: list[Answer] | None = None
+        results: list[T] = []
+
+        def advance() -> tuple[Ask, ...]:
+            try:
+                return next(thought) if answers is None else thought.send(tuple(answers))
+            except StopIteration as end:
+                results.append(end.value)
+                return ()
+
         try:
-            asks = next(thought)
             while True:
+                # In a thread: long texts take a while, and the event loop serves others.
+                asks = await asyncio.to_thread(advance)
+                if results:
+                    return results[0]
                 answers = await self._answers(asks, owner)
                 for answer in answers:
                     count(answer)
-                asks = thought.send(tuple(answers))
-        except StopIteration as end:
-            result: T = end.value
-            return result
         finally:
-            thought.close()
+            with suppress(ValueError):  # it still runs in the thread, if this was cancelled
+                thought.close()
 
     async def _answers(self, asks: Sequence[object], owner: str) -> list[Answer]:
         try:
@@ -138,10 +149,12 @@ class ModelService:
                 self._thread.start()
 
     def _run(self) -> None:
-        client = self._model.client()
+        client: Client | None = None
         asks: dict[Ticket, OpenAsk] = {}
         while True:
             try:
+                if client is None:
+                    client = self._model.client()
                 self._apply_commands(client, asks)
                 if not asks:
                     if self._ended():
@@ -150,10 +163,14 @@ class ModelService:
                 for event in client.wait(POLL_SECONDS):
                     self._deliver(event, asks)
             except Exception as error:  # noqa: BLE001  raised where the answers are awaited
-                for opened in asks.values():
+                is_down = client is None
+                unasked = self._drain() if is_down else []
+                for opened in (*asks.values(), *unasked):
                     opened.deliver(error)
                 asks.clear()
-                client = self._model.client()
+                client = None
+                if is_down and self._ended():
+                    return
 
     def _apply_commands(self, client: Client, asks: dict[Ticket, OpenAsk]) -> None:
         """Submit new asks and cancel those that nobody waits for; blocks if none is open."""
@@ -176,6 +193,12 @@ class ModelService:
             elif asks.get(opened.ticket) is opened:
                 del asks[opened.ticket]
                 client.cancel(opened.ticket)
+
+    def _drain(self) -> list[OpenAsk]:
+        """All asks that wait to be submitted."""
+        with self._lock:
+            count = self._commands.qsize()
+            return [one for one in (self._next() for _ in range(count)) if not one.cancelled]
 
     def _next(self) -> OpenAsk:
         return self._commands.get_nowait()

@@ -27,7 +27,7 @@ from .model_service import ModelService
 from .reply_parts import AnswerCall, AnswerEnd, AnswerPart, AnswerParts, AnswerText, FinishReason
 from .tool_choice import ToolQuestion, choose_call
 
-DEFAULT_TOKENS = 512  # of an answer, where neither the request nor the model's window say more
+DEFAULT_TOKENS = 512  # of an answer of another server's model, where the request has no limit
 
 
 @dataclass(slots=True)
@@ -75,10 +75,13 @@ class PlainModel:
             yield part
 
     def _ask(self, task: ChatTask, seed: int) -> Generate:
-        messages = prompt_messages(task.lines)
+        # Without a limit of the request a model of this process may fill its window.
+        local = hasattr(self._model, "prompt_builder")
+        limit = self._max_tokens if local else min(self._max_tokens, DEFAULT_TOKENS)
         return Generate(
-            messages=messages,
-            max_tokens=self._token_limit(task, messages),
+            messages=prompt_messages(task.lines),
+            max_tokens=limit if task.max_tokens is None else task.max_tokens,
+            clip=task.max_tokens is None,
             temperature=1.0 if task.temperature is None else task.temperature,
             top_p=1.0 if task.top_p is None else task.top_p,
             top_k=task.top_k,
@@ -91,16 +94,6 @@ class PlainModel:
             role="api",
             top_logprobs=task.top_logprobs,
         )
-
-    def _token_limit(self, task: ChatTask, messages: tuple[Message, ...]) -> int:
-        """The request's limit; without one what is left of the model's window."""
-        if task.max_tokens is not None:
-            return task.max_tokens
-        builder = getattr(self._model, "prompt_builder", None)
-        if builder is None:
-            return min(self._max_tokens, DEFAULT_TOKENS)
-        left = int(builder.window) - len(builder.ids(messages))
-        return max(1, min(self._max_tokens, left))
 
     async def _choices(
         self, asks: Sequence[Generate], owner: str, tools: TokenCount

@@ -175,7 +175,7 @@ class OpenAIService:
                 param="model",
             )
         await admit(request)
-        return await embeddings(body, self._hosts.model, self._model, caller.key)
+        return await embeddings(body, self._model, caller.key)
 
 
 def openai_router(hosts: AgentHosts, settings: HostingSettings) -> APIRouter:

@@ -13,6 +13,7 @@ from .chat_task import ChatLine, ChatTask, FunctionCall, parsed_arguments
 
 MARGIN = 0.6  # probability of a tool from which on it is called; that of Dialogue
 MAX_CONTEXT_CHARS = 4_000  # of earlier lines, from which arguments may be taken
+MAX_REQUEST_CHARS = 8_000  # of the last message; a longer one is read from its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def tool_request(task: ChatTask) -> tuple[str, str, tuple[str, ...]]:
     """What the person said last, the text around it, and the keys of the calls made for it."""
     lines = task.lines
     last = max((i for i, line in enumerate(lines) if line.role == "user"), default=-1)
-    request = lines[last].text if last >= 0 else ""
+    request = lines[last].text[-MAX_REQUEST_CHARS:] if last >= 0 else ""
     begin = max((i for i, line in enumerate(lines) if _names_a_tool(line, task.tools)), default=-1)
     texts = [
         line.text
