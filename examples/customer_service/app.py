@@ -97,7 +97,7 @@ def make_clerk(model: Model, memory: Path | str, shop: sqlite3.Connection) -> Ag
 def serve(clerk: Agent, shop: sqlite3.Connection, text: str, customer: str) -> Reply:
     """The reply to a customer. A refund waits in ``reply.waits``; a question that the clerk cannot
     answer becomes a ticket."""
-    reply = clerk.chat(text, person=customer)
+    reply = clerk.session(customer).say(text)  # the session is kept in clerk.db as well
     if reply.resolve in ("unknown", "failed"):
         shop.execute("INSERT INTO tickets VALUES (?, ?)", (customer, text))
     return reply

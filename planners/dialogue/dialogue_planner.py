@@ -81,6 +81,7 @@ from .reply_selection import (
 
 _MAX_CUE_CHARS = 1_500  # of a line as the cue of a recall
 _KNOWN_MARGIN = 0.75  # lowest probability of a tool where persona or memory has the answer
+_CERTAIN = 0.95  # probability of a tool that is asked for though memory has an answer
 MAX_NOTES = 2  # memories that the note of a prompt has
 _TOKENS_PER_SENTENCE = 20  # of a reply whose length is said in tokens
 _NOBODY = "user"  # the person of a chat that names none
@@ -183,7 +184,8 @@ class Dialogue:
     are not checked against what the agent knows, for a model with knowledge of its own.
     ``known_only``: every question but small talk is answered from persona, memory and tools, or
     with not knowing: also one for yes or no ("Do you sell bicycles?"), which a person in a town
-    may answer as it likes. For an agent that must not make anything up.
+    may answer as it likes; and results of tools are told as they are. For an agent that must not
+    make anything up.
     ``cite``: the cited records are
     chosen by one more ask; else all recalled ones are cited. ``recalled``: records per recall;
     ``shown``: earlier lines in the prompt.
@@ -285,6 +287,8 @@ class Dialogue:
                 calls = called
             if any(record.ok for record in calls):
                 basis = ReplyBasis()
+                # A small model tells a long result in words of its own, and some of them wrong.
+                text = "; ".join(result_texts(calls)) if self.known_only else ""
             elif calls:
                 basis, text = ReplyBasis(), "; ".join(map(failure_text, calls))
             elif not text and self._is_unknown(basis, records, held):
@@ -559,10 +563,11 @@ def add_turn_records(
 def _is_ordered(proposed: IncompleteCall, line: str, known: bool) -> bool:
     """Whether a line that lacks arguments of a call orders it all the same. "How long do I have to
     return something?" asks for knowledge: it orders no refund. A tool that reads may answer a
-    question, if memory cannot."""
+    question, if memory cannot, or if it is all but certain that the tool is meant."""
     if asked_question(line) is None or _ORDER.search(line):
         return True
-    return not known and proposed.tool.effect != "acts"
+    is_meant = not known or proposed.probability >= _CERTAIN
+    return is_meant and proposed.tool.effect != "acts"
 
 
 def _without_invented_numbers(

@@ -38,6 +38,7 @@ _POLITE = re.compile(
     r"|\bI(?:['’]ll| will| can) (?:help|remember|note)\b|\b(?:help|tell|telling|let) (?:me|us)\b",
     re.IGNORECASE,
 )
+_POLITE_WORDS = "thank thanks hear great lovely wonderful sounds telling that's nice good welcome"
 _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|(?:good )?(?:morning|afternoon|evening)|good day|greetings)\b",
     re.IGNORECASE,
@@ -154,7 +155,7 @@ def _basis_refusal(
         return "echo"
     if _offers(basis) and _MY_OFFER.search(draft):
         return "swapped"
-    if basis.known_only and basis.question is None and _tells_of_speaker(draft):
+    if basis.known_only and basis.question is None and _adds_something(draft, context.line):
         return "claim"
     if _is_mere_greeting(context.line) and not _GREETING.match(draft):
         return "greeting"
@@ -255,13 +256,18 @@ def _things_of_speaker(text: str, question: str) -> bool:
     return any(match[1] in owned for match in _OWNED.finditer(plain))
 
 
-def _tells_of_speaker(draft: str) -> bool:
-    """Whether a draft says of its speaker more than what is polite to say.
+def _adds_something(draft: str, line: str) -> bool:
+    """Whether a draft says of its speaker more than what is polite to say, asks back, or has
+    mostly words that the line does not have.
 
-    >>> _tells_of_speaker("I'm sorry to hear that."), _tells_of_speaker("I have a tent too.")
+    >>> _adds_something("I'm sorry to hear that.", "It broke."), _adds_something(
+    ...     "I have a tent too.", "I have a tent.")
     (False, True)
     """
-    return _FIRST_PERSON.search(_POLITE.sub("", draft)) is not None
+    rest = _POLITE.sub("", draft)
+    if "?" in draft or _FIRST_PERSON.search(rest):
+        return True
+    return not is_grounded(rest, [line, _POLITE_WORDS], _QUOTED_SHARE)
 
 
 def _offers(basis: ReplyBasis) -> bool:
@@ -302,6 +308,8 @@ def _spare_replies(context: ReplyContext, basis: ReplyBasis) -> tuple[str, ...]:
         return (f"Goodbye{name}!", "See you soon!")
     if basis.question is None:
         greeting = _GREETING.match(context.line)
+        if basis.known_only and not greeting:
+            return ("Thank you for telling me.", "I understand.", "I see.")
         hello = (f"{greeting[0].strip().capitalize()}{name}!",) if greeting else ()
         return (*hello, "I see. Tell me more.", "I understand.", "Thank you for telling me.")
     if basis.question.kind == "talk":
