@@ -61,7 +61,8 @@ def test_any_sequence_keeps_lines_and_records_in_agreement(actions: list[tuple[s
 
 
 def _interrupted(session: Any, text: str, pieces: int, cancel: bool) -> None:
-    token, told = CancelToken(), []
+    token = CancelToken()
+    told: list[str] = []
 
     def hear(piece: str) -> None:
         if len(told) == pieces and not cancel:

@@ -281,13 +281,15 @@ class ChatTurn:
                 reply = work.think()
             except _StaleBasis:
                 settle()
-                return self._again(trace)
+                self._begin_again(trace)
+                return None
             if reply.resolve == "waiting":
                 return reply
             if stale():
                 if not (streamer.shown or work.error):
                     settle()
-                    return self._again(trace)
+                    self._begin_again(trace)
+                    return None
                 reply = work.as_shown("", "failed", _FORGOTTEN)
                 reply = replace(reply, failure=Failed(reason="forgotten", detail=_FORGOTTEN))
             settle()
@@ -305,7 +307,7 @@ class ChatTurn:
                 return False
             return are_gone(memory, self.line_records) or _rests_on_gone(memory, trace)
 
-    def _again(self, trace: ReplyTrace) -> None:
+    def _begin_again(self, trace: ReplyTrace) -> None:
         """Charge an attempt whose basis is gone, and forget its answers."""
         self.answers = {}
         if self.renew:
