@@ -73,8 +73,16 @@ DEFAULT_PACE = 3.0
 ServeOption = Annotated[
     bool, typer.Option("--serve", help="Serve the page of the run while it goes on.")
 ]
-PortOption = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of --serve.")]
+PortOption = Annotated[
+    int, typer.Option("--port", min=0, max=65535, help="Port of --serve; 0: any.")
+]
 HostOption = Annotated[str, typer.Option("--host", help="Address of --serve.")]
+LiveKeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", help="File of API keys for --serve; made by: denizens serve --keys FILE --new-key"
+    ),
+]
 PaceOption = Annotated[
     float,
     typer.Option(

@@ -360,6 +360,25 @@ def labels(
     print_figures(figures, json)
 
 
+@bench.command("serve")
+def serve_load(
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", help="load, burst, disconnects, slow_readers; all if none."),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="How long part load lasts.")] = 60.0,
+    clients: Annotated[int, typer.Option("--clients", min=1, help="Clients of part load.")] = 64,
+    json: JsonOption = False,
+) -> None:
+    """The web server on the loopback and a scripted model: 64 streaming clients, 1,000 requests at
+    once, 500 disconnects, 100 clients that read a byte a second."""
+    from ..benchmarks.server import SERVER_PARTS, measure_server
+
+    parts = selected_parts("serve", part, SERVER_PARTS)
+    figures = run_benchmark(measure_server, parts=parts, seconds=seconds, clients=clients)
+    print_figures(figures, json)
+
+
 def flatten(figures: Json, before: str = "") -> Iterator[tuple[str, Json]]:
     """Nested figures with their full names."""
     for name, value in figures.items():

@@ -28,6 +28,7 @@ from .application import (
     FolderArgument,
     HostOption,
     JsonOption,
+    LiveKeysOption,
     ModelOption,
     PaceOption,
     PausedOption,
@@ -109,6 +110,7 @@ def run(
     serve: ServeOption = False,
     port: PortOption = DEFAULT_PORT,
     host: HostOption = "127.0.0.1",
+    keys: LiveKeysOption = None,
     pace: PaceOption = DEFAULT_PACE,
     paused: PausedOption = False,
     json: JsonOption = False,
@@ -134,8 +136,8 @@ def run(
     if serve:
         from .view_commands import LiveOptions, require_serving, serve_simulation
 
-        require_serving(steps, json)
-        options = LiveOptions(host, port, pace, not paused)
+        options = LiveOptions(host, port, keys, pace, not paused)
+        require_serving(options, steps, json)
         serve_simulation(_begin_run(settings, target, keep_going), target, end, options)
     else:
         _run_to_end(_begin_run(settings, target, keep_going), target, end, steps, json)

@@ -19,6 +19,7 @@ from .application import (
     FolderArgument,
     HostOption,
     JsonOption,
+    LiveKeysOption,
     PaceOption,
     PausedOption,
     PortOption,
@@ -31,6 +32,7 @@ from .application import (
 )
 
 if TYPE_CHECKING:
+    from ..server.hosting import HostingSettings
     from ..server.live import LiveHosts, LiveSettings
     from ..simulation import Simulation
 
@@ -51,6 +53,7 @@ def view(
     ] = None,
     port: PortOption = DEFAULT_PORT,
     host: HostOption = "127.0.0.1",
+    keys: LiveKeysOption = None,
     pace: PaceOption = DEFAULT_PACE,
     paused: PausedOption = False,
     allow_code: CodeOption = False,
@@ -62,8 +65,8 @@ def view(
     if serve:
         if html:
             raise SettingError("--serve shows the page instead of writing it; leave --html out")
-        options = LiveOptions(host, port, pace, not paused, allow_code)
-        require_serving(None, False)
+        options = LiveOptions(host, port, keys, pace, not paused, allow_code)
+        require_serving(options, None, False)
         if resume:
             _serve_resumed(folder, until, options)
         else:
@@ -92,31 +95,39 @@ class LiveOptions:
 
     host: str
     port: int
+    keys: Path | None
     pace: float = DEFAULT_PACE
     playing: bool = True
     allow_code: bool = False
 
+    def hosting(self) -> HostingSettings:
+        """The settings of the server. Raises SettingError for an address that needs API keys."""
+        from ..server.hosting import HostingSettings
+
+        people = self.keys.with_name("people.txt") if self.keys else None
+        settings = HostingSettings(
+            host=self.host, port=self.port, keys=self.keys, people=people, max_body=65_536
+        )
+        settings.require_keys()
+        return settings
+
     def settings(self, until: Time | None = None) -> LiveSettings:
-        """The settings of the server."""
+        """The settings of the town."""
         from ..server.live import LiveSettings
 
         return LiveSettings(
-            host=self.host,
-            port=self.port,
-            pace=self.pace,
-            until=until,
-            playing=self.playing,
-            allow_code=self.allow_code,
+            pace=self.pace, until=until, playing=self.playing, allow_code=self.allow_code
         )
 
 
-def require_serving(steps: int | None, json: bool) -> None:
+def require_serving(options: LiveOptions, steps: int | None, json: bool) -> None:
     """Check, before a model is loaded, that a town can be served. Raises SettingError."""
     from ..server.live import require_web_packages
 
     if steps is not None or json:
         raise SettingError("--serve goes with --until, not with --steps or --json; leave them out")
     require_web_packages()
+    options.hosting()
 
 
 def serve_simulation(
@@ -126,8 +137,7 @@ def serve_simulation(
     from ..server.live import host_simulation
 
     with simulation.store:
-        settings = options.settings(until)
-        _serve(host_simulation(simulation, folder, settings), settings)
+        _serve(host_simulation(simulation, folder, options.settings(until)), options)
         print_line(f"{folder}: {simulation.step} steps; hash {simulation.hash}")
     print_line(f"go on with: denizens view --serve --resume {shell_quote(folder)}")
 
@@ -138,15 +148,20 @@ def serve_run(folder: Path, options: LiveOptions) -> None:
     from ..simulation import Run
 
     with Run(folder) as run:
-        settings = options.settings()
-        _serve(host_run(run, folder, settings), settings)
+        _serve(host_run(run, folder, options.settings()), options)
 
 
-def _serve(hosts: LiveHosts, settings: LiveSettings) -> None:
-    from ..server.live import serve_live
+def _serve(hosts: LiveHosts, options: LiveOptions) -> None:
+    from ..server.live import live_router, town_started
+    from ..server.web import create_app, serve_app
 
-    console().print(f"The town is at http://{settings.host}:{settings.port} (Ctrl-C ends it)")
-    serve_live(hosts, settings)
+    app = create_app(None, options.hosting(), routers=[live_router(hosts)])
+
+    def announce(url: str) -> None:
+        console().print(f"The town is at {url} (Ctrl-C ends it)")
+
+    with town_started(hosts):
+        serve_app(app, announce=announce)
 
 
 def _serve_resumed(folder: Path, until: str | None, options: LiveOptions) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from denizens.core import Cue, MemoryFault, Record, RecordKind, format_utterance
+from denizens.core import RECALLED_BY, Cue, MemoryFault, Record, RecordKind, format_utterance
 from denizens.memory import Compaction, Corrections, Documents, Facts, Memory, Notes, ToolCallLog
 from denizens.memory.storage import SESSION_LOG
 from denizens.store import Store
@@ -210,6 +211,18 @@ def test_documents_take_the_corrected_passage(tmp_path: Path) -> None:
     memory.close()
 
 
+def test_lore_keeps_its_keys(tmp_path: Path) -> None:
+    """A corrected entry of a lorebook is recalled by the same keys; the parts of an event go."""
+    memory = Memory(tmp_path / "bo.db", "Bo", embed=embed)
+    plain: dict[str, Any] = {"kind": "thought", "text": "Old", "created": NOW}
+    memory.add([Record(id=1, predicate=RECALLED_BY, object="tower", **plain)])
+    memory.add([Record(id=2, subject="Ada", predicate="likes", object="rye", **plain)])
+    lore, event = (Corrections(memory).correct(n, "New text", at=NOW) for n in (1, 2))
+    assert lore.keys == ("tower",)
+    assert (event.subject, event.predicate, event.object) == ("", "", "")
+    memory.close()
+
+
 def test_the_corrector_is_a_source(tmp_path: Path) -> None:
     """A correction by somebody else rests on their word too: their quarantine hides it."""
     memory = Memory(tmp_path / "bo.db", "Bo", embed=embed)
@@ -269,7 +282,7 @@ def test_refusals_change_nothing(tmp_path: Path) -> None:
     for number in (gone - 1, gone, 99):
         with pytest.raises(MemoryFault) as error:
             corrections.forget(number, by="Ada", at=NOW)
-        messages.append(str(error.value).replace(str(number), "N"))
+        messages.append(str(error.value).replace(f"record {number} ", "record N "))
     assert len(set(messages)) == 1  # Nobody learns which numbers exist.
     for change in (corrections.correct, corrections.forget):
         arguments = (1, "x") if change == corrections.correct else (1,)

@@ -165,8 +165,10 @@ def test_python_responses(client: Any) -> None:
     called = client.responses.create(model="plain", input=ASK, tools=[tool])
     assert json.loads(called.output[0].arguments) == {"city": "Paris"}
     with client.responses.stream(model="plain", input="Hello!", max_output_tokens=8) as stream:
-        text = "".join(e.delta for e in stream if e.type == "response.output_text.delta")
-        assert stream.get_final_response().output_text == text
+        events = list(stream)
+    text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+    assert events[-1].type in ("response.completed", "response.incomplete")
+    assert events[-1].response.output_text == text
 
 
 def test_python_agent(client: Any) -> None:

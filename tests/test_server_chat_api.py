@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from denizens.agents.chat import LineRefused, ModerationHooks
 from denizens.server.hosting import AgentHosts
 from denizens.server.web import create_app
 from denizens.tests.support.chat_server import CANARY, LETTERS, SAID, chat_hosts, keyed_app
@@ -98,6 +99,25 @@ def test_an_interview_leaves_no_trace(client: Any) -> None:
     assert client.get(f"{MEMORY}?scope=all").content == before
     assert client.get("/api/approvals").json() == []
     assert lines_of(client) == []
+
+
+def test_moderation_holds_in_an_interview(hosts: AgentHosts, client: Any) -> None:
+    """A line that a hook refuses is not asked, and what a hook takes out of a reply is not
+    shown."""
+    bo = hosts.agent("bo")
+    assert bo is not None
+
+    def heard(text: str, moment: object) -> str:
+        if "rude" in text:
+            raise LineRefused("not here")
+        return text
+
+    bo.hooks = ModerationHooks(heard=heard, shown=lambda text, _: text.replace("rye", "***"))
+    url = "/api/agents/bo/interview"
+    refused = client.post(url, json={"text": "rude"}).json()
+    assert (refused["resolve"], refused["failure"]["detail"]) == ("failed", "not here")
+    shown = client.post(url, json={"text": "What do you have?"}).json()["text"]
+    assert shown == SAID.replace("rye", "***")
 
 
 def test_a_session_is_deleted_with_what_is_remembered_of_it(client: Any) -> None:

@@ -101,6 +101,23 @@ def test_an_error_of_the_model_reaches_its_requests() -> None:
     assert answer.choices[0].message.content == "Good morning."
 
 
+def test_a_model_without_a_client_fails_at_once() -> None:
+    """An error of the model's ``client`` is raised where the answer is awaited."""
+
+    class Broken(EndlessModel):
+        def client(self) -> EndlessModel:
+            raise RuntimeError("no client")
+
+    async def run() -> None:
+        service = ModelService(Broken())
+        for _ in range(2):
+            async with asyncio.timeout(5):
+                with pytest.raises(RuntimeError, match="no client"):
+                    await service.answer(Generate(messages=()))
+
+    asyncio.run(run())
+
+
 def test_limits_that_the_model_itself_knows(tmp_path: Any) -> None:
     """``clip`` lets an answer fill the window; ``whole`` counts tokens and refuses a text that
     would be cut."""

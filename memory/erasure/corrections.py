@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...core import (
+    RECALLED_BY,
     AgentId,
     Json,
     MemoryFault,
@@ -244,17 +245,9 @@ class Corrections:
         if old.evidence or by not in ("", owner, old.who):
             corrector = {source_name(by)} if by and not same_name(by, owner) else set()
             sources = tuple(sorted({*memory.sources(old.id), *corrector}))
-        new = replace(
-            old,
-            id=memory.next_id,
-            text=text,
-            evidence=(),
-            depth=0,
-            subject="",
-            predicate="",
-            object="",
-            sources=sources,
-        )
+        new = replace(old, id=memory.next_id, text=text, evidence=(), depth=0, sources=sources)
+        if old.predicate != RECALLED_BY:  # The parts of an event are those of the old text.
+            new = replace(new, subject="", predicate="", object="")
         vectors = None if vector is None else {new.id: vector}
         memory.add([new], vectors, step=memory.index.last_step)
         return memory.record(new.id)

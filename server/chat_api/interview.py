@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
 
 from ...agents import Agent, AskRouter
-from ...agents.chat import ChatMoment, ReplyCancelled, ReplyStream, ReplyWork, TextStreamer
-from ...core import Action, Reply, Step, Utterance, drive
+from ...agents.chat import (
+    ChatMoment,
+    LineRefused,
+    ReplyCancelled,
+    ReplyStopped,
+    ReplyStream,
+    ReplyWork,
+    TextStreamer,
+)
+from ...core import (
+    Action,
+    Failed,
+    Reply,
+    Step,
+    Utterance,
+    cache_owner,
+    current_cache_owner,
+    drive,
+)
 
 
 def interview(
@@ -29,12 +47,17 @@ def _answer(
 ) -> Reply:
     now = datetime.now().replace(microsecond=0)
     moment = ChatMoment(agent=agent.id, person=person)
-    question = agent.hooks.filter_line(question, moment)
+    nothing = Step(action=Action("wait"), state=agent.state)
+    try:
+        question = agent.hooks.filter_line(question, moment)
+    except LineRefused as refusal:
+        failure = Failed(reason="refused", detail=str(refusal))
+        return Reply(text="", step=nothing, resolve="failed", failure=failure)
     agent.bootstrap(at=now)
     interviewee = _without_actions(agent)
-    lock = agent.memory.store.owner
+    lock, owner = agent.memory.store.owner, current_cache_owner()
     streamer = TextStreamer(work.on_text, agent.hooks, moment)
-    with lock:
+    with lock, cache_owner(f"{owner}/{person}") if owner else nullcontext():
         router = AskRouter(
             {agent.id: interviewee},
             at=now,
@@ -47,9 +70,8 @@ def _answer(
             thought = interviewee.reply(Utterance(person, question, now), lines)
             reply = drive({agent.id: thought}, router)[agent.id]
             reply = replace(reply, text=streamer.finish(reply.text))
-        except ReplyCancelled:
-            step = Step(action=Action("wait"), state=agent.state)
-            return Reply(text=streamer.shown, step=step, resolve="cancelled")
+        except (ReplyCancelled, ReplyStopped):
+            return Reply(text=streamer.shown, step=nothing, resolve="cancelled")
         finally:
             router.close()
         after, before = reply.step.state, interviewee.state

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .hosting_settings import HostingSettings
-from .refusals import RequestRefused
+from .refusals import OPENAI_PREFIX, RequestRefused, error_body
 
 _MAX_RETRY_AFTER = 60
 
@@ -36,6 +38,8 @@ class Admission:
         self._mean_seconds = 1.0
         self.running = 0
         self.stopping = False
+        self.arriving = 0
+        """Requests that were let in and have taken no place yet."""
         self.stats = AdmissionStats()
 
     @property
@@ -46,7 +50,8 @@ class Admission:
     @property
     def full(self) -> bool:
         """Whether the next request would be refused."""
-        return self._taken >= self._settings.concurrent + self._settings.queue
+        places = self._settings.concurrent + self._settings.queue
+        return self._taken + self.arriving >= places
 
     def reserve(self, key: str = "") -> Place:
         """A place for a request of an API key. Raises RequestRefused: 429 if there is none, or
@@ -55,8 +60,7 @@ class Admission:
         if self.stopping:
             raise self._refused("stopping", "the server stops", status=503, seconds=5)
         if self.full:
-            seconds = self._mean_seconds * (1 + self.waiting / settings.concurrent)
-            raise self._refused("queue", "the server is busy; try again later", seconds=seconds)
+            raise self._queue_refusal()
         if key and self._by_key[key] >= settings.key_concurrent:
             message = f"this API key has {settings.key_concurrent} requests in progress"
             raise self._refused("key", message, seconds=self._mean_seconds)
@@ -65,6 +69,15 @@ class Admission:
         self._taken += 1
         self._by_key[key] += 1
         return Place(self, key)
+
+    def _queue_refusal(self) -> RequestRefused:
+        seconds = self._mean_seconds * (1 + self.waiting / self._settings.concurrent)
+        return self._refused("queue", "the server is busy; try again later", seconds=seconds)
+
+    def shed(self, path: str) -> bytes:
+        """The whole HTTP response to a request for ``path`` while the queue is full."""
+        refusal = self._queue_refusal()
+        return _response_429(path.startswith(OPENAI_PREFIX), refusal.message, refusal.retry_after)
 
     def _take_token(self, key: str) -> None:
         """Take a token from the key's bucket. Raises RequestRefused if it is empty."""
@@ -117,6 +130,18 @@ class Admission:
             del self._by_key[key]
         if seconds is not None:
             self._mean_seconds += 0.1 * (seconds - self._mean_seconds)
+
+
+@lru_cache(maxsize=256)
+def _response_429(openai: bool, message: str, seconds: int | None) -> bytes:
+    refusal = RequestRefused(429, message, retry_after=seconds)
+    body = json.dumps(error_body(OPENAI_PREFIX if openai else "/", refusal)).encode()
+    head = (
+        "HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nretry-after: {seconds}\r\n"
+        "cache-control: no-store\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class Place:

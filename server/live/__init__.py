@@ -1,7 +1,7 @@
 """A live town: a run served as a page while it goes on, into which people can walk.
 
 ``live_town`` steps the simulation in a thread, ``live_feed`` numbers what happens for readers,
-``live_routes`` are the HTTP routes, ``live_server`` starts them, ``page`` is the page.
+``live_routes`` are its HTTP routes, ``live_server`` makes what they serve, ``page`` is the page.
 """
 
 import lazy_loader

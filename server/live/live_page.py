@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from functools import cache
 from importlib.resources import files
 
@@ -31,10 +30,9 @@ PAGE_HEADERS = {
 
 
 @cache
-def live_page(title: str) -> str:
-    """The HTML of the page. Texts of the run are not part of it; the script fetches them."""
-    page = (files(__package__) / "page" / "live.html").read_text("utf-8")
-    return page.replace("%%TITLE%%", html.escape(title))
+def live_page() -> str:
+    """The HTML of the page. Nothing of the run is part of it; the script fetches that."""
+    return (files(__package__) / "page" / "live.html").read_text("utf-8")
 
 
 @cache

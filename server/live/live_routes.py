@@ -9,11 +9,12 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core import DenizensError, Input, Json, SettingError
+from ..hosting import AccessDenied, Caller, RequestRefused, admitted_caller, current_caller
 from .event_stream import EventStream
 from .interview_desk import DeskBusy, InterviewDesk
 from .live_feed import LiveFeed
@@ -28,6 +29,7 @@ then the page learns it by a "notice"."""
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Visitor = Annotated[str, Header(alias="X-Visitor", max_length=200)]
+CallerOf = Annotated[Caller, Depends(current_caller)]
 Tile = Annotated[int, Field(ge=0, le=100_000)]
 
 
@@ -122,7 +124,6 @@ class LiveHosts:
     town: LiveTown | RecordedTown
     feed: LiveFeed
     interviews: InterviewDesk
-    title: str = "A live town"
     desk: VisitorDesk = field(default_factory=VisitorDesk)
 
     @property
@@ -152,7 +153,7 @@ def live_router(hosts: LiveHosts) -> APIRouter:
 def _add_page_routes(router: APIRouter, hosts: LiveHosts) -> None:
     @router.get("/", include_in_schema=False)
     async def page() -> Response:
-        return Response(live_page(hosts.title), headers=PAGE_HEADERS, media_type="text/html")
+        return Response(live_page(), headers=PAGE_HEADERS, media_type="text/html")
 
     @router.get("/live/page.js", include_in_schema=False)
     async def script() -> Response:
@@ -214,10 +215,12 @@ def _add_feed_routes(router: APIRouter, hosts: LiveHosts) -> None:
         return await _status_after(act, hosts)
 
 
-async def _act(hosts: LiveHosts, given: PersonRequest, secret: str, **fields: Any) -> Response:
+async def _act(
+    hosts: LiveHosts, caller: Caller, given: PersonRequest, secret: str, **fields: Any
+) -> Response:
     """Give what a person does to the next step."""
     try:
-        who = hosts.desk.check(given.name, secret)
+        who = hosts.desk.check(given.name, secret, caller.key)
         future = hosts.running.submit(Input(who=who, **fields))
     except DenizensError as error:
         return refusal(error)
@@ -228,13 +231,13 @@ async def _act(hosts: LiveHosts, given: PersonRequest, secret: str, **fields: An
 
 def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
     @router.post("/live/enter")
-    async def enter(given: EnterRequest) -> Response:
+    async def enter(given: EnterRequest, caller: CallerOf) -> Response:
         """Walk in. The answer has the person's ``secret``, sent as X-Visitor from then on."""
         fields: dict[str, Json] = {"look": given.look.model_dump(), **_tile_fields(given)}
         try:
-            town = hosts.running
+            town, name = hosts.running, caller.person(given.name)
             people = town.simulation.people
-            who, secret = hosts.desk.enter(given.name, set(people))
+            who, secret = hosts.desk.enter(name, set(people), caller.key)
             if who in people:
                 # The server was started anew: the person is still there.
                 back = {"back": True, **hosts.shared()}
@@ -255,39 +258,43 @@ def _add_person_routes(router: APIRouter, hosts: LiveHosts) -> None:
         return await outcome(future, hosts.feed, who, {"name": who, "secret": secret})
 
     @router.post("/live/move")
-    async def move(given: MoveRequest, x_visitor: Visitor = "") -> Response:
+    async def move(given: MoveRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Walk to a tile or a place, leaving a conversation."""
         fields = _tile_fields(given)
-        return await _act(hosts, given, x_visitor, kind="move", place=given.place, fields=fields)
+        return await _act(
+            hosts, caller, given, x_visitor, kind="move", place=given.place, fields=fields
+        )
 
     @router.post("/live/leave")
-    async def leave(given: PersonRequest, x_visitor: Visitor = "") -> Response:
+    async def leave(given: PersonRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Leave the town."""
-        return await _act(hosts, given, x_visitor, kind="leave")
+        return await _act(hosts, caller, given, x_visitor, kind="leave")
 
 
 def _add_talk_routes(router: APIRouter, hosts: LiveHosts) -> None:
     @router.post("/live/talk")
-    async def talk(given: TalkRequest, x_visitor: Visitor = "") -> Response:
+    async def talk(given: TalkRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Open a conversation with somebody, or join theirs."""
-        return await _act(hosts, given, x_visitor, kind="talk", to=given.to)
+        return await _act(hosts, caller, given, x_visitor, kind="talk", to=given.to)
 
     @router.post("/live/say")
-    async def say(given: SayRequest, x_visitor: Visitor = "") -> Response:
+    async def say(given: SayRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Say a line as soon as the floor is the person's."""
         text = " ".join(given.text.split())
-        return await _act(hosts, given, x_visitor, kind="say", to=given.to, text=text)
+        return await _act(hosts, caller, given, x_visitor, kind="say", to=given.to, text=text)
 
     @router.post("/live/end-talk")
-    async def end_talk(given: PersonRequest, x_visitor: Visitor = "") -> Response:
+    async def end_talk(given: PersonRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Take leave of the conversation."""
-        return await _act(hosts, given, x_visitor, kind="end_talk")
+        return await _act(hosts, caller, given, x_visitor, kind="end_talk")
 
     @router.post("/live/whisper")
-    async def whisper(given: WhisperRequest, x_visitor: Visitor = "") -> Response:
+    async def whisper(given: WhisperRequest, caller: CallerOf, x_visitor: Visitor = "") -> Response:
         """Whisper to an agent, wherever it is; nobody else hears it."""
         try:
-            who = hosts.desk.check(given.name, x_visitor) if given.name else ""
+            if caller.key and not given.name:
+                raise AccessDenied(403, "walk in first: a whisper is from somebody")
+            who = hosts.desk.check(given.name, x_visitor, caller.key) if given.name else ""
             text = " ".join(given.text.split())
             future = hosts.running.submit(Input(kind="whisper", to=given.to, who=who, text=text))
         except DenizensError as error:
@@ -296,7 +303,7 @@ def _add_talk_routes(router: APIRouter, hosts: LiveHosts) -> None:
 
 
 def _add_side_routes(router: APIRouter, hosts: LiveHosts) -> None:
-    @router.post("/live/interview")
+    @router.post("/live/interview", dependencies=[Depends(admitted_caller)])
     async def interview(given: InterviewRequest) -> Response:
         """Ask an agent as it is after the last step. Nothing of it is kept in the run."""
         question = " ".join(given.question.split())
@@ -345,11 +352,13 @@ def _publish_refusal(future: Future[None], feed: LiveFeed, who: str) -> None:
 
 
 def refusal(error: DenizensError) -> JSONResponse:
-    """The response to a request that cannot be fulfilled: ``{"error": {"message"}}``."""
+    """The response to a request that cannot be fulfilled: ``{"detail": MESSAGE}``."""
+    if isinstance(error, RequestRefused):
+        raise error
     status = 409
     if isinstance(error, NotThisPerson):
         status = 403
     elif isinstance(error, TownBusy | DeskBusy):
         status = 429
     headers = {"Retry-After": "2"} if status == 429 else None
-    return JSONResponse({"error": {"message": str(error)}}, status, headers)
+    return JSONResponse({"detail": str(error)}, status, headers)

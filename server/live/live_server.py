@@ -1,8 +1,9 @@
-"""Starts the server of a live town, and of a run that is read."""
+"""What a live town is served from: a simulation that goes on, or a run that is read.
+
+The application is made of its routes by ``server.web.create_app``."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,7 @@ from ...viewer import RunCollector
 from .live_feed import LiveFeed
 
 if TYPE_CHECKING:
-    import uvicorn
-    from fastapi import FastAPI
-
     from .live_routes import LiveHosts
-
-DEFAULT_PORT = 8760
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
-GRACEFUL_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +24,6 @@ class LiveSettings:
     """How a live town is served. ``pace``: real seconds of a simulated minute; ``until``: where it
     ends; ``playing``: whether it plays from the start."""
 
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
     pace: float = 3.0
     until: Time | None = None
     playing: bool = True
@@ -64,7 +56,7 @@ def host_simulation(
     )
     model = next(iter(simulation.agents.values())).model
     desk = InterviewDesk(Path(folder), model, allow_code=settings.allow_code)
-    return LiveHosts(town, feed, desk, _title(run))
+    return LiveHosts(town, feed, desk)
 
 
 def host_run(run: Run, folder: Path | str, settings: LiveSettings) -> LiveHosts:
@@ -76,76 +68,15 @@ def host_run(run: Run, folder: Path | str, settings: LiveSettings) -> LiveHosts:
     feed = LiveFeed(RunCollector(run))
     town = RecordedTown(feed, run.people, run.clock.step_seconds)
     desk = InterviewDesk(Path(folder), allow_code=settings.allow_code)
-    return LiveHosts(town, feed, desk, _title(run))
-
-
-def _title(run: Run) -> str:
-    heading = run.scenario.scenario
-    return heading.title or heading.name
-
-
-def create_live_app(hosts: LiveHosts) -> FastAPI:
-    """The application of a live town; its routes need no other server."""
-    from fastapi import FastAPI
-
-    from .live_routes import live_router
-    from .loopback_guard import LoopbackGuard
-
-    app = FastAPI(title="Denizens: a live town", docs_url=None, redoc_url=None)
-    app.include_router(live_router(hosts))
-    app.add_middleware(LoopbackGuard)
-    return app
-
-
-def serve_live(hosts: LiveHosts, settings: LiveSettings) -> None:
-    """Serve until Ctrl-C, and end the town after the step under way. Raises SettingError for an
-    address that is not this machine's own, or that is taken."""
-    with open_live_server(hosts, settings) as server:
-        server.run()
+    return LiveHosts(town, feed, desk)
 
 
 @contextmanager
-def open_live_server(hosts: LiveHosts, settings: LiveSettings) -> Iterator[uvicorn.Server]:
-    """A server that is not yet started, with the town playing; at the end the town is stopped."""
-    import uvicorn
-
-    if settings.host not in LOOPBACK_HOSTS:
-        raise SettingError(
-            f"--host {settings.host}: a live town is served to this machine only; use 127.0.0.1"
-        )
-    _require_free(settings)
-
-    class LiveServer(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            hosts.feed.close()  # else the readers' streams would keep the server waiting
-            await super().shutdown(sockets)
-
-    config = uvicorn.Config(
-        create_live_app(hosts),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
-    )
+def town_started(hosts: LiveHosts) -> Iterator[None]:
+    """The town goes on in this context, and ends after the step under way."""
     hosts.town.start()
     try:
-        yield LiveServer(config)
+        yield
     finally:
         hosts.feed.close()
         hosts.town.stop()
-
-
-def _require_free(settings: LiveSettings) -> None:
-    """Raises SettingError if another program listens on the port."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise SettingError(
-                f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); "
-                "give another one with --port"
-            ) from error

@@ -149,10 +149,12 @@ class ModelService:
                 self._thread.start()
 
     def _run(self) -> None:
-        client = self._model.client()
+        client: Client | None = None
         asks: dict[Ticket, OpenAsk] = {}
         while True:
             try:
+                if client is None:
+                    client = self._model.client()
                 self._apply_commands(client, asks)
                 if not asks:
                     if self._ended():
@@ -161,10 +163,14 @@ class ModelService:
                 for event in client.wait(POLL_SECONDS):
                     self._deliver(event, asks)
             except Exception as error:  # noqa: BLE001  raised where the answers are awaited
-                for opened in asks.values():
+                is_down = client is None
+                unasked = self._drain() if is_down else []
+                for opened in (*asks.values(), *unasked):
                     opened.deliver(error)
                 asks.clear()
-                client = self._model.client()
+                client = None
+                if is_down and self._ended():
+                    return
 
     def _apply_commands(self, client: Client, asks: dict[Ticket, OpenAsk]) -> None:
         """Submit new asks and cancel those that nobody waits for; blocks if none is open."""
@@ -187,6 +193,12 @@ class ModelService:
             elif asks.get(opened.ticket) is opened:
                 del asks[opened.ticket]
                 client.cancel(opened.ticket)
+
+    def _drain(self) -> list[OpenAsk]:
+        """All asks that wait to be submitted."""
+        with self._lock:
+            count = self._commands.qsize()
+            return [one for one in (self._next() for _ in range(count)) if not one.cancelled]
 
     def _next(self) -> OpenAsk:
         return self._commands.get_nowait()

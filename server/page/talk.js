@@ -276,6 +276,8 @@ export class Talk {
     await app.tell(async () => {
       await call('DELETE', path`/agents/${app.agent.id}/sessions/${session}`);
       app.announce('The talk is gone.');
+      app.side.reset();
+      app.side.refresh();
       if (session === app.session && session !== 'main') app.go(app.agent);
       else await this.reload();
     });

@@ -43,6 +43,9 @@ ADMITTED_PATHS = re.compile(
 """Requests (POST) that take a place before their bodies are read, so that a refusal is cheap. All
 others that use the model take theirs when they call ``admit``."""
 
+ARRIVING = "denizens.arriving"
+"""Marks the scope of a request that admission counts as arriving."""
+
 _DRAIN_BYTES = 65_536  # of a refused body, read so that the client sees the refusal
 _CANCEL_SECONDS = 10.0  # for a request that was cancelled to end
 
@@ -145,6 +148,8 @@ class RequestGate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope.pop(ARRIVING, False):
+            self._hosting.admission.arriving -= 1
         context = RequestContext(self._hosting, request_id=secrets.token_hex(8))
         scope.setdefault("state", {})[STATE_KEY] = context
         exchange = Exchange(scope, context, send)

@@ -13,14 +13,17 @@ from typing import Any
 import httpx
 from denizens.core import Json, Model
 from denizens.models import ImprovisedModel
+from denizens.server.hosting import HostingSettings
 from denizens.server.live import (
     LiveHosts,
     LiveSettings,
     LiveTown,
     host_run,
     host_simulation,
-    open_live_server,
+    live_router,
+    town_started,
 )
+from denizens.server.web import bind_socket, create_app, make_server
 from denizens.simulation import Run, begin, read_scenario, resume
 
 PATIENT = 60.0
@@ -122,6 +125,7 @@ def served_town(
     playing: bool = False,
     pace: float = 0.0,
     warm_up: int = 0,
+    keys: Path | None = None,
 ) -> Iterator[ServedTown]:
     """A town that is served while it goes on: begun in ``folder``, or resumed from there after
     ``warm_up`` steps."""
@@ -133,39 +137,31 @@ def served_town(
         simulation = begin(settings, folder, model=model, progress=lambda text: None)
     with simulation.store:
         list(simulation.run(steps=warm_up, progress=False))
-        settings_live = LiveSettings(port=0, pace=pace, playing=playing)
-        hosts = host_simulation(simulation, folder, settings_live)
-        with _running(hosts, settings_live) as url:
+        hosts = host_simulation(simulation, folder, LiveSettings(pace=pace, playing=playing))
+        with _running(hosts, keys) as url:
             yield ServedTown(url, hosts, folder)
 
 
 @contextmanager
 def served_run(folder: Path) -> Iterator[ServedTown]:
     """A run that is served for reading."""
-    settings = LiveSettings(port=0)
     with Run(folder) as run:
-        hosts = host_run(run, folder, settings)
-        with _running(hosts, settings) as url:
+        hosts = host_run(run, folder, LiveSettings())
+        with _running(hosts) as url:
             yield ServedTown(url, hosts, folder)
 
 
 @contextmanager
-def _running(hosts: LiveHosts, settings: LiveSettings) -> Iterator[str]:
-    started = threading.Event()
-    with open_live_server(hosts, settings) as server:
-        begin_serving = server.startup
-
-        async def startup(*args: Any, **options: Any) -> None:
-            await begin_serving(*args, **options)
-            started.set()
-
-        server.startup = startup  # type: ignore[method-assign]
-        thread = threading.Thread(target=server.run, daemon=True)
+def _running(hosts: LiveHosts, keys: Path | None = None) -> Iterator[str]:
+    settings = HostingSettings(port=0, keys=keys)
+    app = create_app(None, settings, routers=[live_router(hosts)])
+    listener = bind_socket(settings)
+    server = make_server(app, settings)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    with town_started(hosts):
         thread.start()
-        assert started.wait(PATIENT), "the server did not start"
-        port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(PATIENT)

@@ -34,7 +34,7 @@ class LiveApp extends App {
     this.stage.canvas.addEventListener('click', (event) => this.clicked(event));
     document.addEventListener('keydown', (event) => this.walkByKeys(event), true);
     this.dock.refresh(true);
-    this.link.open();
+    this.link.listen();
   }
 
   listenToServer() {
@@ -48,7 +48,8 @@ class LiveApp extends App {
     });
     link.on('pending', ({ who }) => { if (who === this.walker.name) this.notice('The town is paused: it happens at the next step.'); });
     link.on('link', () => { this.beat(); this.dock.refresh(true); });
-    link.on('repaint', () => location.reload());
+    // What was missed is no longer kept by the server: begin anew from the whole run.
+    link.on('reset', () => location.reload());
   }
 
   grow(delta) {

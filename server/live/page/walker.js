@@ -1,6 +1,6 @@
 /* You in the town: who you are, the way that you want to go, what you say. */
 
-const KEPT_AS = 'denizens-visitor';
+const KEPT_AS = 'denizens-live-visitor';
 
 class Walker {
   constructor(app) {
@@ -22,22 +22,11 @@ class Walker {
 
   /* Who you were before the page was loaded anew. */
   recall() {
-    try {
-      const kept = JSON.parse(localStorage.getItem(KEPT_AS) || 'null');
-      if (kept) Object.assign(this, { name: kept.name, secret: kept.secret });
-    } catch (error) {
-      if (!(error instanceof SyntaxError) && error.name !== 'SecurityError') throw error;
-    }
+    const [name, secret] = JSON.parse(kept(KEPT_AS) || '["", ""]');
+    Object.assign(this, { name, secret });
   }
 
-  keep() {
-    try {
-      if (this.name) localStorage.setItem(KEPT_AS, JSON.stringify({ name: this.name, secret: this.secret }));
-      else localStorage.removeItem(KEPT_AS);
-    } catch (error) {
-      if (error.name !== 'SecurityError') throw error;
-    }
-  }
+  keep() { keep(KEPT_AS, this.name ? JSON.stringify([this.name, this.secret]) : ''); }
 
   async enter(wish) {
     const answer = await this.app.link.post('enter', wish);
