@@ -55,9 +55,10 @@ def chromium_path() -> str:
     return next(iter(paths), "")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium, started once for all tests of a process. Skips without one."""
+    """A headless Chromium, started once for the tests of a module: its event loop
+    runs as long as it does, and no other test could start one. Skips without one."""
     path = chromium_path()
     if not path:
         pytest.skip("no Chromium on this machine; install one (for example: apt install chromium)")
