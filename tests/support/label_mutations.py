@@ -62,9 +62,9 @@ class Mutation:
     new: str
 
 
-_GUARD = "agents/thought_guard.py"
-_LABELS = "agents/thought_labels.py"
-_STATE = "agents/state_labels.py"
+_GUARD = "agents/thoughts/thought_guard.py"
+_LABELS = "agents/thoughts/thought_labels.py"
+_STATE = "agents/thoughts/state_labels.py"
 _AGENT = "agents/agent.py"
 
 MUTATIONS = (
@@ -180,7 +180,7 @@ MUTATIONS = (
     Mutation(
         "agent: the message and the session of a chat",
         _AGENT,
-        "given=labelled_session(message, session, self.memory, self.private_talk),",
+        "given=labelled_session(heard.line, heard.before, self.memory, heard.private),",
         "given=(),",
     ),
     Mutation(
@@ -192,8 +192,8 @@ MUTATIONS = (
     Mutation(
         "agent: the state's labels in a chat",
         _AGENT,
-        "labels=shown.labels.values(),\n        )\n        thought = reply_thought",
-        "labels=(),\n        )\n        thought = reply_thought",
+        "labels=(*shown.labels.values(), *labels),",
+        "labels=labels,",
     ),
     Mutation(
         "agent: how what is learned is rated",
