@@ -92,6 +92,15 @@ class ChainedLog:
             return chain_digest(previous, f"{row[0]} {row[1]} {row[-1]} {agent}")
         return chain_digest(previous, canonical([agent, *row[:2], *map(str, row[2:])]))
 
+    def row_damage(self, previous: str, agent: AgentId, row: Row) -> str:
+        """What is wrong with a row (number, step, content, digest, link) that follows the link
+        ``previous``; empty: nothing."""
+        if self.digest and self.digest(*row[2:-2]) not in (None, row[-2]):
+            return "does not hash to its digest"
+        if self.link(previous, agent, row[:-1]) != row[-1]:
+            return "does not fit the chain of digests"
+        return ""
+
     def append(self, store: Store, agent: AgentId, rows: Iterable[Row]) -> int:
         """Write rows (step, content) inside the caller's transaction (its own without one);
         returns the number of the last one."""
@@ -106,7 +115,7 @@ class ChainedLog:
             if after is None:
                 after, link = self.head(store, agent)
             else:
-                link = self._link_of(store, agent, after)
+                link = self.link_of(store, agent, after)
                 store.execute(
                     f"DELETE FROM {self.table} WHERE agent = ? AND {self.number} > ?",
                     (agent, after),
@@ -128,7 +137,7 @@ class ChainedLog:
 
         ``after`` skips rows that were read before.
         """
-        count, link = after, self._link_of(store, agent, after)
+        count, link = after, self.link_of(store, agent, after)
         for row in store.iter_rows(
             f"SELECT {', '.join(self.columns)} FROM {self.table} "
             f"WHERE agent = ? AND {self.number} > ? ORDER BY {self.number}",
@@ -137,12 +146,9 @@ class ChainedLog:
             count += 1
             if row[0] != count:
                 raise self.fault(store, agent, f"{self._name(count)} is missing")
-            if self.digest and self.digest(*row[2:-2]) not in (None, row[-2]):
-                raise self.fault(store, agent, f"{self._name(count)} does not hash to its digest")
-            link = self.link(link, agent, row[:-1])
-            if link != row[-1]:
-                what = f"{self._name(count)} does not fit the chain of digests"
-                raise self.fault(store, agent, what)
+            if wrong := self.row_damage(link, agent, row):
+                raise self.fault(store, agent, f"{self._name(count)} {wrong}")
+            link = row[-1]
             yield row[: -2 if self.digest else -1]
         written, end = self.head(store, agent)
         if count < written:
@@ -165,7 +171,8 @@ class ChainedLog:
                 count, link = row or (0, "")
                 self.set_head(store, agent, int(count), str(link))
 
-    def _link_of(self, store: Store, agent: AgentId, number: int) -> str:
+    def link_of(self, store: Store, agent: AgentId, number: int) -> str:
+        """The link of an agent's row; empty if there is none."""
         row = store.first_row(
             f"SELECT link FROM {self.table} WHERE agent = ? AND {self.number} = ?", (agent, number)
         )

@@ -125,7 +125,7 @@ class Store:
             self.execute("PRAGMA journal_mode = WAL")
             self.execute("PRAGMA synchronous = FULL")
         # Another writer may have created the tables between inspection and lock.
-        if new and not self.first_row("SELECT 1 FROM sqlite_master WHERE name = 'header'"):
+        if new and not self.has_table("header"):
             with self.transaction():
                 self.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._script(_TABLES)
@@ -198,6 +198,10 @@ class Store:
             # An unfinished cursor would keep a read transaction open.
             cursor.close()
             return row
+
+    def has_table(self, name: str) -> bool:
+        """Whether the file has a table of that name."""
+        return self.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)) is not None
 
     def _fail(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
         if self._closed:

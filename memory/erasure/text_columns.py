@@ -229,7 +229,7 @@ class StoredText:
 def stored_texts(store: Store) -> Iterator[StoredText]:
     """All texts and labels in a file."""
     for column in TEXT_COLUMNS:
-        if not store.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (column.table,)):
+        if not store.has_table(column.table):
             continue
         owner = "agent" if "agent" in TEXT_FREE_COLUMNS[column.table] else "''"
         for agent, value in store.iter_rows(f"SELECT {owner}, {column.column} FROM {column.table}"):

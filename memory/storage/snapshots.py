@@ -274,11 +274,7 @@ def _current_heads(store: Store, agent: AgentId) -> Heads:
 
 
 def _head(store: Store, agent: AgentId, chain: ChainedLog) -> tuple[int, str]:
-    return chain.head(store, agent) if _has_table(store, chain.table) else (0, "")
-
-
-def _has_table(store: Store, table: str) -> bool:
-    return store.first_row("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)) is not None
+    return chain.head(store, agent) if store.has_table(chain.table) else (0, "")
 
 
 def _move_to(store: Store, owner: AgentId, number: object, heads: dict[AgentId, Heads]) -> None:
@@ -286,7 +282,7 @@ def _move_to(store: Store, owner: AgentId, number: object, heads: dict[AgentId, 
     for agent, ends in heads.items():
         for chain in snapshot_chains():
             count, link = ends.get(chain.table, (0, ""))
-            if not _has_table(store, chain.table):
+            if not store.has_table(chain.table):
                 if count:
                     raise _fault(store, owner, number, f"the table {chain.table} is missing")
                 continue
@@ -329,15 +325,13 @@ class _Branch:
         chain, rows = self.chain, list[tuple[Any, ...]]()
         table = table or f"{chain.table}_kept"
         sql = f"SELECT {', '.join(chain.columns)}, parent FROM {table} WHERE agent = ? AND link = ?"
-        while count and _live_link(self.store, self.agent, chain, count) != link:
+        while count and chain.link_of(self.store, self.agent, count) != link:
             row = self.store.first_row(sql, (self.agent, link))
             if row is None or row[0] != count:
                 raise self._fault(count, "is missing")
             *values, parent = row
-            if chain.digest and chain.digest(*values[2:-2]) not in (None, values[-2]):
-                raise self._fault(count, "does not hash to its digest")
-            if chain.link(str(parent), self.agent, tuple(values[:-1])) != link:
-                raise self._fault(count, "does not fit the chain of digests")
+            if wrong := chain.row_damage(str(parent), self.agent, tuple(values)):
+                raise self._fault(count, wrong)
             rows.append(tuple(values))
             link, count = str(parent), count - 1
         if not count and link:
@@ -378,13 +372,14 @@ def _prune(store: Store, agents: tuple[AgentId, ...]) -> None:
                     (agent,),
                 )
             }
+            is_live = store.has_table(chain.table)
             needed: set[str] = set()
             for body in bodies:
                 ends = body["heads"].get(agent, {})
                 _, link = ends.get(chain.table, (0, ""))
                 while link in kept and link not in needed:
                     row_number, parent = kept[link]
-                    if _live_link(store, agent, chain, row_number) == link:
+                    if is_live and chain.link_of(store, agent, row_number) == link:
                         break
                     needed.add(link)
                     link = parent
@@ -400,14 +395,6 @@ def _intact_bodies(store: Store) -> Iterator[dict[str, Any]]:
             yield _parsed(store, agent, number, text, digest)
         except MemoryFault:
             continue
-
-
-def _live_link(store: Store, agent: AgentId, chain: ChainedLog, number: int) -> str:
-    if not _has_table(store, chain.table):
-        return ""
-    sql = f"SELECT link FROM {chain.table} WHERE agent = ? AND {chain.number} = ?"
-    row = store.first_row(sql, (agent, number))
-    return str(row[0]) if row else ""
 
 
 # -- erasing, and damage -----------------------------------------------------------------
@@ -445,7 +432,7 @@ def rewrite_states(
         _keep_all(store, tuple(body["heads"]))
     _move_to(store, agents[0], "of the present", present)
     for log in AUXILIARY_LOGS:
-        if _has_table(store, log.tables[0]):
+        if store.has_table(log.tables[0]):
             store.execute(
                 f"UPDATE {log.tables[0]} AS t SET body = NULL WHERE EXISTS (SELECT 1 FROM "
                 f"{log.tables[0]}_kept k WHERE k.agent = t.agent AND k.link = t.link "
@@ -476,7 +463,7 @@ def _load_held(store: Store, owner: AgentId, number: int, heads: dict[AgentId, H
     """Give the logs of each agent the rows of a snapshot as they were held."""
     for agent, ends in heads.items():
         for chain in snapshot_chains():
-            if not _has_table(store, chain.table):
+            if not store.has_table(chain.table):
                 continue
             count, link = ends.get(chain.table, (0, ""))
             store.execute(f"DELETE FROM {chain.table} WHERE agent = ?", (agent,))
@@ -503,7 +490,7 @@ def _keep_all(store: Store, agents: tuple[AgentId, ...]) -> None:
     """Copy all rows of the agents' logs to the kept tables."""
     for agent in agents:
         for chain in snapshot_chains():
-            if _has_table(store, chain.table):
+            if store.has_table(chain.table):
                 _keep_rows(store, agent, chain)
 
 
@@ -533,7 +520,7 @@ def _damaged_snapshots(store: Store) -> Iterator[tuple[object, object, str]]:
             for name, ends in body["heads"].items():
                 for chain in snapshot_chains():
                     count, link = ends.get(chain.table, (0, ""))
-                    if count and not _has_table(store, chain.table):
+                    if count and not store.has_table(chain.table):
                         raise _fault(store, agent, number, f"{chain.table} is missing")
                     if count:
                         _Branch(store, agent, number, name, chain).path(count, link)

@@ -51,9 +51,7 @@ class UsageTable:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        if not store.version(USAGE_PART) and store.first_row(
-            "SELECT 1 FROM sqlite_master WHERE name = 'ledger'"
-        ):
+        if not store.version(USAGE_PART) and store.has_table("ledger"):
             raise RunCorrupt(f"{store.name}: 'parts' lacks the ledger; restore it from a backup")
         store.migrate(USAGE_PART, len(USAGE_SCHEMA), USAGE_SCHEMA)
 
