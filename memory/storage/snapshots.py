@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from ...core import (
     AgentId,
@@ -35,8 +35,6 @@ from .record_table import (
     write_unlabelled_counts,
 )
 from .tool_call_log import ToolCallLog
-
-T = TypeVar("T")
 
 SNAPSHOT_PART = "snapshots"
 BEGUN_KEY = "agent.begun"
@@ -147,12 +145,10 @@ def read_snapshot(store: Store, agent: AgentId, number: int) -> Snapshot:
 def delete_snapshot(store: Store, agent: AgentId, number: int) -> None:
     """Delete a snapshot, damaged or not, and the rows that it alone needed. Raises MemoryFault if
     there is none."""
-    sql = f"SELECT 1 FROM {SNAPSHOT_TABLE} WHERE agent = ? AND id = ?"
-    if not register_snapshot_check(store) or not store.first_row(sql, (agent, number)):
-        _body(store, agent, number)
+    _check_known(store, agent, number)
     with store.transaction():
         store.execute(f"DELETE FROM {SNAPSHOT_TABLE} WHERE agent = ? AND id = ?", (agent, number))
-        prune_snapshots(store)
+        _prune_all(store)
 
 
 def snapshot_agents(store: Store) -> tuple[AgentId, ...]:
@@ -169,29 +165,30 @@ def _snapshot(agent: AgentId, number: int, body: dict[str, Any]) -> Snapshot:
     return Snapshot(agent, number, body["label"], at, records, body["state"])
 
 
+def _check_known(store: Store, agent: AgentId, number: int) -> None:
+    known: list[int] = []
+    if register_snapshot_check(store):
+        sql = f"SELECT id FROM {SNAPSHOT_TABLE} WHERE agent = ? ORDER BY id"
+        known = [one for (one,) in store.rows(sql, (agent,))]
+    if number not in known:
+        listed = ", ".join(map(str, known)) or "none"
+        raise _fault(store, agent, number, f"there is none; known: {listed}")
+
+
 def _bodies(store: Store, agent: AgentId) -> list[tuple[int, dict[str, Any]]]:
     if not register_snapshot_check(store):
         return []
-    sql = f"SELECT id FROM {SNAPSHOT_TABLE} WHERE agent = ? ORDER BY id"
-    return [(number, _body(store, agent, number)) for (number,) in store.rows(sql, (agent,))]
+    sql = f"SELECT id, body, digest FROM {SNAPSHOT_TABLE} WHERE agent = ? ORDER BY id"
+    return [
+        (n, _parsed(store, agent, n, text, mark)) for n, text, mark in store.rows(sql, (agent,))
+    ]
 
 
 def _body(store: Store, agent: AgentId, number: int) -> dict[str, Any]:
-    row = None
-    if register_snapshot_check(store):
-        sql = f"SELECT body, digest FROM {SNAPSHOT_TABLE} WHERE agent = ? AND id = ?"
-        row = store.first_row(sql, (agent, number))
-    if row is None:
-        known = [
-            str(known)
-            for (known,) in (
-                store.rows(f"SELECT id FROM {SNAPSHOT_TABLE} WHERE agent = ?", (agent,))
-                if store.version(SNAPSHOT_PART)
-                else ()
-            )
-        ]
-        raise _fault(store, agent, number, f"there is none; known: {', '.join(known) or 'none'}")
-    return _parsed(store, agent, number, *row)
+    _check_known(store, agent, number)
+    sql = f"SELECT body, digest FROM {SNAPSHOT_TABLE} WHERE agent = ? AND id = ?"
+    text, digest = store.first_row(sql, (agent, number)) or (None, None)
+    return _parsed(store, agent, number, text, digest)
 
 
 def _parsed(
@@ -403,23 +400,23 @@ def _intact_bodies(store: Store) -> Iterator[dict[str, Any]]:
 def rewrite_states(
     store: Store,
     owners: Collection[AgentId],
-    rewrite: Callable[[tuple[AgentId, ...]], T],
+    rewrite: Callable[[tuple[AgentId, ...]], None],
     clean: Callable[[str, Json], tuple[str, Json]],
-) -> T:
+) -> None:
     """Call ``rewrite`` for the present memories (with an empty tuple), and then in the state of
     each snapshot of ``owners`` (with the agents that it covers); what it makes of a state is the
-    snapshot from then on. ``clean`` gives the label and the saved state as they may stay. Returns
-    the result for the present.
+    snapshot from then on. ``clean`` gives the label and the saved state as they may stay.
 
     Works inside the caller's transaction. ``rewrite`` may empty lines in place and write other
     lines in their stead, so each state is rewritten from the rows as they were: these are held in
     temporary tables meanwhile. A line that is emptied in one state is empty in all."""
     snapshots = [(owner, *entry) for owner in owners for entry in _bodies(store, owner)]
     if not snapshots:
-        return rewrite(())
+        rewrite(())
+        return
     agents = tuple(dict.fromkeys(name for _, _, body in snapshots for name in body["heads"]))
     _hold_rows(store, agents)
-    result = rewrite(())
+    rewrite(())
     present = {agent: _current_heads(store, agent) for agent in agents}
     _keep_all(store, agents)
     for owner, number, body in snapshots:
@@ -442,7 +439,6 @@ def rewrite_states(
         store.execute(f"DROP TABLE temp.{chain.table}_held")
     _prune(store, agents)
     store.cache.clear()
-    return result
 
 
 def _hold_rows(store: Store, agents: tuple[AgentId, ...]) -> None:
@@ -474,16 +470,12 @@ def _load_held(store: Store, owner: AgentId, number: int, heads: dict[AgentId, H
     store.cache.clear()
 
 
-def prune_snapshots(store: Store) -> None:
+def _prune_all(store: Store) -> None:
     """Delete all kept rows that no snapshot needs."""
     if register_snapshot_check(store):
-        agents = {agent for one in _all_kept_agents(store) for agent in one}
-        _prune(store, tuple(sorted(agents)))
-
-
-def _all_kept_agents(store: Store) -> Iterator[list[AgentId]]:
-    for table in KEPT_TABLES.values():
-        yield [str(row[0]) for row in store.rows(f"SELECT DISTINCT agent FROM {table}")]
+        tables = KEPT_TABLES.values()
+        rows = [row for t in tables for row in store.rows(f"SELECT DISTINCT agent FROM {t}")]
+        _prune(store, tuple(sorted({str(agent) for (agent,) in rows})))
 
 
 def _keep_all(store: Store, agents: tuple[AgentId, ...]) -> None:
@@ -501,7 +493,7 @@ def drop_damaged_snapshots(store: Store) -> list[str]:
         store.execute(f"DELETE FROM {SNAPSHOT_TABLE} WHERE agent IS ? AND id IS ?", (agent, number))
         lost.append(f"snapshot {number} of {agent}: {what}")
     if store.write:
-        prune_snapshots(store)
+        _prune_all(store)
     return lost
 
 
