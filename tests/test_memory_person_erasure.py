@@ -6,6 +6,7 @@ import json
 import sqlite3
 import unicodedata
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from denizens import Agent, Memory, Persona, Policy, tool
 from denizens.agents import run_tool
 from denizens.cli import main
 from denizens.core import Approval, ApprovalRequired, MemoryFault, ModelAsk, Record
-from denizens.memory import Compaction, Documents, Facts, Notes, ToolCallLog
+from denizens.memory import Compaction, Corrections, Documents, Facts, Notes, ToolCallLog
 from denizens.memory.erasure import erase_person
 from denizens.memory.erasure.erasers import ERASERS
 from denizens.memory.erasure.text_columns import (
@@ -355,6 +356,33 @@ def test_a_document_loses_only_their_pieces(tmp_path: Path) -> None:
         assert "Rye." in piece.text
         assert "Oats." not in " ".join(memory.retriever(rules="hybrid")("oats rye"))
         assert memory.store.verify() == ()
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["record", "person"])
+def test_no_erased_row_reaches_a_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """The rows of snapshots are held in temporary tables meanwhile: in memory."""
+    path, settings = tmp_path / "bo.db", []
+    with Memory(path, "Bo") as memory:
+        say(memory, "Rex is my dog", who="Ada")
+        memory.snapshot("before")
+    transaction = Store.transaction
+
+    def recorded(store: Store) -> AbstractContextManager[None]:
+        if not store.in_transaction:
+            settings.append(store.rows("PRAGMA temp_store"))
+        return transaction(store)
+
+    monkeypatch.setattr(Store, "transaction", recorded)
+    if whole:
+        erase_person(path, "Ada", now=NOW)
+    else:
+        with Memory(path, "Bo") as memory:
+            settings.clear()
+            Corrections(memory).forget(1)
+    assert settings
+    assert all(one == [(2,)] for one in settings)
 
 
 def test_equal_names_are_one_person(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ from .dependents import (
     spoken_text,
     with_spoken_text,
 )
-from .erasers import ERASERS, ErasureRequest
+from .erasers import ERASERS, ErasureRequest, hold_in_memory
 from .person_erasure import erase_records
 from .text_columns import stored_texts, text_leaves
 
@@ -336,7 +336,7 @@ class Corrections:
         memory, store = self.memory, self.memory.store
         if store.in_transaction:
             raise self._fault("the file is written anew to erase; end the transaction first")
-        store.execute("PRAGMA temp_store = MEMORY")  # No erased row reaches a temporary file.
+        hold_in_memory(store)
         before = Counter(self._stored_words())
         versions = self._older_versions(olds)
         names = changed_names(versions, text, self._other_texts(versions))

@@ -59,6 +59,12 @@ class ErasureRequest:
         )
 
 
+def hold_in_memory(store: Store) -> None:
+    """Hold temporary tables, and what savepoints put by, in memory: no erased row reaches a
+    temporary file. Called before the transaction that erases."""
+    store.execute("PRAGMA temp_store = MEMORY")
+
+
 def erase_claims(store: Store, request: ErasureRequest) -> int:
     """Empty the statements that the person made, that are for them, or that rest on erased records
     (with ``mentions`` also those about them); returns how many."""

@@ -48,7 +48,7 @@ from ..storage import (
     write_audit_entry,
 )
 from .byte_search import search_cells, search_name, search_texts
-from .erasers import ERASERS, ErasureRequest
+from .erasers import ERASERS, ErasureRequest, hold_in_memory
 from .text_columns import (
     RECORD_TEXT_FIELDS,
     StoredText,
@@ -141,6 +141,7 @@ def _erase_everywhere(
             beside.update({part: count for part, count in erased.items() if count})
             counts.update(gone)
 
+    hold_in_memory(store)
     with store.transaction():
         owners = [name for name in agents if name in snapshot_agents(store)]
         rewrite_states(store, owners, rewrite, _snapshot_cleaner(matcher, mentions))
