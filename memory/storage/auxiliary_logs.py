@@ -436,15 +436,13 @@ def withdrawals_in_force(
     """The lines of withdrawals that were not taken back by the end of ``step`` (None: now). A
     "returned" record takes back what was withdrawn for the same reason without a new record."""
     withdrawals: list[dict[str, Any]] = []
-    for _, _, body in CORRECTION_LOG.as_of(store, agent, step):
-        if "withdrawn" in body:
+    returned: set[tuple[RecordId, None, str]] = set()
+    for _, _, body in reversed(list(CORRECTION_LOG.as_of(store, agent, step))):
+        if "returned" in body:
+            returned.add((body["returned"], None, body["why"]))
+        elif (body["withdrawn"], body["new"], body["why"]) not in returned:
             withdrawals.append(body)
-            continue
-        undone = (body["returned"], None, body["why"])
-        withdrawals = [
-            one for one in withdrawals if (one["withdrawn"], one["new"], one["why"]) != undone
-        ]
-    return withdrawals
+    return withdrawals[::-1]
 
 
 _HIDING_LOGS = (SUMMARY_LOG, DOCUMENT_LOG, CORRECTION_LOG)
