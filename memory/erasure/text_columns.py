@@ -20,29 +20,19 @@ RECORD_TEXT_FIELDS = tuple(name for name in TEXT_FIELDS if name != "who")
 """The fields of a record that hold words; who said them is a label."""
 
 
-def text_leaves(value: Json) -> Iterator[str]:
+def text_leaves(value: Json, *, values_only: bool = False) -> Iterator[str]:
     """Every text in a JSON value, field names included: a tool's result may have people's names
-    there."""
+    there. With ``values_only`` neither these nor label fields."""
     rest = [value]
     while rest:
         part = rest.pop()
         if isinstance(part, str):
             yield part
         elif isinstance(part, dict):
-            rest += [*part, *part.values()]
-        elif isinstance(part, list):
-            rest += part
-
-
-def values(value: Json) -> Iterator[str]:
-    """Every text in a JSON value, without field names and labels."""
-    rest = [value]
-    while rest:
-        part = rest.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, dict):
-            rest += [inner for name, inner in part.items() if name not in _LABELS]
+            if values_only:
+                rest += [inner for name, inner in part.items() if name not in _LABELS]
+            else:
+                rest += [*part, *part.values()]
         elif isinstance(part, list):
             rest += part
 
@@ -103,7 +93,7 @@ def _talk_words(body: Json) -> Iterator[str]:
 
 def _session_words(body: Json) -> Iterator[str]:
     yield body["session"]
-    yield from values(body["data"])
+    yield from text_leaves(body["data"], values_only=True)
 
 
 def _session_labels(body: Json) -> Iterator[str]:
