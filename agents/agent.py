@@ -60,7 +60,7 @@ from ..memory import (
     memories_input,
     write_log_line,
 )
-from ..memory.storage import IMAGES_SUFFIX
+from ..memory.storage import BEGUN_KEY, IMAGES_SUFFIX
 from ..planners import Daily, Dialogue, DialogueInput
 from ..tools import AnyTool, Policy, ProgressListener, Toolbox, validate_patterns, validate_policy
 from .chat import (
@@ -118,8 +118,6 @@ NOTICE_KINDS = ("news", "object")
 conversation are not: the planner reads them in the observation."""
 _MEMORY_INPUT_KINDS = ("document", "memories")
 """Kinds of inputs that only the memory takes; no planner sees them."""
-_BOOTSTRAP_KEY = "agent.begun"
-"""Key in the store's header: which agents have been bootstrapped."""
 
 
 def _store_lock(agent: Agent) -> ContextLock:
@@ -536,7 +534,7 @@ class Agent:
         those ``documents`` that it does not hold. A bootstrap that was interrupted goes on."""
         if self._bootstrapped:
             return
-        store, key = self.memory.store, f"{_BOOTSTRAP_KEY}.{self.id}"
+        store, key = self.memory.store, f"{BEGUN_KEY}.{self.id}"
         if store.write and self.memory.as_of_step is None and not store.get(key):
             memories, facts = self._missing_initial_memories()
             if memories:

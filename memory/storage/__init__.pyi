@@ -60,6 +60,7 @@ from .record_table import unlabelled_count as unlabelled_count
 from .record_table import write_unlabelled_counts as write_unlabelled_counts
 from .recovery import repair_file as repair_file
 from .recovery import repair_leftovers as repair_leftovers
+from .snapshots import BEGUN_KEY as BEGUN_KEY
 from .snapshots import KEPT_TABLES as KEPT_TABLES
 from .snapshots import SNAPSHOT_PART as SNAPSHOT_PART
 from .snapshots import SNAPSHOT_TABLE as SNAPSHOT_TABLE
