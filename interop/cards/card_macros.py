@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -28,14 +27,6 @@ _TRIM = "\0trim\0"
 _NAME_MARKS = {"char": "\0char\0", "bot": "\0char\0", "user": "\0user\0"}
 _MARK = re.compile("\0(char|user)\0")
 _SENTENCE_START = re.compile(r"(?:^|[.!?…:]['\"*”’)]*\s+|\n\s*|[\"“*]\s*)$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MacroNames:
-    """What names stand for: ``char`` the character, ``user`` the person it talks with."""
-
-    char: str
-    user: str
 
 
 def fill_macros(
@@ -81,14 +72,14 @@ def fill_macros(
     if unknown:
         shown = ", ".join(f"{{{{{name[:30]}}}}}" for name in list(unknown)[:5])
         log.warning("%s: macros that mean nothing here stay as they are written: %s", source, shown)
-    return _with_names(text, MacroNames(char=char, user=user))
+    return _with_names(text, {"char": char, "user": user})
 
 
-def _with_names(text: str, names: MacroNames) -> str:
+def _with_names(text: str, names: Mapping[str, str]) -> str:
     """The text with the marks of names filled; "the visitor" begins a sentence in upper case."""
 
     def name(match: re.Match[str]) -> str:
-        word: str = getattr(names, match[1])
+        word = names[match[1]]
         starts = _SENTENCE_START.search(match.string[max(0, match.start() - 12) : match.start()])
         return word[:1].upper() + word[1:] if starts else word
 

@@ -53,15 +53,13 @@ def set_member(text: str, path: tuple[str, ...], value: Json) -> str:
     at = _skip(text, 0)
     for depth, key in enumerate(path):
         spans = member_spans(text, at)
-        is_last = depth == len(path) - 1
-        span = spans.get(key)
-        if span is None or (not is_last and text[span.start] != "{"):
-            for inner in reversed(path[depth + 1 :]):
-                value = {inner: value}
-            return _with_value(text, at, spans, key, value)
-        if is_last:
-            return f"{text[: span.start]}{_dump(value)}{text[span.end :]}"
-        at = span.start
+        inner = path[depth + 1 :]
+        if inner and key in spans and text[spans[key].start] == "{":
+            at = spans[key].start
+            continue
+        for name in reversed(inner):
+            value = {name: value}
+        return _with_value(text, at, spans, key, value)
     return text
 
 
