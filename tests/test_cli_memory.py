@@ -8,17 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.cli import main
 from denizens.memory import Memory
+from denizens.tests.support.cli_commands import run_command
 
 NINE = datetime(2023, 2, 13, 9)
-
-
-def command(*arguments: object) -> int:
-    """Run the command in this process; its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -34,40 +27,40 @@ def file(tmp_path: Path) -> Path:
 
 def test_verify_and_repair(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A whole file passes; a damaged one is named, mended, and whole again."""
-    assert command("memory", "verify", file) == 0
+    assert run_command("memory", "verify", file) == 0
     assert "whole" in capsys.readouterr().out
     raw = sqlite3.connect(file)
     raw.execute("UPDATE memory_records SET body = '{}' WHERE id = 2")
     raw.commit()
     raw.close()
-    assert command("memory", "verify", file, "--json") == 2
+    assert run_command("memory", "verify", file, "--json") == 2
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["whole"] is False
     assert any("record 2" in line for line in found["damage"])
-    assert command("memory", "repair", file, "--json") == 0
+    assert run_command("memory", "repair", file, "--json") == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert done["kept"] == 2
     assert Path(done["original"]).name == "bo.db.damaged"
-    assert command("memory", "verify", file) == 0
-    assert command("memory", "repair", file) == 0
+    assert run_command("memory", "verify", file) == 0
+    assert run_command("memory", "repair", file) == 0
     assert "nothing to repair" in capsys.readouterr().out
 
 
 def test_export_and_import(file: Path, tmp_path: Path) -> None:
     """A memory travels whole; for a person without what is for others."""
     lines, theirs, copy = tmp_path / "a.jsonl", tmp_path / "b.jsonl", tmp_path / "copy.db"
-    assert command("memory", "export", file, lines) == 0
-    assert command("memory", "import", copy, lines, "--agent", "Bo") == 0
+    assert run_command("memory", "export", file, lines) == 0
+    assert run_command("memory", "import", copy, lines, "--agent", "Bo") == 0
     with Memory(file, "Bo") as one, Memory(copy, "Bo") as other:
         assert one.digest == other.digest
-    assert command("memory", "export", file, theirs, "--person", "Dan") == 0
+    assert run_command("memory", "export", file, theirs, "--person", "Dan") == 0
     assert "I am ill" not in theirs.read_text()
     assert "I am ill" in lines.read_text()
 
 
 def test_forget(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A person is erased and the file searched for what they said."""
-    assert command("memory", "forget", file, "--person", "Ada", "--json") == 0
+    assert run_command("memory", "forget", file, "--person", "Ada", "--json") == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert done == {"records": {"Bo": 1}, "searched": 1, "found": 0, "shared": 0}
     assert b"I am ill" not in file.read_bytes()
@@ -91,5 +84,5 @@ def test_errors_say_what_to_do(
 ) -> None:
     """A wrong file, agent or person is one line and exit code 2."""
     monkeypatch.chdir(file.parent)
-    assert command("memory", *arguments) == 2
+    assert run_command("memory", *arguments) == 2
     assert message in capsys.readouterr().err

@@ -7,17 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from denizens.cli import main
 from denizens.memory import Memory
+from denizens.tests.support.cli_commands import run_command
 
 NINE = datetime(2023, 2, 13, 9)
-
-
-def command(*arguments: object) -> int:
-    """Run the command in this process; its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -40,15 +33,15 @@ def test_a_record_is_corrected_and_its_history_listed(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The new text is recalled; the old one is listed with the reason, or nowhere."""
-    assert command("memory", "correct", file, 1, "Ada's dog is Max", "--why", "typo") == 0
+    assert run_command("memory", "correct", file, 1, "Ada's dog is Max", "--why", "typo") == 0
     assert "record 1 is now record 3" in capsys.readouterr().out
     assert texts(file) == ["Ada's dog is Max", "rain at noon"]
-    assert command("memory", "history", file, 3) == 0
+    assert run_command("memory", "history", file, 3) == 0
     shown = capsys.readouterr().out
     assert "record 1: Ada's dog is Rexanus" in shown
     assert ": typo" in shown
-    assert command("memory", "correct", file, 3, "Ada's dog is Hasso", "--erase-history") == 0
-    assert command("memory", "history", file, 4, "--json") == 0
+    assert run_command("memory", "correct", file, 3, "Ada's dog is Hasso", "--erase-history") == 0
+    assert run_command("memory", "history", file, 4, "--json") == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [version["number"] for version in found["versions"]] == [4]
     assert b"Rexanus" not in file.read_bytes()
@@ -56,11 +49,11 @@ def test_a_record_is_corrected_and_its_history_listed(
 
 def test_records_are_forgotten(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With their history kept, then erased."""
-    assert command("memory", "forget", file, "--record", 1, "--keep-history") == 0
+    assert run_command("memory", "forget", file, "--record", 1, "--keep-history") == 0
     assert "kept as history" in capsys.readouterr().out
     assert texts(file) == ["rain at noon"]
     assert b"Rexanus" in file.read_bytes()
-    assert command("memory", "forget", file, "--record", 1, "--record", 2, "--json") == 0
+    assert run_command("memory", "forget", file, "--record", 1, "--record", 2, "--json") == 0
     done = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (done["records"], done["found"]) == ([1, 2], 0)
     assert b"Rexanus" not in file.read_bytes()
@@ -68,16 +61,16 @@ def test_records_are_forgotten(file: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_snapshots_are_taken_and_restored(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A snapshot is listed, restored and deleted by its number."""
-    assert command("memory", "snapshots", file, "take", "before") == 0
+    assert run_command("memory", "snapshots", file, "take", "before") == 0
     with Memory(file, "Bo") as memory:
         memory.remember("a new dog", at=NINE)
-    assert command("memory", "snapshots", file) == 0
+    assert run_command("memory", "snapshots", file) == 0
     assert "snapshot 1 'before'" in capsys.readouterr().out
-    assert command("memory", "snapshots", file, "restore", 1) == 0
+    assert run_command("memory", "snapshots", file, "restore", 1) == 0
     assert "a new dog" not in texts(file)
-    assert command("memory", "snapshots", file, "delete", 1) == 0
+    assert run_command("memory", "snapshots", file, "delete", 1) == 0
     capsys.readouterr()
-    assert command("memory", "snapshots", file, "--json") == 0
+    assert run_command("memory", "snapshots", file, "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"snapshots": []}
 
 
@@ -106,7 +99,7 @@ def test_errors_say_what_to_do(
 ) -> None:
     """A wrong number or option is one line and exit code 2."""
     monkeypatch.chdir(file.parent)
-    assert command("memory", *arguments) == 2
+    assert run_command("memory", *arguments) == 2
     error = capsys.readouterr().err
     assert message in error
     assert len(error.strip().splitlines()) == 1

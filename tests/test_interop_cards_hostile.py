@@ -35,6 +35,7 @@ from denizens.interop.cards.png_chunks import (
 from denizens.models import ImprovisedModel, LocalModel
 from denizens.simulation import Run, replay
 from denizens.tests.support.card_texts import CARD_TEXTS, card_picture
+from denizens.tests.support.cli_commands import run_command
 from denizens.tests.support.tiny_models import load_engine, write
 
 NINE = datetime(2026, 5, 2, 9)
@@ -270,12 +271,6 @@ def chat_prompts(card: CharacterCard) -> list[tuple[Message, ...]]:
 
 
 # -- commands ----------------------------------------------------------------------------------
-
-
-def run_command(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
 
 
 def test_a_card_lives_in_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from denizens.cli import main
 from denizens.core import Cue, MemoryFault, Record, RunLocked
 from denizens.memory import Compaction, Documents, Facts, Memory, TemporalQA
 from denizens.memory.storage import repair_file
 from denizens.store import Store
+from denizens.tests.support.cli_commands import run_command
 
 NOW = datetime(2023, 6, 1, 9)
 
@@ -169,13 +169,6 @@ def left(folder: Path, word: bytes) -> list[str]:
     return [item.name for item in sorted(folder.iterdir()) if word in item.read_bytes()]
 
 
-def command(*arguments: object) -> int:
-    """Run a command in this process; its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
-
-
 @pytest.mark.parametrize("agent", [(), ("--agent", "Bo")])
 def test_forgotten_in_every_part_and_file(tmp_path: Path, agent: tuple[str, ...]) -> None:
     """After ``denizens memory forget`` no file of the folder holds a word of theirs, not even
@@ -188,7 +181,7 @@ def test_forgotten_in_every_part_and_file(tmp_path: Path, agent: tuple[str, ...]
     for item, data in copies.items():
         item.write_bytes(data)
     assert left(tmp_path, b"canary") == ["bo.db", "bo.db-wal"]
-    assert command("memory", "forget", path, "--person", "Cy", *agent) == 0
+    assert run_command("memory", "forget", path, "--person", "Cy", *agent) == 0
     assert left(tmp_path, b"canary") == []
     with Memory(path, "Bo") as memory:
         assert memory.store.verify() == ()
@@ -215,7 +208,7 @@ def test_forgetting_with_mentions_reaches_reasons(tmp_path: Path) -> None:
         claims = Facts(memory)
         claims.retract(claims.assert_fact("Ada", "likes", "rye", at=NOW), at=NOW, why="CY said so")
         memory.quarantine("Eve", why="Cy warned")
-    assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
+    assert run_command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
     assert left(tmp_path, b"Cy ") == left(tmp_path, b"CY ") == []
     with Memory(path, "Bo") as memory:
         assert memory.quarantined == {"Eve"}
@@ -229,7 +222,7 @@ def test_claims_without_records_are_forgotten_too(tmp_path: Path) -> None:
     path = tmp_path / "bo.db"
     with Memory(path, "Bo") as memory:
         Facts(memory).assert_fact("Cy", "likes", "canary seed", at=NOW)
-    assert command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
+    assert run_command("memory", "forget", path, "--person", "Cy", "--mentions") == 0
     assert left(tmp_path, b"canary") == []
 
 
@@ -243,11 +236,11 @@ def test_what_a_repair_left_is_not_passed_over(
         store.execute("UPDATE memory_records SET body = body || ' ' WHERE id = 2")
     repair_file(path)
     assert left(tmp_path, b"canary") == ["bo.db", "bo.db.aside.jsonl", "bo.db.damaged"]
-    assert command("memory", "forget", path, "--person", "Cy") == 2
+    assert run_command("memory", "forget", path, "--person", "Cy") == 2
     assert "bo.db.aside.jsonl, bo.db.damaged" in capsys.readouterr().err
     for item in tmp_path.glob("bo.db.*"):
         item.unlink()
-    assert command("memory", "forget", path, "--person", "Cy") == 0
+    assert run_command("memory", "forget", path, "--person", "Cy") == 0
 
 
 def test_a_reader_is_not_taken_for_proof(tmp_path: Path) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 import tomllib
 from collections import deque
 from dataclasses import MISSING, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from denizens.core import Action, Body, Persona
 from denizens.planners import Daily
+from denizens.tests.support.example_programs import load_example
 from denizens.world import Town as TownWorld
 from denizens.world import load_tiled
 
@@ -32,18 +30,6 @@ LONGEST_WALK = 6  # minutes
 
 Tile = tuple[int, int]
 Box = tuple[int, int, int, int]
-
-
-def generator() -> ModuleType:
-    """The example that draws the map, loaded from its file."""
-    path = ROOT / "examples" / "draw_larkspur.py"
-    spec = importlib.util.spec_from_file_location("draw_larkspur", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 class Town:
@@ -130,7 +116,7 @@ def town() -> Town:
 
 def test_the_map_is_what_the_generator_draws() -> None:
     """The committed map equals the generator's output, byte for byte, on every call."""
-    module = generator()
+    module = load_example("draw_larkspur")
     drawn = module.text(module.draw())
     assert drawn == module.text(module.draw())
     assert drawn == MAP.read_text(encoding="utf-8"), "run python examples/draw_larkspur.py"
@@ -138,7 +124,7 @@ def test_the_map_is_what_the_generator_draws() -> None:
 
 def test_a_bad_plan_is_refused() -> None:
     """The generator names the place whose plan has a short line or a torn thing."""
-    module = generator()
+    module = load_example("draw_larkspur")
     place = {"name": "shed", "at": [0, 0], "base": "floor", "rooms": {}, "things": {"B": "bin|x"}}
     with pytest.raises(ValueError, match="shed"):
         module.build(module.Canvas(), place | {"plan": "###\n##\n"})

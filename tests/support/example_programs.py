@@ -11,8 +11,11 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def load_example(name: str) -> ModuleType:
-    """The program ``examples/NAME/app.py`` as a module; its main part is not run."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / name / "app.py")
+    """The program ``examples/NAME/app.py``, or ``examples/NAME.py``, as a module; its main part is
+    not run."""
+    folder = EXAMPLES / name
+    path = folder / "app.py" if folder.is_dir() else EXAMPLES / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"example_{name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
