@@ -57,15 +57,19 @@ def measure_chats(
     chats: int = 32,
     messages: int = 2,
     drafts: int = 1,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Json:
     """Replies of one agent to ``chats`` people, ``messages`` to each, at once and one person after
     the other: tokens per second (generated ones), and the time to the first piece of a reply."""
+    progress(f"loading {model}")
     loaded = load_model(model, device=device, dtype=dtype)
     settings = ChatSettings(drafts=drafts, max_tokens=64)
     with _agent(loaded, settings) as warm:
         _reply(warm, "Warm", 0)
+    progress(f"{chats} people, one after the other")
     with _agent(loaded, settings) as agent:
         alone = _talk(lambda work: list(map(work, range(chats))), agent, messages)
+    progress(f"{chats} people at once")
     with _agent(loaded, settings) as agent, ThreadPoolExecutor(chats) as pool:
         together = _talk(lambda work: list(pool.map(work, range(chats))), agent, messages)
     return {

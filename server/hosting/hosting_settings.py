@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from ipaddress import ip_address
 from pathlib import Path
 
 from ...core import SettingError
+from ...models.remote import is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,7 @@ class HostingSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only programs of this machine can reach the address."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host.strip("[]"))
 
     def require_keys(self) -> None:
         """Raises SettingError for an address that others can reach without a key."""
